@@ -43,9 +43,15 @@
  *    wrote p before d was version[p] when d was checked, so f <= S' (d's start),
  *    and f was published before d began.
  *
- * An agent that writes without a check (DMA, KVM's own accesses) keeps 3. by
- * taking its number, then waiting for smr_order_done_before(), and only then
- * reading or writing memory.
+ * Two kinds of commits have no start_seq and no check:
+ *
+ * - DMA only writes.  It takes its number and sets the versions under the lock,
+ *   then waits for smr_order_done_before(), then copies: 3. holds.
+ * - KVM's own accesses on behalf of a vCPU also read, and don't know their
+ *   pages in advance.  They hold the lock all the time: take the number, wait
+ *   for smr_order_done_before() (publishing needs no lock), then read and
+ *   write shared memory, setting the version of each page written before
+ *   unlocking.  Nobody gets a later number meanwhile, so 2. holds as well.
  */
 #ifndef SMR_ORDER_H
 #define SMR_ORDER_H
