@@ -61,6 +61,8 @@ out:
 static void begin(u32 cpu)
 {
 	st[cpu].left = nr_ticks;
+	if (st[cpu].mode == DEADLINE)
+		apic_timer_deadline_mode();
 	arm(cpu);
 }
 
@@ -143,8 +145,6 @@ static void run(u32 cpu)
 			break;
 		st[cpu].mode = mode;
 		st[cpu].us = period + cpu * 31;
-		if (mode == DEADLINE)
-			apic_timer_deadline_mode();
 		branchless_reg(cpu);
 		branchless_mem(cpu);
 		branching(cpu);
