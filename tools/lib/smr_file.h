@@ -207,7 +207,8 @@ struct smr_log;
 /*
  * Ends before the first commit above @limit; U64_MAX: at the end of the
  * stream.  To replay, pass smr_extent.replayable unless the recording is
- * complete.
+ * complete.  With a limit, damage ends the stream as well: what comes before
+ * a commit <= smr_extent.replayable is whole.
  */
 int smr_log_open(struct smr_log **l, const struct smr_reader *r, u32 stream, u64 limit,
 		 struct smr_err *err);

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How much of a recording can be replayed. */
+#include <stdlib.h>
+
+#include "smr_reader.h"
+
+/* The lowest offset counts. */
+static void note_damage(struct smr_extent *x, const struct smr_err *err)
+{
+	if (!x->damage.code || err->offset < x->damage.offset)
+		x->damage = *err;
+}
+
+/* What was seen of the initial state. */
+struct initial {
+	u64 nr_blobs, ram_bytes;
+	u64 total, have;	/* bytes of the last blob */
+	char name[SMR_BLOB_NAME_MAX + 1];
+};
+
+static int count_ram(void *opaque, u64 gpa, const void *data, u32 len)
+{
+	struct initial *n = opaque;
+
+	(void)gpa;
+	(void)data;
+	n->ram_bytes += len;
+	return 0;
+}
+
+/* Pieces of a blob follow each other. */
+static int check_blob(const struct smr_reader *r, const struct smr_segment *s, const u8 *p,
+		      struct initial *n, struct smr_err *err)
+{
+	struct smr_piece b;
+	int ret;
+
+	ret = smr_get_piece(r, s, p, &b, err);
+	if (ret)
+		return ret;
+	if (!b.offset && n->have == n->total) {
+		memset(n->name, 0, sizeof(n->name));
+		memcpy(n->name, b.name, b.name_len);
+		n->nr_blobs++;
+		n->total = b.total;
+		n->have = 0;
+	} else if (!b.len || b.offset != n->have || b.total != n->total ||
+		   b.name_len != strlen(n->name) || memcmp(n->name, b.name, b.name_len)) {
+		return damaged(r, s, err, "blob %.*s: pieces don't fit", (int)b.name_len, b.name);
+	}
+	n->have += b.len;
+	return 0;
+}
+
+static int check_initial_end(const struct smr_reader *r, const struct smr_segment *s, const u8 *p,
+			     const struct initial *n, struct smr_err *err)
+{
+	if (n->have != n->total)
+		return damaged(r, s, err, "blob %s: its end is missing", n->name);
+	if (s->raw_len != I_SIZE || get_le(p + I_NR_BLOBS, 8) != n->nr_blobs ||
+	    get_le(p + I_RAM_BYTES, 8) != n->ram_bytes)
+		return damaged(r, s, err, "initial state: amount differs");
+	return 0;
+}
+
+/* Every segment but the streams': they are read record by record. */
+static int check_segment(const struct smr_reader *r, u64 i, u8 *buf, struct initial *n,
+			 struct smr_err *err)
+{
+	const struct smr_segment *s = &r->segment[i];
+	int ret;
+
+	if (s->type == SMR_SEG_STREAM)
+		return 0;
+	ret = smr_reader_payload(r, i, buf, err);
+	if (ret)
+		return ret;
+	switch (s->type) {
+	case SMR_SEG_BLOB:
+		return check_blob(r, s, buf, n, err);
+	case SMR_SEG_RAM:
+		return smr_ram_runs(r, s, buf, count_ram, n, err);
+	case SMR_SEG_INITIAL_END:
+		return check_initial_end(r, s, buf, n, err);
+	}
+	return 0;
+}
+
+static bool is_damage(int code)
+{
+	return code == SMR_FILE_EDAMAGED || code == SMR_FILE_ERECORD;
+}
+
+static int check_segments(const struct smr_reader *r, struct smr_extent *x, u8 *buf,
+			  struct smr_err *err)
+{
+	struct initial n = { 0 };
+	struct smr_err e;
+	int ret;
+	u64 i;
+
+	for (i = 0; i < r->nr_segments; i++) {
+		ret = check_segment(r, i, buf, &n, &e);
+		if (!ret)
+			continue;
+		if (!is_damage(ret)) {
+			if (err)
+				*err = e;
+			return ret;
+		}
+		note_damage(x, &e);
+	}
+	x->initial = r->initial_end != U64_MAX &&
+		     (!x->damage.code || x->damage.offset > r->segment[r->initial_end].offset);
+	return 0;
+}
+
+/* One stream while the streams are merged. */
+struct head {
+	struct smr_log *log;
+	struct smr_record rec;
+	bool have;		/* rec is the next commit */
+	bool ended;		/* its last record was seen */
+	u64 vm_end;		/* commits according to the VM's end */
+	u64 bytes, records;
+};
+
+static int advance(struct head *h, struct smr_extent *x, struct smr_err *err)
+{
+	struct smr_err e;
+	u32 len;
+	int ret;
+
+	do {
+		ret = smr_log_next(h->log, &h->rec, NULL, &len, &e);
+		h->have = ret > 0 && smr_is_commit(h->rec.type);
+		if (ret > 0) {
+			h->bytes += len;
+			h->records++;
+			h->ended = smr_is_end(h->rec.type);
+		}
+		if (ret > 0 && h->rec.type == SMR_VM_END)
+			h->vm_end = h->rec.commit_seq;
+		if (h->have && h->rec.commit_seq > x->seen)
+			x->seen = h->rec.commit_seq;
+	} while (ret > 0 && !h->have);
+	if (ret < 0 && is_damage(ret)) {
+		note_damage(x, &e);
+		return 0;
+	}
+	if (ret < 0 && err)
+		*err = e;
+	return ret < 0 ? ret : 0;
+}
+
+/* Which stream holds commit @n: its index; -1: none, or more than one. */
+static int find_head(const struct head *h, u32 nr, u64 n)
+{
+	int found = -1;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		if (!h[i].have || h[i].rec.commit_seq != n)
+			continue;
+		if (found >= 0)
+			return -1;
+		found = (int)i;
+	}
+	return found;
+}
+
+static int merge(struct head *h, u32 nr, struct smr_extent *x, struct smr_err *err)
+{
+	int i, ret;
+	u32 k;
+
+	for (k = 0; k < nr; k++) {
+		ret = advance(&h[k], x, err);
+		if (ret)
+			return ret;
+	}
+	while ((i = find_head(h, nr, x->replayable + 1)) >= 0) {
+		x->replayable++;
+		ret = advance(&h[i], x, err);
+		if (ret)
+			return ret;
+	}
+	/* The rest is of no use, but its damage is worth telling. */
+	for (k = 0; k < nr; k++) {
+		while (h[k].have) {
+			ret = advance(&h[k], x, err);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
+
+static int check_trailer(const struct smr_reader *r, const struct head *h, u32 nr,
+			 const struct smr_extent *x, u8 *p, struct smr_err *err)
+{
+	const struct smr_segment *s = &r->segment[r->trailer];
+	u32 i;
+	int ret;
+
+	ret = smr_reader_payload(r, r->trailer, p, err);
+	if (ret)
+		return ret;
+	if (s->raw_len != T_SIZE + nr * T_PER_STREAM || get_le(p + T_NR_STREAMS, 4) != nr ||
+	    get_le(p + T_COMMITS, 8) != x->seen)
+		return damaged(r, s, err, "trailer: totals differ");
+	for (i = 0; i < nr; i++) {
+		if (get_le(p + T_SIZE + i * T_PER_STREAM, 8) != h[i].bytes ||
+		    get_le(p + T_SIZE + i * T_PER_STREAM + 8, 8) != h[i].records)
+			return damaged(r, s, err, "trailer: totals of stream %u differ", i);
+	}
+	return 0;
+}
+
+static bool all_ended(const struct head *h, u32 nr, const struct smr_extent *x)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		if (!h[i].ended)
+			return false;
+	}
+	return h[nr - 1].vm_end == x->replayable && x->seen == x->replayable;
+}
+
+static int check_streams(const struct smr_reader *r, struct head *h, struct smr_extent *x,
+			 u8 *buf, struct smr_err *err)
+{
+	u32 i, nr = r->info.nr_vcpus + 1;
+	struct smr_err e;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		ret = smr_log_open(&h[i].log, r, i, U64_MAX, err);
+		if (ret)
+			return ret;
+	}
+	ret = merge(h, nr, x, err);
+	if (ret)
+		return ret;
+	if (r->trailer != U64_MAX && !x->damage.code && check_trailer(r, h, nr, x, buf, &e))
+		note_damage(x, &e);
+	x->trailer = r->trailer != U64_MAX && !x->damage.code;
+	x->complete = !x->damage.code && all_ended(h, nr, x);
+	return 0;
+}
+
+int smr_reader_extent(const struct smr_reader *r, struct smr_extent *x, struct smr_err *err)
+{
+	u32 i, nr = r->info.nr_vcpus + 1;
+	u8 *buf = malloc(SMR_SEGMENT_MAX);
+	struct head *h = calloc(nr, sizeof(*h));
+	int ret;
+
+	memset(x, 0, sizeof(*x));
+	x->damage = r->damage;
+	if (!buf || !h) {
+		ret = smr_fail(err, SMR_FILE_EMEM, r->path, 0, "out of memory");
+	} else {
+		ret = check_segments(r, x, buf, err);
+		if (!ret)
+			ret = check_streams(r, h, x, buf, err);
+	}
+	for (i = 0; h && i < nr; i++)
+		smr_log_close(h[i].log);
+	free(h);
+	free(buf);
+	if (!x->initial)
+		x->replayable = 0;
+	return ret;
+}

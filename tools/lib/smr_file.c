@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What writer and reader of recording files share. */
+#include "smr_layout.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "smr_digest.h"
+
+#define PATH_SHOWN	100
+
+const char *smr_file_errstr(const struct smr_err *err)
+{
+	return err->code ? err->text : "no error";
+}
+
+int smr_fail(struct smr_err *err, int code, const char *path, u64 offset, const char *fmt, ...)
+{
+	int sys_errno = code == SMR_FILE_EIO ? errno : 0;
+	size_t path_len = strlen(path);
+	va_list args;
+	int n;
+
+	if (!err)
+		return code;
+	err->code = code;
+	err->sys_errno = sys_errno;
+	err->offset = offset;
+	if (path_len > PATH_SHOWN)
+		n = snprintf(err->text, sizeof(err->text), "...%s: ",
+			     path + path_len - PATH_SHOWN);
+	else
+		n = snprintf(err->text, sizeof(err->text), "%s: ", path);
+	va_start(args, fmt);
+	n += vsnprintf(err->text + n, sizeof(err->text) - (size_t)n, fmt, args);
+	va_end(args);
+	if (sys_errno && (size_t)n < sizeof(err->text))
+		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s",
+			 strerror(sys_errno));
+	return code;
+}
+
+const char *smr_segment_name(u8 type)
+{
+	switch (type) {
+	case SMR_SEG_BLOB:
+		return "blob";
+	case SMR_SEG_RAM:
+		return "ram";
+	case SMR_SEG_INITIAL_END:
+		return "initial-end";
+	case SMR_SEG_STREAM:
+		return "stream";
+	case SMR_SEG_TRAILER:
+		return "trailer";
+	}
+	return "unknown";
+}
+
+void smr_uuid_text(const u8 uuid[16], char text[SMR_UUID_TEXT])
+{
+	int i, n = 0;
+
+	for (i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text[n++] = '-';
+		n += snprintf(text + n, SMR_UUID_TEXT - (size_t)n, "%02x", uuid[i]);
+	}
+}
+
+u64 smr_segment_chain(u64 chain, const u8 header[SMR_SEGMENT_HEADER_SIZE])
+{
+	return smr_chain(chain, get_le(header + S_PAYLOAD_CRC, 4) << 32 | get_le(header + S_CRC, 4));
+}
+
+bool smr_blob_name_ok(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (name[i] <= ' ' || name[i] > '~')
+			return false;
+	}
+	return len >= 1 && len <= SMR_BLOB_NAME_MAX;
+}
+
+bool smr_is_commit(u8 type)
+{
+	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA;
+}
+
+bool smr_is_end(u8 type)
+{
+	return type == SMR_VCPU_END || type == SMR_VM_END;
+}
+
+bool smr_type_fits_stream(u8 type, bool vm_stream)
+{
+	if (vm_stream)
+		return type == SMR_DMA || type == SMR_VM_START || type == SMR_VM_END;
+	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_VCPU_END;
+}
