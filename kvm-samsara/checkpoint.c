@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a chunk can change in its vCPU without an exit that ends it, saved at
+ * its start and put back by a rollback: VMCS guest state, general registers,
+ * CR2, FPU/AVX, the MSRs the guest writes directly, and the event that was
+ * being injected.  LAPIC, timers and TSC change between chunks only and are
+ * not part of it.
+ */
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+
+#include "samsara.h"
+
+/*
+ * VMCS guest state.  RIP, RSP and RFLAGS come first: they are cached by KVM.
+ * Not here, because every change of them is an exit: EFER, PAT, VMCS link,
+ * SMBASE.
+ */
+static const u16 vmcs_fields[] = {
+	GUEST_RIP, GUEST_RSP, GUEST_RFLAGS,
+	GUEST_CR0, GUEST_CR3, GUEST_CR4, GUEST_DR7,
+	CR0_READ_SHADOW, CR4_READ_SHADOW,
+	GUEST_ES_SELECTOR, GUEST_CS_SELECTOR, GUEST_SS_SELECTOR, GUEST_DS_SELECTOR,
+	GUEST_FS_SELECTOR, GUEST_GS_SELECTOR, GUEST_LDTR_SELECTOR, GUEST_TR_SELECTOR,
+	GUEST_ES_LIMIT, GUEST_CS_LIMIT, GUEST_SS_LIMIT, GUEST_DS_LIMIT,
+	GUEST_FS_LIMIT, GUEST_GS_LIMIT, GUEST_LDTR_LIMIT, GUEST_TR_LIMIT,
+	GUEST_GDTR_LIMIT, GUEST_IDTR_LIMIT,
+	GUEST_ES_AR_BYTES, GUEST_CS_AR_BYTES, GUEST_SS_AR_BYTES, GUEST_DS_AR_BYTES,
+	GUEST_FS_AR_BYTES, GUEST_GS_AR_BYTES, GUEST_LDTR_AR_BYTES, GUEST_TR_AR_BYTES,
+	GUEST_ES_BASE, GUEST_CS_BASE, GUEST_SS_BASE, GUEST_DS_BASE,
+	GUEST_FS_BASE, GUEST_GS_BASE, GUEST_LDTR_BASE, GUEST_TR_BASE,
+	GUEST_GDTR_BASE, GUEST_IDTR_BASE,
+	GUEST_SYSENTER_CS, GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP,
+	GUEST_PDPTR0, GUEST_PDPTR1, GUEST_PDPTR2, GUEST_PDPTR3,
+	GUEST_INTERRUPTIBILITY_INFO, GUEST_PENDING_DBG_EXCEPTIONS,
+	GUEST_ACTIVITY_STATE,
+};
+
+static_assert(ARRAY_SIZE(vmcs_fields) <= ARRAY_SIZE(((struct samsara_checkpoint *)0)->vmcs));
+
+static u64 read_field(u16 field)
+{
+	switch (vmcs_field_width(field)) {
+	case VMCS_FIELD_WIDTH_U16:
+		return vmcs_read16(field);
+	case VMCS_FIELD_WIDTH_U32:
+		return vmcs_read32(field);
+	case VMCS_FIELD_WIDTH_U64:
+		return vmcs_read64(field);
+	default:
+		return vmcs_readl(field);
+	}
+}
+
+static void write_field(u16 field, u64 value)
+{
+	switch (vmcs_field_width(field)) {
+	case VMCS_FIELD_WIDTH_U16:
+		vmcs_write16(field, value);
+		break;
+	case VMCS_FIELD_WIDTH_U32:
+		vmcs_write32(field, value);
+		break;
+	case VMCS_FIELD_WIDTH_U64:
+		vmcs_write64(field, value);
+		break;
+	default:
+		vmcs_writel(field, value);
+	}
+}
+
+/* KVM may hold newer values of these than the VMCS. */
+static void flush_cached(struct kvm_vcpu *vcpu)
+{
+	if (kvm_register_is_dirty(vcpu, VCPU_REGS_RSP))
+		vmcs_writel(GUEST_RSP, vcpu->arch.regs[VCPU_REGS_RSP]);
+	if (kvm_register_is_dirty(vcpu, VCPU_REGS_RIP))
+		vmcs_writel(GUEST_RIP, vcpu->arch.regs[VCPU_REGS_RIP]);
+}
+
+/* The x87, SSE and AVX components, in the standard format whatever the host uses. */
+#define XSAVE_MASK	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM)
+
+/*
+ * The guest's FPU state is the thread's while in KVM_RUN, in registers or,
+ * after a host context switch, in memory.  Caller holds fpregs_lock() or has
+ * IRQs off.
+ */
+static void load_fpregs(void)
+{
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
+static void xsave_to(u8 *buf)
+{
+	u32 mask = boot_cpu_has(X86_FEATURE_AVX) ? XSAVE_MASK : XFEATURE_MASK_FPSSE;
+
+	load_fpregs();
+	asm volatile("xsave64 (%0)" : : "r" (buf), "a" (mask), "d" (0) : "memory");
+}
+
+static void xrstor_from(u8 *buf)
+{
+	u32 mask = boot_cpu_has(X86_FEATURE_AVX) ? XSAVE_MASK : XFEATURE_MASK_FPSSE;
+
+	load_fpregs();
+	asm volatile("xrstor64 (%0)" : : "r" (buf), "a" (mask), "d" (0) : "memory");
+}
+
+static u64 read_kernel_gs_base(struct vcpu_vmx *vmx)
+{
+	u64 base;
+
+	preempt_disable();
+	base = vmx->msr_guest_kernel_gs_base;
+	if (vmx->guest_state_loaded)
+		rdmsrl(MSR_KERNEL_GS_BASE, base);
+	preempt_enable();
+	return base;
+}
+
+static void write_kernel_gs_base(struct vcpu_vmx *vmx, u64 base)
+{
+	preempt_disable();
+	vmx->msr_guest_kernel_gs_base = base;
+	if (vmx->guest_state_loaded)
+		wrmsrl(MSR_KERNEL_GS_BASE, base);
+	preempt_enable();
+}
+
+/* Right before the chunk's first VM-entry, IRQs off. */
+void samsara_checkpoint_save(struct samsara_vcpu *sv)
+{
+	struct samsara_checkpoint *cp = &sv->cp;
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	int i;
+
+	flush_cached(vcpu);
+	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
+		cp->vmcs[i] = read_field(vmcs_fields[i]);
+	memcpy(cp->regs, vcpu->arch.regs, sizeof(cp->regs));
+	cp->cr2 = vcpu->arch.cr2;
+	cp->kernel_gs_base = read_kernel_gs_base(to_vmx(vcpu));
+	cp->spec_ctrl = to_vmx(vcpu)->spec_ctrl;
+	cp->exception = vcpu->arch.exception;
+	cp->interrupt = vcpu->arch.interrupt;
+	cp->nmi_injected = vcpu->arch.nmi_injected;
+	xsave_to(cp->xsave);
+}
+
+/*
+ * Back to the start of the chunk.  The event that was being injected is queued
+ * again, so KVM re-injects it on the next entry as it would after an
+ * interrupted delivery.
+ */
+void samsara_checkpoint_restore(struct samsara_vcpu *sv)
+{
+	struct samsara_checkpoint *cp = &sv->cp;
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
+		write_field(vmcs_fields[i], cp->vmcs[i]);
+	memcpy(vcpu->arch.regs, cp->regs, sizeof(cp->regs));
+	vcpu->arch.regs_avail &= ~VMX_REGS_LAZY_LOAD_SET;
+	vcpu->arch.regs_dirty = 0;
+	vcpu->arch.cr2 = cp->cr2;
+	write_kernel_gs_base(to_vmx(vcpu), cp->kernel_gs_base);
+	to_vmx(vcpu)->spec_ctrl = cp->spec_ctrl;
+	vcpu->arch.exception = cp->exception;
+	vcpu->arch.interrupt = cp->interrupt;
+	vcpu->arch.nmi_injected = cp->nmi_injected;
+
+	fpregs_lock();
+	xrstor_from(cp->xsave);
+	fpregs_unlock();
+}
+
+/*
+ * Digest of the whole guest-visible state of the vCPU.  XSTATE_BV is left out:
+ * it says how the processor tracks the state, not what it is; XSAVE stores the
+ * initial values of components that are not in use.
+ */
+u64 samsara_state_digest(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	u64 chain = 0;
+	u64 v;
+	int i;
+
+	flush_cached(vcpu);
+	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++) {
+		v = read_field(vmcs_fields[i]);
+		chain = smr_chain(chain, v);
+	}
+	for (i = 0; i < NR_VCPU_REGS; i++)
+		if (i != VCPU_REGS_RSP && i != VCPU_REGS_RIP)
+			chain = smr_chain(chain, vcpu->arch.regs[i]);
+	chain = smr_chain(chain, vcpu->arch.cr2);
+	chain = smr_chain(chain, read_kernel_gs_base(to_vmx(vcpu)));
+	chain = smr_chain(chain, vcpu->arch.efer);
+
+	fpregs_lock();
+	xsave_to(sv->xsave);
+	fpregs_unlock();
+	for (i = 0; i < SAMSARA_XSAVE_BYTES / 8; i++) {
+		/* Bytes 464..511 belong to software, 512..575 are the header. */
+		if (i == 58)
+			i = 72;
+		chain = smr_chain(chain, *(u64 *)&sv->xsave[i * 8]);
+	}
+	return chain;
+}

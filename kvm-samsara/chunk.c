@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a chunk: where it begins, which exits stay inside it, where it
+ * ends.
+ *
+ *	pre_enter	at a boundary: wait for log space; inside a chunk: end it
+ *			if something waits that only takes effect between chunks
+ *	(KVM injects events, at a boundary only)
+ *	before_entry	opens the chunk: start_seq, checkpoint, TLB flush
+ *	handle_exit	EPT violation on RAM, host interrupt, RDTSC, CPUID: stay
+ *			inside; anything else: commit, and leave the exit pending
+ *	pre_enter	handles the pending exit, as a section of its own
+ *
+ * RULE 1: handle_exit() never lets KVM act on an exit before the chunk that
+ * caused it has committed.  RULE 2: samsara_owns_events() keeps KVM from
+ * injecting while a chunk is open.
+ */
+#include <linux/entry-kvm.h>
+
+#include "samsara.h"
+
+static_assert(SMR_END_ASYNC == EXIT_REASON_EXTERNAL_INTERRUPT);
+
+static u16 exit_reason(struct kvm_vcpu *vcpu)
+{
+	return to_vmx(vcpu)->exit_reason.basic;
+}
+
+/*
+ * An exit on a fault may leave RFLAGS.RF set, which says nothing about the
+ * guest but that the processor exited there; replay may not have exited.  RF
+ * only matters to instruction breakpoints.
+ */
+void samsara_normalise(struct samsara_vcpu *sv)
+{
+	unsigned long rflags = vmx_get_rflags(sv->vcpu);
+
+	if ((rflags & X86_EFLAGS_RF) && !(vmcs_readl(GUEST_DR7) & 0xff))
+		vmx_set_rflags(sv->vcpu, rflags & ~X86_EFLAGS_RF);
+}
+
+void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
+{
+	struct samsara_counts now;
+
+	samsara_counter_read(sv, &now);
+	pos->branches = now.branches - sv->start_counts.branches;
+	pos->jumps = now.jumps - sv->start_counts.jumps;
+	pos->rip = kvm_rip_read(sv->vcpu);
+	pos->rcx = kvm_rcx_read(sv->vcpu);
+}
+
+/*
+ * Put the event whose delivery an exit cut short back into the VM-entry
+ * fields, as KVM does for one it re-injects.
+ */
+void samsara_reinject(struct kvm_vcpu *vcpu)
+{
+	u32 info = INTR_INFO_VALID_MASK;
+	u8 vector;
+
+	if (vcpu->arch.exception.injected) {
+		vector = vcpu->arch.exception.vector;
+		info |= vector;
+		if (vcpu->arch.exception.has_error_code) {
+			vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE,
+				     (u16)vcpu->arch.exception.error_code);
+			info |= INTR_INFO_DELIVER_CODE_MASK;
+		}
+		if (kvm_exception_is_soft(vector)) {
+			vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, vcpu->arch.event_exit_inst_len);
+			info |= INTR_TYPE_SOFT_EXCEPTION;
+		} else {
+			info |= INTR_TYPE_HARD_EXCEPTION;
+		}
+	} else if (vcpu->arch.nmi_injected) {
+		info |= INTR_TYPE_NMI_INTR | NMI_VECTOR;
+	} else {
+		info |= vcpu->arch.interrupt.nr;
+		if (vcpu->arch.interrupt.soft) {
+			info |= INTR_TYPE_SOFT_INTR;
+			vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, vcpu->arch.event_exit_inst_len);
+		} else {
+			info |= INTR_TYPE_EXT_INTR;
+		}
+	}
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+/* The event KVM has put into the VM-entry fields, if any, begins the chunk. */
+static void note_event(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	struct smr_event *event = &sv->rec.event;
+	u32 info = vmcs_read32(VM_ENTRY_INTR_INFO_FIELD);
+
+	memset(event, 0, sizeof(*event));
+	if (!(info & INTR_INFO_VALID_MASK))
+		return;
+	sv->rec.flags |= SMR_F_EVENT;
+	event->intr_info = info;
+	if (info & INTR_INFO_DELIVER_CODE_MASK)
+		event->error_code = vmcs_read32(VM_ENTRY_EXCEPTION_ERROR_CODE);
+	event->insn_len = vmcs_read32(VM_ENTRY_INSTRUCTION_LEN);
+	if (is_page_fault(info))
+		event->aux = vcpu->arch.cr2;
+	else if (is_debug(info))
+		event->aux = vcpu->arch.dr6;
+}
+
+/* IRQs are off, VM-entry is next: from here on the guest's work is speculative. */
+static void begin_chunk(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	/*
+	 * Before start_seq: a vCPU that committed without seeing the token may
+	 * cost us one more rollback, none after that can.
+	 */
+	if (sv->rollbacks_in_a_row >= SAMSARA_ROLLBACK_LIMIT &&
+	    !cmpxchg(&vm->exclusive, NULL, sv))
+		sv->exclusive++;
+
+	sv->start_seq = smr_order_prefix(vm->order);
+	samsara_drop_stale(sv);
+	/* INIT and start-up IPI have been noted already; a retry may begin with another event. */
+	sv->rec.flags &= SMR_F_INIT | SMR_F_SIPI;
+	sv->rec.type = SMR_CHUNK;
+	sv->rec.start_seq = sv->start_seq;
+	note_event(sv);
+	samsara_checkpoint_save(sv);
+	samsara_counter_read(sv, &sv->start_counts);
+	WRITE_ONCE(sv->limit_hit, false);
+	sv->chunk_tsc = rdtsc();
+	/* RULE 6: the flags were cleared; cached translations would keep them so. */
+	sv->flush = true;
+	WRITE_ONCE(sv->chunk_open, true);
+}
+
+void samsara_before_entry(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	int cpu = smp_processor_id();
+
+	if (samsara_recording(sv->vm)) {
+		if (!sv->chunk_open)
+			begin_chunk(sv);
+	} else if (samsara_replaying(sv->vm)) {
+		if (!sv->begun)
+			samsara_replay_begin(sv);
+	} else {
+		return;
+	}
+
+	vmcs_write64(EPT_POINTER, sv->eptp);
+	/* Translations of ours from the last time the vCPU ran here. */
+	if (sv->last_cpu != cpu) {
+		sv->last_cpu = cpu;
+		sv->flush = true;
+	}
+	if (sv->flush) {
+		sv->flush = false;
+		samsara_flush(sv);
+	}
+}
+
+/* Does anything wait that takes effect between chunks only? */
+static bool must_end(struct samsara_vcpu *sv)
+{
+	return kvm_request_pending(sv->vcpu) || READ_ONCE(sv->limit_hit) ||
+	       sv->inputs.size - sv->inputs.len < SAMSARA_INPUT_RESERVE ||
+	       sv->nr_free_copies == 0 || READ_ONCE(sv->vm->stopping) ||
+	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+}
+
+static void end_async(struct samsara_vcpu *sv)
+{
+	samsara_normalise(sv);
+	sv->rec.end = SMR_END_ASYNC;
+	samsara_position(sv, &sv->rec.pos);
+	samsara_commit_chunk(sv);
+	/* Bound the memory the copies take. */
+	if (sv->nr_copies > SAMSARA_MAX_COPIES / 2)
+		samsara_drop_all(sv);
+}
+
+/* KVM's own handling of the exit the last chunk ended with. */
+int samsara_run_exit_handler(struct samsara_vcpu *sv)
+{
+	/*
+	 * No RAM there, or a write to ROM: what KVM would do after a look at
+	 * its own page tables, which the VM does not use.
+	 */
+	if (exit_reason(sv->vcpu) == EXIT_REASON_EPT_VIOLATION)
+		return kvm_emulate_instruction(sv->vcpu, 0);
+	return __vmx_handle_exit(sv->vcpu, EXIT_FASTPATH_NONE);
+}
+
+/* These exits neither touch guest memory nor take or give data. */
+bool samsara_exit_needs_section(u16 reason)
+{
+	return reason != EXIT_REASON_INTERRUPT_WINDOW &&
+	       reason != EXIT_REASON_NMI_WINDOW && reason != EXIT_REASON_HLT;
+}
+
+static int handle_pending_exit(struct samsara_vcpu *sv)
+{
+	bool section = samsara_exit_needs_section(exit_reason(sv->vcpu)) &&
+		       samsara_section_begin(sv);
+	int r;
+
+	sv->exit_pending = false;
+	r = samsara_run_exit_handler(sv);
+	if (section)
+		samsara_section_end(sv);
+	return r;
+}
+
+/* The recording has ended or is about to: run on as an ordinary VM. */
+static int pre_enter_stopped(struct samsara_vcpu *sv)
+{
+	int r;
+
+	if (READ_ONCE(sv->vm->stopping)) {
+		wake_up_all(&sv->vm->wq);
+		kvm_vcpu_srcu_read_unlock(sv->vcpu);
+		r = wait_event_interruptible(sv->vm->wq, !READ_ONCE(sv->vm->stopping));
+		kvm_vcpu_srcu_read_lock(sv->vcpu);
+		if (r) {
+			sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+			return -EINTR;
+		}
+	}
+	if (!sv->exit_pending)
+		return 1;
+	r = handle_pending_exit(sv);
+	return r > 0 ? 2 : r;
+}
+
+/* At a boundary: make sure that whatever comes next can be logged. */
+static int prepare_chunk(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	int r;
+
+	r = samsara_counter_init(sv);
+	if (!r && !samsara_counter_ok(sv))
+		r = -EBUSY;
+	if (r) {
+		samsara_fail(sv->vm, r, "the branch counter is not available");
+		return 2;
+	}
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
+	kvm_vcpu_srcu_read_lock(vcpu);
+	if (r) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return r;
+	}
+	return samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
+}
+
+int samsara_pre_enter(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	int r;
+
+	if (samsara_replaying(sv->vm))
+		return samsara_replay_pre_enter(sv);
+
+	if (sv->chunk_open) {
+		if (samsara_event_requeued(vcpu)) {
+			/*
+			 * The event's delivery belongs to this chunk: finish
+			 * it.  KVM asked itself to look at events again, which
+			 * has to wait for the boundary.
+			 */
+			if (kvm_check_request(KVM_REQ_EVENT, vcpu))
+				sv->event_deferred = true;
+			samsara_reinject(vcpu);
+			return 1;
+		}
+		if (sv->event_deferred) {
+			sv->event_deferred = false;
+			kvm_make_request(KVM_REQ_EVENT, vcpu);
+		}
+		if (!must_end(sv))
+			return 1;
+		end_async(sv);
+	}
+	/* First the request, then what it is about: samsara_stop() sets them the other way. */
+	kvm_check_request(KVM_REQ_SAMSARA, vcpu);
+	if (!samsara_recording(sv->vm) || READ_ONCE(sv->vm->stopping))
+		return pre_enter_stopped(sv);
+	if (sv->exit_pending) {
+		r = handle_pending_exit(sv);
+		return r > 0 ? 2 : r;
+	}
+	return prepare_chunk(sv);
+}
+
+bool samsara_owns_events(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	return sv->chunk_open || samsara_replaying(sv->vm);
+}
+
+static bool is_write(unsigned long qualification)
+{
+	return qualification & EPT_VIOLATION_ACC_WRITE;
+}
+
+/* Returns 1: handled inside the chunk; 0: ends it. */
+static int handle_ept_violation(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	unsigned long qualification = vmx_get_exit_qual(vcpu);
+	int r;
+
+	/* An IRET from an NMI handler was cut short: NMIs are still blocked. */
+	if (!(to_vmx(vcpu)->idt_vectoring_info & VECTORING_INFO_VALID_MASK) &&
+	    (qualification & INTR_INFO_UNBLOCK_NMI))
+		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
+
+	r = samsara_ept_fault(sv, vmcs_read64(GUEST_PHYSICAL_ADDRESS), is_write(qualification));
+	if (r == -ENOSPC)
+		return 1;	/* must_end() sees that there is no copy left */
+	if (r < 0) {
+		samsara_fail(sv->vm, r, "no memory for a private page");
+		WRITE_ONCE(sv->limit_hit, true);
+		return 1;
+	}
+	return r;
+}
+
+/* Returns 1 if the exit belongs inside the chunk and is done with. */
+static int handle_inside(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+
+	switch (exit_reason(vcpu)) {
+	case EXIT_REASON_EXTERNAL_INTERRUPT:
+		++vcpu->stat.irq_exits;
+		return 1;
+	case EXIT_REASON_PREEMPTION_TIMER:
+	case EXIT_REASON_MONITOR_TRAP_FLAG:
+		return 1;
+	case EXIT_REASON_EXCEPTION_NMI:
+		/* The NMI itself was handled with IRQs off. */
+		return is_nmi(vmx_get_intr_info(vcpu));
+	case EXIT_REASON_EPT_VIOLATION:
+		return handle_ept_violation(sv);
+	case EXIT_REASON_RDTSC:
+		return samsara_emulate_rdtsc(sv, false);
+	case EXIT_REASON_RDTSCP:
+		return samsara_emulate_rdtsc(sv, true);
+	case EXIT_REASON_CPUID:
+		return kvm_emulate_cpuid(vcpu);
+	default:
+		return 0;
+	}
+}
+
+int samsara_handle_exit(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	u16 reason = exit_reason(vcpu);
+
+	if (!sv->chunk_open) {
+		/* An ordinary VM by now, but for the intercepts it began with. */
+		if (reason == EXIT_REASON_RDTSC || reason == EXIT_REASON_RDTSCP)
+			return samsara_emulate_rdtsc(sv, reason == EXIT_REASON_RDTSCP);
+		return __vmx_handle_exit(vcpu, EXIT_FASTPATH_NONE);
+	}
+	if (unlikely(to_vmx(vcpu)->fail || to_vmx(vcpu)->exit_reason.failed_vmentry)) {
+		samsara_fail(sv->vm, -EIO, "VM-entry failed");
+		sv->chunk_open = false;
+		return __vmx_handle_exit(vcpu, EXIT_FASTPATH_NONE);
+	}
+	if (handle_inside(sv))
+		return 1;
+
+	samsara_normalise(sv);
+	if (samsara_replaying(sv->vm)) {
+		samsara_replay_sync_end(sv, reason);
+		return 1;
+	}
+	sv->rec.end = reason;
+	if (!samsara_commit_chunk(sv))
+		sv->exit_pending = true;
+	return 1;
+}
+
+/* User space has done its part of an exit; the rest writes registers or memory. */
+int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	int r;
+
+	if (samsara_replaying(sv->vm))
+		return samsara_replay_complete_io(sv, cui);
+	if (samsara_recording(sv->vm)) {
+		kvm_vcpu_srcu_read_unlock(vcpu);
+		r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
+		kvm_vcpu_srcu_read_lock(vcpu);
+		if (r) {
+			vcpu->arch.complete_userspace_io = cui;
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			return r;
+		}
+	}
+	if (!samsara_section_begin(sv))
+		return cui(vcpu);
+	samsara_user_input(sv);
+	r = cui(vcpu);
+	samsara_section_end(sv);
+	return r;
+}
+
+/* KVM_RUN returns, because of a signal if a chunk is open: user space sees a boundary. */
+void samsara_leave(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	if (sv->chunk_open && !samsara_replaying(sv->vm)) {
+		end_async(sv);
+		if (READ_ONCE(sv->vm->stopping))
+			wake_up_all(&sv->vm->wq);
+	}
+	/* The token is of no use without a chunk. */
+	if (READ_ONCE(sv->vm->exclusive) == sv && !sv->chunk_open) {
+		WRITE_ONCE(sv->vm->exclusive, NULL);
+		wake_up_all(&sv->vm->wq);
+	}
+}

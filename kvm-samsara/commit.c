@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The three-phase commit.
+ *
+ * Pre-commit, in parallel: the read-set and write-set come from the EPT's
+ * accessed and dirty flags, written pages are compared with their originals.
+ * Commit, under commit_lock: check the sets, take the next number, stamp the
+ * pages written.  The stamps are the conflict set of every other agent at
+ * once: a page conflicts with a chunk if its stamp is above the chunk's
+ * start_seq.  Nothing is copied or allocated here.
+ * Synchronisation, in parallel: copy the changed lines to the originals, wait
+ * for earlier commits.
+ *
+ * core/smr_order.h holds the proof that a chunk which passes the check has run
+ * as if alone at its place in the order.
+ */
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "samsara.h"
+
+/* Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us. */
+static void wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
+{
+	while (!smr_order_done_before(vm->order, agent, n)) {
+		cpu_relax();
+		cond_resched();
+	}
+}
+
+/*
+ * Take commit_lock when @sv (NULL: no vCPU) may commit, that is unless another
+ * vCPU holds the exclusive token.  The holder does not wait for anyone, so it
+ * gets to its commit and hands the token back.
+ */
+static void lock_commit(struct samsara_vm *vm, struct samsara_vcpu *sv)
+{
+	struct samsara_vcpu *holder;
+
+	for (;;) {
+		mutex_lock(&vm->commit_lock);
+		holder = READ_ONCE(vm->exclusive);
+		if (!holder || holder == sv)
+			return;
+		mutex_unlock(&vm->commit_lock);
+		wait_event(vm->wq, READ_ONCE(vm->exclusive) != holder);
+	}
+}
+
+static void release_exclusive(struct samsara_vcpu *sv)
+{
+	if (READ_ONCE(sv->vm->exclusive) != sv)
+		return;
+	WRITE_ONCE(sv->vm->exclusive, NULL);
+	wake_up_all(&sv->vm->wq);
+}
+
+/*
+ * Which lines of the copy differ from the original?  RULE 8: the processor's
+ * page walks set the dirty flag of page tables they did not change.
+ *
+ * The original may change under us only through a commit above our start_seq;
+ * then the check fails and the result is not used.
+ */
+static void compare_copy(struct samsara_copy *copy)
+{
+	const u8 *old = page_address(copy->orig->page);
+	const u8 *new = page_address(copy->page);
+	u64 addr = gfn_to_gpa(copy->gfn);
+	u32 i;
+
+	copy->changed = 0;
+	copy->delta = 0;
+	for (i = 0; i < SMR_LINES_PER_PAGE; i++, old += SMR_LINE, new += SMR_LINE) {
+		if (!memcmp(old, new, SMR_LINE))
+			continue;
+		copy->changed |= BIT_ULL(i);
+		copy->delta += smr_line_digest(new, addr + i * SMR_LINE) -
+			       smr_line_digest(old, addr + i * SMR_LINE);
+	}
+}
+
+static void publish_copy(struct samsara_copy *copy)
+{
+	u8 *to = page_address(copy->orig->page);
+	const u8 *from = page_address(copy->page);
+	u64 left = copy->changed;
+	u32 i;
+
+	for (; left; left &= left - 1) {
+		i = __ffs64(left);
+		memcpy(to + i * SMR_LINE, from + i * SMR_LINE, SMR_LINE);
+	}
+	copy->orig->meta.digest += copy->delta;
+}
+
+static bool conflicts(struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	for (i = 0; i < sv->nr_access; i++)
+		if (!smr_page_valid(&sv->access[i]->meta, sv->start_seq))
+			return true;
+	return false;
+}
+
+static void rollback(struct samsara_vcpu *sv)
+{
+	samsara_drop_dirty(sv);
+	samsara_checkpoint_restore(sv);
+	sv->inputs.len = 0;
+	sv->chunk_last_tsc = sv->last_tsc;
+	sv->rollbacks++;
+	sv->rollbacks_in_a_row++;
+	sv->chunk_open = false;
+	/* The injection the chunk began with has to be done again. */
+	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
+}
+
+/* Test aid: falsify one logged value, so that replay has a divergence to find. */
+static void inject_fault(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	if (likely(!vm->config.debug_fault_commit) ||
+	    sv->rec.commit_seq < vm->config.debug_fault_commit || !sv->rec.data_len)
+		return;
+	sv->inputs.p[sv->rec.data_len - 1] ^= 1;
+	vm->config.debug_fault_commit = 0;
+}
+
+static void log_commit(struct samsara_vcpu *sv)
+{
+	sv->rec.data = sv->inputs.p;
+	sv->rec.data_len = sv->inputs.len;
+	sv->rec.digest = (u32)sv->chain;
+	inject_fault(sv);
+	samsara_log(sv, &sv->rec);
+	sv->inputs.len = 0;
+	sv->last_tsc = sv->chunk_last_tsc;
+}
+
+/* Under commit_lock, after mem_digest is that of commit n. */
+static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec)
+{
+	if (rec->commit_seq % SAMSARA_MEMDIGEST_INTERVAL)
+		return;
+	rec->flags |= SMR_F_MEMDIGEST;
+	rec->mem_digest = vm->mem_digest;
+}
+
+/*
+ * End the open chunk.  sv->rec holds its start and its end.  Returns 0: it has
+ * committed and is in memory, as is everything before it; -EAGAIN: rolled back
+ * to its start.
+ */
+int samsara_commit_chunk(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u64 delta = 0;
+	u32 i;
+	u64 n;
+
+	samsara_ept_harvest(sv);
+	for (i = 0; i < sv->nr_dirty; i++) {
+		compare_copy(sv->dirty[i]);
+		delta += sv->dirty[i]->delta;
+	}
+
+	/*
+	 * An event whose delivery was cut short is part of the chunk, not of
+	 * the next one: only the start is a clean point to go back to.
+	 */
+	if (sv->rec.end == SMR_END_ASYNC && samsara_event_requeued(sv->vcpu)) {
+		rollback(sv);
+		return -EAGAIN;
+	}
+
+	lock_commit(vm, sv);
+	if (conflicts(sv)) {
+		mutex_unlock(&vm->commit_lock);
+		rollback(sv);
+		return -EAGAIN;
+	}
+	n = smr_order_commit(vm->order, sv->id);
+	for (i = 0; i < sv->nr_dirty; i++)
+		if (sv->dirty[i]->changed)
+			smr_page_commit(&sv->dirty[i]->orig->meta, n);
+	vm->mem_digest += delta;
+	sv->rec.commit_seq = n;
+	maybe_add_memdigest(vm, &sv->rec);
+	release_exclusive(sv);
+	mutex_unlock(&vm->commit_lock);
+
+	for (i = 0; i < sv->nr_dirty; i++) {
+		publish_copy(sv->dirty[i]);
+		sv->dirty[i]->valid = n;
+	}
+	smr_order_published(vm->order, sv->id);
+
+	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
+	log_commit(sv);
+	sv->chunks++;
+	if (sv->rec.end == SMR_END_ASYNC)
+		sv->async_ends++;
+	sv->rollbacks_in_a_row = 0;
+	sv->chunk_open = false;
+	memset(&sv->rec, 0, sizeof(sv->rec));
+
+	wait_for_earlier(vm, sv->id, n);
+	return 0;
+}
+
+/*
+ * KVM's own work on behalf of a vCPU (RULE 4): between chunks, alone in the
+ * commit order, directly on shared memory.  It holds commit_lock throughout,
+ * so no commit comes between what it reads and what it writes.  Chunks of
+ * other vCPUs run on meanwhile; if they see a page half written, the stamp set
+ * in samsara_section_end() makes them roll back.
+ *
+ * False: the recording has ended, there is no section to be in.
+ */
+bool samsara_section_begin(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u64 n;
+
+	lock_commit(vm, sv);
+	/* STOP waits for the lock, and then closes the streams. */
+	if (!samsara_recording(vm)) {
+		mutex_unlock(&vm->commit_lock);
+		return false;
+	}
+	n = smr_order_commit(vm->order, sv->id);
+	wait_for_earlier(vm, sv->id, n);
+	/* Keep INIT and SIPI noted for the next chunk: a section does not take them. */
+	sv->rec.type = SMR_SECTION;
+	sv->rec.commit_seq = n;
+	sv->nr_section_gfns = 0;
+	sv->in_section = true;
+	return true;
+}
+
+/* Digest the pages KVM wrote; returns the change of the memory digest. */
+u64 samsara_section_rehash(struct samsara_vcpu *sv)
+{
+	struct samsara_page *sp;
+	u64 delta = 0;
+	u32 i;
+
+	for (i = 0; i < sv->nr_section_gfns; i++) {
+		sp = samsara_gfn_to_page(sv->vm, sv->section_gfns[i], NULL);
+		if (sp)
+			delta += samsara_page_rehash(sp, sv->section_gfns[i]);
+	}
+	return delta;
+}
+
+void samsara_section_end(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct smr_record rec = {
+		.type = SMR_SECTION,
+		.commit_seq = sv->rec.commit_seq,
+	};
+	struct smr_record next = sv->rec;
+	struct samsara_page *sp;
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	sv->in_section = false;
+	for (i = 0; i < sv->nr_section_gfns; i++) {
+		sp = samsara_gfn_to_page(vm, sv->section_gfns[i], NULL);
+		if (sp)
+			smr_page_commit(&sp->meta, rec.commit_seq);
+	}
+	vm->mem_digest += samsara_section_rehash(sv);
+	maybe_add_memdigest(vm, &rec);
+	smr_order_published(vm->order, sv->id);
+
+	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
+	sv->rec = rec;
+	log_commit(sv);
+	sv->sections++;
+	/* What was noted for the next chunk meanwhile. */
+	next.type = 0;
+	next.commit_seq = 0;
+	sv->rec = next;
+	release_exclusive(sv);
+	mutex_unlock(&vm->commit_lock);
+}
+
+/*
+ * Every write KVM makes to guest memory passes mark_page_dirty_in_slot(), which
+ * calls this after the write.
+ */
+void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
+{
+	struct samsara_vm *vm = kvm->arch.samsara;
+	struct kvm_vcpu *vcpu = kvm_get_running_vcpu();
+	struct samsara_vcpu *sv = vcpu ? to_samsara(vcpu) : NULL;
+	u32 i;
+
+	if (vm->state != KVM_SAMSARA_STATE_RECORDING &&
+	    vm->state != KVM_SAMSARA_STATE_REPLAYING)
+		return;
+	if (!sv || vcpu->kvm != kvm || !sv->in_section) {
+		samsara_fail(vm, -EIO, "KVM wrote to guest memory outside of the order");
+		return;
+	}
+	for (i = 0; i < sv->nr_section_gfns; i++)
+		if (sv->section_gfns[i] == gfn)
+			return;
+	if (sv->nr_section_gfns == SAMSARA_SECTION_PAGES) {
+		samsara_fail(vm, -E2BIG, "one exit wrote to too many pages");
+		return;
+	}
+	sv->section_gfns[sv->nr_section_gfns++] = gfn;
+}
+
+/* Copy @len bytes to guest memory and stamp the pages with commit @n. */
+int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n)
+{
+	struct samsara_page *sp;
+	u32 part, off;
+
+	for (; len; len -= part, gpa += part, from += part) {
+		off = offset_in_page(gpa);
+		part = min_t(u32, len, PAGE_SIZE - off);
+		sp = samsara_gfn_to_page(vm, gpa_to_gfn(gpa), NULL);
+		if (!sp)
+			return -EFAULT;
+		smr_page_commit(&sp->meta, n);
+		memcpy(page_address(sp->page) + off, from, part);
+		vm->mem_digest += samsara_page_rehash(sp, gpa_to_gfn(gpa));
+	}
+	return 0;
+}
+
+static bool dma_in_ram(struct samsara_vm *vm, gpa_t gpa, u32 len)
+{
+	gfn_t gfn;
+
+	for (gfn = gpa_to_gfn(gpa); gfn <= gpa_to_gfn(gpa + len - 1); gfn++)
+		if (!samsara_gfn_to_page(vm, gfn, NULL))
+			return false;
+	return true;
+}
+
+/* A device model's write: one commit of its own, by the DMA agent. */
+int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
+{
+	struct smr_record rec = {
+		.type = SMR_DMA,
+		.gpa = dma->gpa,
+		.dma_len = dma->len,
+		.data_len = dma->len,
+	};
+	u32 agent = samsara_dma_agent(vm);
+	void *data;
+	int r;
+
+	if (!dma->len || dma->len > KVM_SAMSARA_DMA_MAX || dma->reserved ||
+	    dma->gpa + dma->len < dma->gpa || !dma_in_ram(vm, dma->gpa, dma->len))
+		return -EINVAL;
+	data = vmemdup_user(u64_to_user_ptr(dma->uaddr), dma->len);
+	if (IS_ERR(data))
+		return PTR_ERR(data);
+	rec.data = data;
+
+	for (;;) {
+		r = samsara_wait_space(vm, &vm->vm_ring, SMR_RECORD_MAX);
+		if (r)
+			goto out;
+		lock_commit(vm, NULL);
+		if (!samsara_recording(vm) || vm->stopping ||
+		    samsara_ring_space(&vm->vm_ring) >= SMR_RECORD_MAX)
+			break;
+		mutex_unlock(&vm->commit_lock);
+	}
+	if (!samsara_recording(vm) || vm->stopping) {
+		r = -ESHUTDOWN;
+		goto unlock;
+	}
+	rec.commit_seq = smr_order_commit(vm->order, agent);
+	wait_for_earlier(vm, agent, rec.commit_seq);
+	r = samsara_dma_write(vm, dma->gpa, data, dma->len, rec.commit_seq);
+	maybe_add_memdigest(vm, &rec);
+	smr_order_published(vm->order, agent);
+	vm->dma_commits++;
+	if (!r)
+		r = samsara_log_vm(vm, &rec);
+unlock:
+	mutex_unlock(&vm->commit_lock);
+out:
+	kvfree(data);
+	return r;
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Time inside a chunk: conditional branches retired in the guest.
+ *
+ * Two pinned, guest-only perf events per vCPU thread.  "branches" counts
+ * BR_INST_RETIRED.CONDITIONAL, exact on the processors rr supports; it is the
+ * clock.  "jumps" counts all branches; its only use is to tell apart the
+ * iterations of a loop that has no conditional branch.  Any loop has a branch
+ * or is a REP, so (branches, jumps, RIP, RCX) names one point of an execution.
+ */
+#include <linux/perf_event.h>
+#include <asm/perf_event.h>
+
+#include "samsara.h"
+
+#define EVENT_COND_BRANCHES	0x01c4	/* BR_INST_RETIRED.CONDITIONAL */
+#define EVENT_ALL_BRANCHES	0x00c4	/* BR_INST_RETIRED.ALL_BRANCHES */
+/* A period no chunk reaches. */
+#define PERIOD_NEVER		(1ull << 40)
+/* perf's own mark of a throttled event: MAX_INTERRUPTS of kernel/events/core.c. */
+#define PERF_THROTTLED		(~0ull)
+
+static unsigned int selftest_skew;
+module_param_named(samsara_selftest_skew, selftest_skew, uint, 0444);
+MODULE_PARM_DESC(samsara_selftest_skew,
+		 "Test aid: pretend that the branch counter miscounts by this much");
+
+static void on_overflow(struct perf_event *event, struct perf_sample_data *data,
+			struct pt_regs *regs)
+{
+	struct samsara_vcpu *sv = event->overflow_handler_context;
+
+	/* NMI context.  The NMI was a VM-exit; the exit path looks at the flag. */
+	WRITE_ONCE(sv->limit_hit, true);
+}
+
+static void never_overflows(struct perf_event *event, struct perf_sample_data *data,
+			    struct pt_regs *regs)
+{
+}
+
+static struct perf_event *create(u64 config, u64 period, bool guest, void *context)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_RAW,
+		.size = sizeof(attr),
+		.config = config,
+		.sample_period = period,
+		.pinned = 1,
+		.exclude_host = guest,
+		.exclude_guest = !guest,
+		.exclude_user = !guest,
+	};
+
+	return perf_event_create_kernel_counter(&attr, -1, current,
+						guest ? on_overflow : never_overflows, context);
+}
+
+/* The event's exact value, without the cost of perf's locks. */
+static u64 read_event(struct perf_event *event)
+{
+	unsigned int width = 48;
+	u64 prev, raw, count;
+
+	/* An overflow NMI may update count and prev_count between our reads. */
+	do {
+		prev = local64_read(&event->hw.prev_count);
+		count = local64_read(&event->count);
+		rdpmcl(event->hw.event_base_rdpmc, raw);
+	} while (prev != local64_read(&event->hw.prev_count));
+
+	return count + (((raw << (64 - width)) - (prev << (64 - width))) >> (64 - width));
+}
+
+static bool event_runs(struct perf_event *event)
+{
+	return event->state == PERF_EVENT_STATE_ACTIVE &&
+	       event->hw.interrupts != PERF_THROTTLED;
+}
+
+/* False: perf took a counter away or throttled it, counts are not to be trusted. */
+bool samsara_counter_ok(struct samsara_vcpu *sv)
+{
+	bool ok;
+
+	preempt_disable();
+	ok = event_runs(sv->branch_event) && event_runs(sv->jump_event);
+	preempt_enable();
+	return ok;
+}
+
+/* Counts of the vCPU thread so far; the guest is not running. */
+void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c)
+{
+	unsigned long flags;
+
+	/* Off: perf must not schedule the events meanwhile. */
+	local_irq_save(flags);
+	c->branches = read_event(sv->branch_event);
+	c->jumps = read_event(sv->jump_event) - c->branches;
+	local_irq_restore(flags);
+}
+
+int samsara_counter_init(struct samsara_vcpu *sv)
+{
+	struct perf_event *event;
+	u64 period = PERIOD_NEVER;
+
+	if (sv->branch_event)
+		return 0;
+	if (sv->vm->config.mode == KVM_SAMSARA_MODE_RECORD)
+		period = sv->vm->config.chunk_limit;
+
+	event = create(EVENT_COND_BRANCHES, period, true, sv);
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	sv->branch_event = event;
+	event = create(EVENT_ALL_BRANCHES, PERIOD_NEVER, true, sv);
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	sv->jump_event = event;
+	return samsara_counter_ok(sv) ? 0 : -EBUSY;
+}
+
+void samsara_counter_free(struct samsara_vcpu *sv)
+{
+	if (sv->jump_event)
+		perf_event_release_kernel(sv->jump_event);
+	if (sv->branch_event)
+		perf_event_release_kernel(sv->branch_event);
+	sv->jump_event = NULL;
+	sv->branch_event = NULL;
+}
+
+/* Replay: overflow after so many more events of each kind, 0: not at all. */
+int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps)
+{
+	int r;
+
+	WRITE_ONCE(sv->limit_hit, false);
+	r = perf_event_period(sv->branch_event, branches ?: PERIOD_NEVER);
+	return r ?: perf_event_period(sv->jump_event, jumps ?: PERIOD_NEVER);
+}
+
+/* 2 * n conditional branches, n of them taken but for the last round. */
+static noinline void known_loop(unsigned long n)
+{
+	asm volatile("1:\n\t"
+		     "test %0, %0\n\t"
+		     "jz 2f\n"
+		     "2:\n\t"
+		     "dec %0\n\t"
+		     "jnz 1b"
+		     : "+r" (n) : : "cc");
+}
+
+/*
+ * Does the processor count conditional branches exactly?  Interrupts off, so
+ * that nothing else runs between the two reads.
+ */
+int samsara_counter_selftest(void)
+{
+	const unsigned long n = 10000;
+	struct perf_event *event;
+	unsigned long flags;
+	u64 base, got;
+
+	if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
+		return -ENODEV;
+	event = create(EVENT_COND_BRANCHES, PERIOD_NEVER, false, NULL);
+	if (IS_ERR(event)) {
+		pr_warn("samsara: no counter of conditional branches (perf error %ld)\n",
+			PTR_ERR(event));
+		return -ENODEV;
+	}
+	local_irq_save(flags);
+	if (!event_runs(event)) {
+		local_irq_restore(flags);
+		perf_event_release_kernel(event);
+		pr_warn("samsara: the branch counter is in use by someone else\n");
+		return -EBUSY;
+	}
+	/* The difference of two runs takes out the branches of reading. */
+	base = read_event(event);
+	known_loop(1);
+	base = read_event(event) - base;
+	got = read_event(event);
+	known_loop(n + 1);
+	got = read_event(event) - got - base + selftest_skew;
+	local_irq_restore(flags);
+	perf_event_release_kernel(event);
+
+	if (got != 2 * n) {
+		pr_warn("samsara: this CPU miscounts conditional branches: %llu instead of %lu\n",
+			got, 2 * n);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A vCPU's private EPT and its private copies of pages.
+ *
+ * Only the vCPU's own thread changes or walks its EPT, and never while the
+ * vCPU runs guest code.  The processor's own updates of accessed and dirty
+ * flags therefore never race with ours, and plain stores do (RULE 5).  Another
+ * CPU may still hold translations from when the vCPU ran there; they are
+ * flushed when it comes back (samsara_before_entry()).
+ *
+ * Recording: a page is mapped read-only to the original on the first read and
+ * to a private copy on the first write.  Replay: every page is mapped writable
+ * to the original, since one chunk runs at a time.
+ */
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+
+#include "samsara.h"
+
+#define EPT_R		BIT_ULL(0)
+#define EPT_W		BIT_ULL(1)
+#define EPT_X		BIT_ULL(2)
+#define EPT_WB		(6ull << 3)
+#define EPT_IPAT	BIT_ULL(6)
+#define EPT_A		BIT_ULL(8)
+#define EPT_D		BIT_ULL(9)
+#define EPT_ADDR	GENMASK_ULL(51, 12)
+#define EPT_TABLE	(EPT_R | EPT_W | EPT_X)
+#define EPT_LEAF_RO	(EPT_R | EPT_X | EPT_WB | EPT_IPAT)
+#define EPT_LEAF_RW	(EPT_LEAF_RO | EPT_W)
+#define EPT_ENTRIES	512
+#define EPT_LEVELS	4
+
+/* EPT pointer: write-back, 4-level walk, accessed and dirty flags. */
+#define EPTP_FLAGS	(6ull | (3ull << 3) | BIT_ULL(6))
+
+static u64 *alloc_table(struct samsara_vcpu *sv)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+
+	if (!page)
+		return NULL;
+	list_add(&page->lru, &sv->ept_tables);
+	return page_address(page);
+}
+
+int samsara_ept_init(struct samsara_vcpu *sv)
+{
+	u64 n = sv->vm->nr_pages;
+	u32 i;
+
+	INIT_LIST_HEAD(&sv->ept_tables);
+	sv->ept_root = alloc_table(sv);
+	sv->access = vmalloc_array(n, sizeof(*sv->access));
+	if (!sv->ept_root || !sv->access)
+		return -ENOMEM;
+	sv->eptp = __pa(sv->ept_root) | EPTP_FLAGS;
+	sv->last_cpu = -1;
+
+	if (sv->vm->config.mode == KVM_SAMSARA_MODE_REPLAY)
+		return 0;
+
+	sv->copies = vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies));
+	sv->dirty = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty));
+	sv->free_copies = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->free_copies));
+	if (!sv->copies || !sv->dirty || !sv->free_copies)
+		return -ENOMEM;
+	for (i = 0; i < SAMSARA_MAX_COPIES; i++)
+		sv->free_copies[i] = &sv->copies[SAMSARA_MAX_COPIES - 1 - i];
+	sv->nr_free_copies = SAMSARA_MAX_COPIES;
+	return 0;
+}
+
+void samsara_ept_free(struct samsara_vcpu *sv)
+{
+	struct page *page, *next;
+	u32 i;
+
+	for (i = 0; sv->copies && i < SAMSARA_MAX_COPIES; i++)
+		if (sv->copies[i].page)
+			__free_page(sv->copies[i].page);
+	if (sv->ept_root) {
+		list_for_each_entry_safe(page, next, &sv->ept_tables, lru) {
+			list_del(&page->lru);
+			__free_page(page);
+		}
+	}
+	vfree(sv->copies);
+	vfree(sv->dirty);
+	vfree(sv->free_copies);
+	vfree(sv->access);
+}
+
+void samsara_flush(struct samsara_vcpu *sv)
+{
+	lockdep_assert_preemption_disabled();
+	ept_sync_context(sv->eptp);
+	vpid_sync_context(to_vmx(sv->vcpu)->vpid);
+}
+
+/* The leaf entry of a page; builds the tables above it.  NULL: out of memory. */
+static u64 *leaf_of(struct samsara_vcpu *sv, gfn_t gfn)
+{
+	u64 *table = sv->ept_root;
+	u64 *entry, *next;
+	int level;
+
+	for (level = EPT_LEVELS; level > 1; level--) {
+		entry = &table[(gfn >> (9 * (level - 1))) & (EPT_ENTRIES - 1)];
+		if (!(*entry & EPT_R)) {
+			next = alloc_table(sv);
+			if (!next)
+				return NULL;
+			*entry = __pa(next) | EPT_TABLE;
+		}
+		table = __va(*entry & EPT_ADDR);
+	}
+	return &table[gfn & (EPT_ENTRIES - 1)];
+}
+
+static u64 leaf_to(struct page *page, u64 flags)
+{
+	return page_to_phys(page) | flags;
+}
+
+static void drop_copy(struct samsara_vcpu *sv, struct samsara_copy *copy)
+{
+	*copy->sptep = leaf_to(copy->orig->page, EPT_LEAF_RO);
+	copy->sptep = NULL;
+	/* The page stays with the descriptor: the next copy needs no allocation. */
+	sv->free_copies[sv->nr_free_copies++] = copy;
+	sv->nr_copies--;
+}
+
+static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn, u64 *sptep)
+{
+	struct samsara_copy *copy;
+
+	if (!sv->nr_free_copies)
+		return -ENOSPC;
+	copy = sv->free_copies[sv->nr_free_copies - 1];
+	if (!copy->page) {
+		copy->page = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!copy->page)
+			return -ENOMEM;
+		set_page_private(copy->page, (unsigned long)copy);
+	}
+	sv->nr_free_copies--;
+	sv->nr_copies++;
+	sv->copies_made++;
+
+	/*
+	 * The original may be half written by a commit d that is being
+	 * published just now.  Then d > start_seq and the page's version is d
+	 * already, so this chunk can't commit (smr_order.h).
+	 */
+	copy_page(page_address(copy->page), page_address(sp->page));
+	copy->orig = sp;
+	copy->gfn = gfn;
+	copy->sptep = sptep;
+	copy->valid = sv->start_seq;
+	/*
+	 * Other linear addresses may have cached a translation to the
+	 * original; the violation removed only the one that faulted.
+	 */
+	if (*sptep & EPT_R)
+		sv->flush = true;
+	/* Carry over the accessed flag: the page was read before. */
+	*sptep = leaf_to(copy->page, EPT_LEAF_RW | (*sptep & EPT_A));
+	return 0;
+}
+
+/*
+ * Handle an EPT violation.  Returns 1: mapped, run on; 0: not RAM, the exit
+ * ends the chunk; -ENOSPC: no private copy left, the chunk has to end first;
+ * -ENOMEM.
+ */
+int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
+{
+	gfn_t gfn = gpa_to_gfn(gpa);
+	struct samsara_page *sp;
+	bool readonly;
+	u64 *sptep;
+	int r;
+
+	sp = samsara_gfn_to_page(sv->vm, gfn, &readonly);
+	if (!sp || (write && readonly))
+		return 0;
+	sptep = leaf_of(sv, gfn);
+	if (!sptep)
+		return -ENOMEM;
+
+	if (sv->vm->config.mode == KVM_SAMSARA_MODE_REPLAY) {
+		*sptep = leaf_to(sp->page, readonly ? EPT_LEAF_RO : EPT_LEAF_RW);
+		return 1;
+	}
+	if (!write) {
+		if (!(*sptep & EPT_R))
+			*sptep = leaf_to(sp->page, EPT_LEAF_RO);
+		return 1;
+	}
+	if (*sptep & EPT_W)	/* a translation from before the copy was made */
+		return 1;
+	r = make_copy(sv, sp, gfn, sptep);
+	return r ?: 1;
+}
+
+static void harvest_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+{
+	u64 e = *sptep;
+	struct page *page;
+
+	*sptep = e & ~(EPT_A | EPT_D);
+	page = pfn_to_page((e & EPT_ADDR) >> PAGE_SHIFT);
+	if (e & EPT_W) {
+		struct samsara_copy *copy = (void *)page_private(page);
+
+		sv->access[sv->nr_access++] = copy->orig;
+		if (e & EPT_D)
+			sv->dirty[sv->nr_dirty++] = copy;
+		return;
+	}
+	sv->access[sv->nr_access++] = samsara_gfn_to_page(sv->vm, gfn, NULL);
+}
+
+/*
+ * Visit every accessed leaf below @table.  An entry whose accessed flag is
+ * clear has no accessed entry below it, so the cost follows the working set.
+ */
+static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t base,
+			  void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
+{
+	gfn_t gfn;
+	u64 e;
+	int i;
+
+	for (i = 0; i < EPT_ENTRIES; i++) {
+		e = table[i];
+		if (!(e & EPT_A))
+			continue;
+		gfn = base + ((gfn_t)i << (9 * (level - 1)));
+		if (level == 1) {
+			leaf(sv, &table[i], gfn);
+		} else {
+			table[i] = e & ~EPT_A;
+			walk_accessed(sv, __va(e & EPT_ADDR), level - 1, gfn, leaf);
+		}
+	}
+}
+
+/* Recording: fill access[] and dirty[] from the flags, and clear them. */
+void samsara_ept_harvest(struct samsara_vcpu *sv)
+{
+	sv->nr_access = 0;
+	sv->nr_dirty = 0;
+	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, harvest_leaf);
+}
+
+static void rehash_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+{
+	u64 e = *sptep;
+
+	*sptep = e & ~(EPT_A | EPT_D);
+	if (e & EPT_D)
+		sv->vm->mem_digest +=
+			samsara_page_rehash(samsara_gfn_to_page(sv->vm, gfn, NULL), gfn);
+}
+
+/* Replay: account for the pages written in the chunk. */
+u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv)
+{
+	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, rehash_leaf);
+	return sv->vm->mem_digest;
+}
+
+/*
+ * Start of a chunk: drop the copies that are older than their page.  A commit
+ * that comes after we looked is found when this chunk commits, if it used the
+ * page, and by the next chunk's look if not.
+ */
+void samsara_drop_stale(struct samsara_vcpu *sv)
+{
+	struct samsara_copy *copy;
+	u32 i, left = sv->nr_copies;
+
+	for (i = 0; left; i++) {
+		copy = &sv->copies[i];
+		if (!copy->sptep)
+			continue;
+		left--;
+		if (READ_ONCE(copy->orig->meta.version) > copy->valid)
+			drop_copy(sv, copy);
+	}
+}
+
+/* Rollback: forget what the chunk wrote. */
+void samsara_drop_dirty(struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	for (i = 0; i < sv->nr_dirty; i++)
+		drop_copy(sv, sv->dirty[i]);
+	sv->nr_dirty = 0;
+}
+
+void samsara_drop_all(struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	for (i = 0; sv->nr_copies; i++)
+		if (sv->copies[i].sptep)
+			drop_copy(sv, &sv->copies[i]);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Record and replay of multiprocessor virtual machines: the interface between
+ * kvm-intel and user space (QEMU, tools).  Described in
+ * Documentation/device.rst.
+ *
+ * A VM becomes recordable by KVM_CREATE_DEVICE(KVM_DEV_TYPE_SAMSARA) before
+ * its first vCPU is created.  Everything else is a device attribute or an
+ * mmap of the device's file descriptor.
+ *
+ * All structures are little-endian and 8-byte aligned.  Fields named
+ * "reserved" must be zero; unknown flags are refused with EINVAL.
+ */
+#ifndef _UAPI_LINUX_KVM_SAMSARA_H
+#define _UAPI_LINUX_KVM_SAMSARA_H
+
+#include <linux/types.h>
+
+/* Also in the enum of linux/kvm.h; defined here for users of older headers. */
+#define KVM_DEV_TYPE_SAMSARA_ID		0x53
+
+/*
+ * kvm_run->exit_reason when a replaying vCPU can't go on: the end of the log,
+ * stop-at, or a divergence.  KVM_SAMSARA_STATUS tells which.
+ */
+#define KVM_EXIT_SAMSARA		0x53
+
+/* Attribute groups. */
+#define KVM_SAMSARA_GRP_CONFIG		1	/* set: struct kvm_samsara_config, before START */
+#define KVM_SAMSARA_GRP_CTRL		2	/* set: one of KVM_SAMSARA_CTRL_* */
+#define KVM_SAMSARA_GRP_STATUS		3	/* get: struct kvm_samsara_status */
+#define KVM_SAMSARA_GRP_DMA		4	/* set: struct kvm_samsara_dma, while recording */
+
+/* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
+#define KVM_SAMSARA_CTRL_START		0	/* no vCPU may be inside KVM_RUN */
+#define KVM_SAMSARA_CTRL_STOP		1	/* waits until every vCPU has left its chunk */
+#define KVM_SAMSARA_CTRL_WAKE		2	/* ring space freed (recording) or data added (replay) */
+
+/* kvm_samsara_config.mode */
+#define KVM_SAMSARA_MODE_RECORD		1	/* vCPUs in parallel, speculative chunks */
+#define KVM_SAMSARA_MODE_REPLAY		2	/* chunks one by one in commit order */
+
+struct kvm_samsara_config {
+	__u32 version;		/* KVM_SAMSARA_ABI_VERSION */
+	__u32 mode;		/* KVM_SAMSARA_MODE_* */
+	__u32 nr_vcpus;		/* vCPUs that will take part, ids 0..nr_vcpus-1 */
+	__u32 ring_bytes;	/* data bytes of each ring, a power of two, 64 KiB..16 MiB */
+	__s32 eventfd;		/* signalled when a ring wants attention, or -1 */
+	__u32 flags;		/* 0 */
+	__u64 chunk_limit;	/* longest chunk in retired conditional branches, 0: sysfs default */
+	__u64 stop_at;		/* replay: stop after this commit, 0: at the end of the log */
+	__u64 debug_fault_commit;	/* test aid, recording: falsify a value logged at the first
+					 * commit >= this one; 0: off */
+	__u64 reserved[9];
+};
+
+#define KVM_SAMSARA_ABI_VERSION		1
+
+/* kvm_samsara_status.state */
+#define KVM_SAMSARA_STATE_IDLE		0	/* configured or not, not started */
+#define KVM_SAMSARA_STATE_RECORDING	1
+#define KVM_SAMSARA_STATE_REPLAYING	2
+#define KVM_SAMSARA_STATE_STOPPED	3	/* recording or replay ended as asked, complete */
+#define KVM_SAMSARA_STATE_DIVERGED	4	/* replay: fields div_* are valid */
+#define KVM_SAMSARA_STATE_FAILED	5	/* error != 0; the log is valid up to `commits` */
+
+/* kvm_samsara_status.div_field: what differed first. */
+enum {
+	KVM_SAMSARA_DIV_NONE,
+	KVM_SAMSARA_DIV_EXIT_REASON,	/* chunk ended for another reason */
+	KVM_SAMSARA_DIV_POSITION,	/* went past the branch count, RIP, RCX of the end */
+	KVM_SAMSARA_DIV_REGS,		/* register digest of a commit */
+	KVM_SAMSARA_DIV_MEMORY,		/* memory digest */
+	KVM_SAMSARA_DIV_INPUT,		/* guest asked for another kind of input, or more or less of it */
+	KVM_SAMSARA_DIV_LOG,		/* record can't be decoded or is out of order */
+	KVM_SAMSARA_DIV_FINAL,		/* final vCPU state (registers, FPU/AVX, MSRs) */
+};
+
+struct kvm_samsara_status {
+	__u32 state;
+	__s32 error;		/* negative errno when FAILED */
+	__u64 commits;		/* last commit number given out (recording) or done (replay) */
+	__u64 mem_digest;	/* digest of all guest RAM at that commit */
+	__u32 div_field;	/* KVM_SAMSARA_DIV_* */
+	__s32 div_vcpu;		/* vCPU id; -1: VM-wide stream */
+	__u64 div_commit;
+	__u64 div_expected;
+	__u64 div_got;
+	/* Totals since START. */
+	__u64 chunks;		/* chunks committed */
+	__u64 rollbacks;
+	__u64 sections;		/* commits of KVM's own work on behalf of a vCPU */
+	__u64 dma_commits;
+	__u64 copies;		/* pages copied on write */
+	__u64 log_bytes;	/* bytes put in (recording) or taken from (replay) the rings */
+	__u64 async_ends;	/* chunks whose end is a (branches, RIP, RCX) position */
+	__u64 landing_steps;	/* replay: single steps taken to land */
+	__u64 exclusive;	/* times the exclusive token was taken */
+	__u64 reserved[11];
+};
+
+/*
+ * A write to guest memory by a device model.  Becomes one commit; returns
+ * when it is published.  len is 1..KVM_SAMSARA_DMA_MAX, within one memslot.
+ */
+struct kvm_samsara_dma {
+	__u64 gpa;
+	__u64 uaddr;		/* the bytes to write */
+	__u32 len;
+	__u32 reserved;
+};
+
+#define KVM_SAMSARA_DMA_MAX		65536
+
+/*
+ * Rings.  Ring i of the device is mapped with
+ *	mmap(NULL, 4096 + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+ *	     device_fd, i * (4096 + ring_bytes))
+ * after CONFIG.  Rings 0..nr_vcpus-1 belong to the vCPUs, ring nr_vcpus to the
+ * VM (DMA, end of log).  The first page holds this header, data follow.
+ * Bytes are a stream of records (core/smr_codec.h); offset o of the stream is
+ * at data[o & (size - 1)].
+ *
+ * Recording: the kernel produces, user space consumes.  The kernel publishes
+ * whole records of committed chunks only.  A full ring makes the vCPU wait.
+ * Replay: user space produces, the kernel consumes; EOF says that no more
+ * data will come.
+ */
+#define KVM_SAMSARA_RING_EOF		1u
+
+struct kvm_samsara_ring {
+	__u64 head;		/* stream bytes ever produced; store-release by the producer */
+	__u32 flags;		/* KVM_SAMSARA_RING_*, written by the producer before head */
+	__u32 size;		/* data bytes; set by the kernel, which does not trust it later */
+	__u64 pad0[6];
+	__u64 tail;		/* stream bytes ever consumed; store-release by the consumer */
+	__u64 pad1[7];
+};
+
+#endif /* _UAPI_LINUX_KVM_SAMSARA_H */

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inputs: everything that comes into the guest from outside its memory and
+ * registers.  While recording their values are put into the record of the
+ * chunk or section that asked; while replaying they come from there and no
+ * device, timer or clock is asked.
+ */
+#include "samsara.h"
+
+/* What the guest sends to devices, in the digest chain: replay must send the same. */
+static void chain_output(struct samsara_vcpu *sv, u64 addr, const void *data, u32 len)
+{
+	u64 v = 0;
+	u32 part;
+
+	sv->chain = smr_chain(sv->chain, addr);
+	for (; len; len -= part, data += part) {
+		part = min_t(u32, len, 8);
+		memcpy(&v, data, part);
+		sv->chain = smr_chain(sv->chain, v);
+	}
+}
+
+static bool record_input(struct samsara_vcpu *sv)
+{
+	return sv->in_section && !samsara_replaying(sv->vm);
+}
+
+static bool replay_input(struct samsara_vcpu *sv)
+{
+	return sv->in_section && samsara_replaying(sv->vm);
+}
+
+/*
+ * A device access by PIO or MMIO.  *r is what KVM's in-kernel devices would
+ * return: for PIO 0 (handled) or not; for MMIO the number of bytes handled.
+ */
+bool samsara_bus_before(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+			void *data, int *r)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	struct smr_item item;
+
+	if (!in && sv->in_section)
+		chain_output(sv, addr, data, len);
+	if (!replay_input(sv))
+		return false;
+	*r = -EOPNOTSUPP;
+	if (!samsara_replay_item(sv, SMR_IN_BUS, &item))
+		return true;
+	/* The data begins with the return value. */
+	if (item.len != sizeof(*r) + (in ? len : 0)) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.len, sizeof(*r) + len);
+		return true;
+	}
+	memcpy(r, item.data, sizeof(*r));
+	if (in)
+		memcpy(data, item.data + sizeof(*r), len);
+	return true;
+}
+
+void samsara_bus_after(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+		       const void *data, int r)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	u8 answer[sizeof(r) + 128];
+
+	if (!record_input(sv))
+		return;
+	if (len > 128) {
+		samsara_fail(sv->vm, -E2BIG, "a device access is too wide");
+		return;
+	}
+	memcpy(answer, &r, sizeof(r));
+	if (in)
+		memcpy(answer + sizeof(r), data, len);
+	smr_in_bus(&sv->inputs, true, answer, sizeof(r) + (in ? len : 0));
+}
+
+/*
+ * MSRs whose whole effect is on the vCPU's own architectural state.  Replay
+ * writes these for real; a write to any other one reaches the LAPIC, a timer or
+ * the clock, so only its outcome is replayed.
+ */
+static bool msr_is_guest_state(u32 index)
+{
+	switch (index) {
+	case MSR_IA32_TSC:
+	case MSR_IA32_TSC_DEADLINE:
+	case MSR_IA32_TSC_ADJUST:
+	case APIC_BASE_MSR ... APIC_BASE_MSR + 0xff:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, int *r)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	struct smr_item item;
+
+	if (!in && sv->in_section)
+		chain_output(sv, index, data, sizeof(*data));
+	if (!replay_input(sv))
+		return false;
+	*r = 1;
+	if (!samsara_replay_item(sv, in ? SMR_IN_RDMSR : SMR_IN_WRMSR, &item))
+		return true;
+	*r = item.ret;
+	if (in) {
+		*data = item.value;
+	} else if (msr_is_guest_state(index)) {
+		/* Same state, same value: the outcome can't differ. */
+		int got = kvm_set_msr(vcpu, index, *data);
+
+		if (got != item.ret)
+			samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.ret, got);
+	}
+	return true;
+}
+
+void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	if (!record_input(sv))
+		return;
+	if (in)
+		smr_in_rdmsr(&sv->inputs, r, r ? 0 : data);
+	else
+		smr_in_wrmsr(&sv->inputs, r);
+}
+
+/* RULE 2: logged at the start of the chunk that runs next. */
+void samsara_note_init(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	/* A later INIT makes an earlier start-up IPI void. */
+	sv->rec.flags &= ~SMR_F_SIPI;
+	sv->rec.flags |= SMR_F_INIT;
+}
+
+void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	sv->rec.flags |= SMR_F_SIPI;
+	sv->rec.sipi_vector = vector;
+}
+
+/*
+ * RDTSC and RDTSCP: the chunk's own input, inside the chunk.  CR4.TSD needs no
+ * check, its #GP comes before the exit.
+ */
+int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	struct smr_item item;
+	u64 tsc, aux;
+
+	if (sv->chunk_open && samsara_replaying(sv->vm)) {
+		if (!samsara_replay_item(sv, SMR_IN_TSC, &item))
+			return 1;
+		tsc = item.value;
+	} else {
+		tsc = kvm_read_l1_tsc(vcpu, rdtsc());
+		if (sv->chunk_open)
+			smr_in_tsc(&sv->inputs, &sv->chunk_last_tsc, tsc);
+	}
+	kvm_rax_write(vcpu, (u32)tsc);
+	kvm_rdx_write(vcpu, tsc >> 32);
+	if (rdtscp) {
+		if (kvm_get_msr(vcpu, MSR_TSC_AUX, &aux))
+			aux = 0;
+		kvm_rcx_write(vcpu, (u32)aux);
+	}
+	return kvm_skip_emulated_instruction(vcpu);
+}
+
+/* Data of a read that user space has answered, on its way to the guest. */
+void samsara_user_input(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	struct smr_item item;
+	void *data = NULL;
+	u32 len = 0;
+
+	if (vcpu->arch.pio.count && vcpu->arch.pio.in) {
+		data = vcpu->arch.pio_data;
+		len = vcpu->arch.pio.size * vcpu->arch.pio.count;
+	} else if (vcpu->mmio_needed && !vcpu->mmio_is_write) {
+		data = vcpu->run->mmio.data;
+		len = min(8u, vcpu->mmio_fragments[vcpu->mmio_cur_fragment].len);
+	}
+	if (!len)
+		return;
+	if (record_input(sv)) {
+		smr_in_user(&sv->inputs, data, len);
+		return;
+	}
+	if (!samsara_replay_item(sv, SMR_IN_USER, &item))
+		return;
+	if (item.len != len) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.len, len);
+		return;
+	}
+	memcpy(data, item.data, len);
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest RAM of a recording VM: pinned, with a version and a digest per page.
+ *
+ * RULE 5: the pages are pinned for as long as the VM exists
+ * (FOLL_LONGTERM), so no reclaim, migration, KSM or NUMA balancing can move
+ * them under a private EPT, which MMU notifiers don't reach.
+ */
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+
+#include "samsara.h"
+
+static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
+{
+	unsigned int flags = FOLL_LONGTERM | FOLL_WRITE;
+	struct samsara_slot *slot;
+	struct page **pages;
+	u64 i;
+	int n;
+
+	if (vm->nr_slots == SAMSARA_MAX_SLOTS)
+		return -E2BIG;
+	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+		return -EBUSY;
+
+	slot = &vm->slots[vm->nr_slots];
+	slot->base = memslot->base_gfn;
+	slot->npages = memslot->npages;
+	slot->readonly = memslot->flags & KVM_MEM_READONLY;
+	slot->pages = vcalloc(slot->npages, sizeof(*slot->pages));
+	pages = vcalloc(slot->npages, sizeof(*pages));
+	if (!slot->pages || !pages) {
+		vfree(slot->pages);
+		vfree(pages);
+		return -ENOMEM;
+	}
+	vm->nr_slots++;
+
+	/* Even a read-only slot is pinned for writing: it must not be a copy-on-write page. */
+	for (i = 0; i < slot->npages; i += n) {
+		n = pin_user_pages_fast(memslot->userspace_addr + i * PAGE_SIZE,
+					min_t(u64, slot->npages - i, 1024),
+					flags, pages + i);
+		if (n <= 0) {
+			vfree(pages);
+			return n ?: -EFAULT;
+		}
+		for (int k = 0; k < n; k++)
+			slot->pages[i + k].page = pages[i + k];
+		cond_resched();
+	}
+	vfree(pages);
+	vm->nr_pages += slot->npages;
+	return 0;
+}
+
+/* Pin all memory slots of the VM.  Called with no vCPU in KVM_RUN. */
+int samsara_memory_init(struct samsara_vm *vm)
+{
+	struct kvm_memory_slot *memslot;
+	struct kvm_memslots *slots;
+	int bkt, r = 0;
+
+	mutex_lock(&vm->kvm->slots_lock);
+	slots = kvm_memslots(vm->kvm);
+	kvm_for_each_memslot(memslot, bkt, slots) {
+		if (memslot->id >= KVM_USER_MEM_SLOTS)
+			continue;
+		r = pin_slot(vm, memslot);
+		if (r)
+			break;
+	}
+	mutex_unlock(&vm->kvm->slots_lock);
+	return r;
+}
+
+void samsara_memory_free(struct samsara_vm *vm)
+{
+	struct samsara_slot *slot;
+	u64 i;
+
+	while (vm->nr_slots) {
+		slot = &vm->slots[--vm->nr_slots];
+		for (i = 0; i < slot->npages; i++)
+			if (slot->pages[i].page)
+				unpin_user_pages_dirty_lock(&slot->pages[i].page, 1,
+							    true);
+		vfree(slot->pages);
+	}
+	vm->nr_pages = 0;
+}
+
+/* NULL: no RAM there, so an access is MMIO. */
+struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly)
+{
+	struct samsara_slot *slot;
+	u32 i;
+
+	for (i = 0; i < vm->nr_slots; i++) {
+		slot = &vm->slots[i];
+		if (gfn - slot->base < slot->npages) {
+			if (readonly)
+				*readonly = slot->readonly;
+			return &slot->pages[gfn - slot->base];
+		}
+	}
+	return NULL;
+}
+
+/* Digest of all RAM from its content; also (re)sets the digest of each page. */
+u64 samsara_memory_digest(struct samsara_vm *vm)
+{
+	struct samsara_slot *slot;
+	u64 sum = 0;
+	u64 i;
+	u32 s;
+
+	for (s = 0; s < vm->nr_slots; s++) {
+		slot = &vm->slots[s];
+		for (i = 0; i < slot->npages; i++) {
+			samsara_page_rehash(&slot->pages[i], slot->base + i);
+			sum += slot->pages[i].meta.digest;
+			cond_resched();
+		}
+	}
+	return sum;
+}
+
+/* Recompute a page's digest; returns the difference. */
+u64 samsara_page_rehash(struct samsara_page *sp, gfn_t gfn)
+{
+	u64 old = sp->meta.digest;
+
+	sp->meta.digest = smr_page_digest(page_address(sp->page), gfn_to_gpa(gfn));
+	return sp->meta.digest - old;
+}

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Serial replay: the oracle.  Chunks, sections and DMA are done one at a time
+ * in commit order, directly on shared memory; each vCPU's thread does its own
+ * and waits for its turn in between.
+ *
+ * An end the guest caused itself needs no search: the same exit comes again.
+ * Any other end is a position (branches, jumps, RIP, RCX): the branch counter
+ * is set to overflow a little early, and the rest is single-stepped with the
+ * monitor trap flag, which the guest can't see.
+ */
+#include "samsara.h"
+
+void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	if (cmpxchg(&vm->div_field, KVM_SAMSARA_DIV_NONE, field) != KVM_SAMSARA_DIV_NONE)
+		return;
+	vm->div_vcpu = sv->id;
+	vm->div_commit = sv->rec.commit_seq;
+	vm->div_expected = expected;
+	vm->div_got = got;
+	/* The fields before the state that says they are valid. */
+	smp_store_release(&vm->state, KVM_SAMSARA_STATE_DIVERGED);
+	pr_warn_ratelimited("samsara: replay diverged: commit %llu vcpu %u %s: recorded %llx, replayed %llx (end %s, rip %lx)\n",
+			    sv->rec.commit_seq, sv->id, smr_div_name(field), expected, got,
+			    smr_end_name(sv->rec.end), kvm_rip_read(sv->vcpu));
+	wake_up_all(&vm->wq);
+}
+
+/* The next input item of the record being replayed. */
+bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item)
+{
+	int r = smr_next_item(&sv->items, &sv->last_tsc, item);
+
+	if (r == 1 && item->kind == kind)
+		return true;
+	samsara_diverged(sv, r < 0 ? KVM_SAMSARA_DIV_LOG : KVM_SAMSARA_DIV_INPUT,
+			 r == 1 ? item->kind : 0, kind);
+	return false;
+}
+
+static bool alive(struct samsara_vm *vm)
+{
+	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_REPLAYING;
+}
+
+static bool ring_has_data(struct samsara_ring *ring)
+{
+	return READ_ONCE(ring->hdr->head) != ring->pos ||
+	       READ_ONCE(ring->hdr->flags) & KVM_SAMSARA_RING_EOF;
+}
+
+static bool past_stop(struct samsara_vm *vm, u64 n)
+{
+	return vm->config.stop_at && n > vm->config.stop_at;
+}
+
+static void check_memdigest(struct samsara_vcpu *sv, const struct smr_record *rec)
+{
+	if ((rec->flags & SMR_F_MEMDIGEST) && rec->mem_digest != sv->vm->mem_digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+				 sv->vm->mem_digest);
+}
+
+/*
+ * The VM's own stream, by whichever vCPU gets to it.  Returns false if user
+ * space has to add data first.
+ */
+static bool advance_vm_stream(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct smr_record *rec = &vm->vm_rec;
+	int r;
+
+	lockdep_assert_held(&vm->commit_lock);
+	for (;;) {
+		if (!vm->have_vm_rec) {
+			r = samsara_ring_get(&vm->vm_ring, vm->scratch, rec);
+			if (!r)
+				return false;
+			if (r == -ENODATA)
+				return true;
+			if (r < 0) {
+				samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, -r);
+				return true;
+			}
+			vm->have_vm_rec = true;
+		}
+		switch (rec->type) {
+		case SMR_VM_START:
+			if (rec->mem_digest != vm->mem_digest)
+				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+						 vm->mem_digest);
+			break;
+		case SMR_DMA:
+			if (rec->commit_seq != vm->replayed + 1 || past_stop(vm, rec->commit_seq))
+				return true;
+			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
+					      rec->commit_seq))
+				samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
+			check_memdigest(sv, rec);
+			WRITE_ONCE(vm->replayed, rec->commit_seq);
+			vm->dma_commits++;
+			break;
+		default:	/* VM_END: looked at when all vCPUs have ended */
+			return true;
+		}
+		vm->have_vm_rec = false;
+	}
+}
+
+/* Sleep until @cond or the end of the replay; true if a signal came. */
+#define wait_interrupted(sv, cond)						\
+({										\
+	int __r;								\
+										\
+	kvm_vcpu_srcu_read_unlock((sv)->vcpu);					\
+	__r = wait_event_interruptible((sv)->vm->wq, (cond) || !alive((sv)->vm));	\
+	kvm_vcpu_srcu_read_lock((sv)->vcpu);					\
+	if (__r)								\
+		(sv)->vcpu->run->exit_reason = KVM_EXIT_INTR;			\
+	__r != 0;								\
+})
+
+/* Wait until every commit before @n is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
+static int wait_turn(struct samsara_vcpu *sv, u64 n)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool starved, mine;
+
+	for (;;) {
+		mutex_lock(&vm->commit_lock);
+		starved = !advance_vm_stream(sv);
+		mine = vm->replayed + 1 == n;
+		mutex_unlock(&vm->commit_lock);
+		if (!alive(vm))
+			return -ESHUTDOWN;
+		/* A commit of the VM's stream may come first as long as we can't see its next record. */
+		if (mine && !starved)
+			return 0;
+		if (n <= READ_ONCE(vm->replayed)) {
+			samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replayed + 1);
+			return -ESHUTDOWN;
+		}
+		if (starved)
+			samsara_signal_user(vm);
+		if (wait_interrupted(sv, starved ? ring_has_data(&vm->vm_ring) :
+						   READ_ONCE(vm->replayed) + 1 == n))
+			return -EINTR;
+	}
+}
+
+/* Take the vCPU's next record, if it is not there yet.  Returns 1, -ENODATA at the end, or as above. */
+static int fetch(struct samsara_vcpu *sv)
+{
+	int r;
+
+	while (!sv->have_rec) {
+		r = samsara_ring_get(&sv->ring, sv->scratch, &sv->rec);
+		if (r == 1) {
+			sv->have_rec = true;
+			break;
+		}
+		if (r == -ENODATA)
+			return r;
+		if (r < 0) {
+			samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, -r);
+			return -ESHUTDOWN;
+		}
+		samsara_signal_user(sv->vm);
+		if (wait_interrupted(sv, ring_has_data(&sv->ring)))
+			return -EINTR;
+		if (!alive(sv->vm))
+			return -ESHUTDOWN;
+	}
+	if (sv->rec.commit_seq && past_stop(sv->vm, sv->rec.commit_seq))
+		return -ENODATA;
+	return 1;
+}
+
+static void take_items(struct samsara_vcpu *sv)
+{
+	sv->items.p = sv->rec.data;
+	sv->items.end = sv->rec.data + sv->rec.data_len;
+	sv->items.bad = false;
+}
+
+/* The commit in sv->rec has been done: compare, and let the next one go. */
+static void done(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct smr_item item;
+
+	if (smr_next_item(&sv->items, &sv->last_tsc, &item))
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
+	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
+	if ((u32)sv->chain != sv->rec.digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->chain);
+	check_memdigest(sv, &sv->rec);
+
+	mutex_lock(&vm->commit_lock);
+	if (alive(vm)) {
+		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);
+		advance_vm_stream(sv);
+	}
+	mutex_unlock(&vm->commit_lock);
+	sv->have_rec = false;
+	wake_up_all(&vm->wq);
+	if (ring_has_data(&sv->ring) &&
+	    READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
+		samsara_signal_user(vm);
+}
+
+static void set_stepping(struct samsara_vcpu *sv, bool on)
+{
+	if (sv->stepping == on)
+		return;
+	sv->stepping = on;
+	if (on)
+		exec_controls_setbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
+	else
+		exec_controls_clearbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
+}
+
+/* A window exit comes again if the window is watched again. */
+static void set_windows(struct samsara_vcpu *sv)
+{
+	u32 bits = CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING;
+	struct vcpu_vmx *vmx = to_vmx(sv->vcpu);
+
+	exec_controls_clearbit(vmx, bits);
+	if (sv->rec.end == EXIT_REASON_INTERRUPT_WINDOW)
+		exec_controls_setbit(vmx, CPU_BASED_INTR_WINDOW_EXITING);
+	else if (sv->rec.end == EXIT_REASON_NMI_WINDOW)
+		exec_controls_setbit(vmx, CPU_BASED_NMI_WINDOW_EXITING);
+}
+
+/* What the record says begins the chunk replaces whatever KVM has queued (RULE 2). */
+static void set_event(struct samsara_vcpu *sv)
+{
+	const struct smr_event *event = &sv->rec.event;
+	struct kvm_vcpu *vcpu = sv->vcpu;
+
+	vcpu->arch.nmi_injected = false;
+	kvm_clear_exception_queue(vcpu);
+	kvm_clear_interrupt_queue(vcpu);
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
+	if (!(sv->rec.flags & SMR_F_EVENT))
+		return;
+	if (event->intr_info & INTR_INFO_DELIVER_CODE_MASK)
+		vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
+	if (is_page_fault(event->intr_info))
+		vcpu->arch.cr2 = event->aux;
+	else if (is_debug(event->intr_info))
+		vcpu->arch.dr6 = event->aux;
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, event->intr_info);
+}
+
+static void apply_start(struct samsara_vcpu *sv)
+{
+	if (sv->rec.flags & SMR_F_INIT)
+		kvm_vcpu_reset(sv->vcpu, true);
+	if (sv->rec.flags & SMR_F_SIPI)
+		kvm_vcpu_deliver_sipi_vector(sv->vcpu, sv->rec.sipi_vector);
+	set_event(sv);
+	set_windows(sv);
+	take_items(sv);
+	sv->armed = false;
+	sv->begun = false;
+	sv->chunk_open = true;
+}
+
+/* First VM-entry of the chunk, IRQs off. */
+void samsara_replay_begin(struct samsara_vcpu *sv)
+{
+	samsara_counter_read(sv, &sv->start_counts);
+	/* RULE 6: the recording flushed here. */
+	sv->flush = true;
+	sv->begun = true;
+}
+
+/* Everything of the open chunk has run. */
+static void end_chunk(struct samsara_vcpu *sv)
+{
+	set_stepping(sv, false);
+	samsara_ept_rehash_dirty(sv);
+	sv->chunk_open = false;
+	sv->chunks++;
+	done(sv);
+}
+
+/* Come closer to the end: by counter if far away, by single steps if near. */
+static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
+{
+	u64 branches = sv->rec.pos.branches - now->branches;
+	u64 jumps = sv->rec.pos.jumps - now->jumps;
+
+	if (sv->armed && !READ_ONCE(sv->limit_hit))
+		return 0;
+	sv->armed = false;
+	if (branches > SAMSARA_LANDING_MARGIN) {
+		sv->armed = true;
+		return samsara_counter_arm(sv, branches - SAMSARA_LANDING_MARGIN, 0);
+	}
+	if (jumps > SAMSARA_LANDING_MARGIN) {
+		sv->armed = true;
+		return samsara_counter_arm(sv, 0, jumps - SAMSARA_LANDING_MARGIN);
+	}
+	if (sv->stepping) {
+		sv->landing_steps++;
+		return 0;
+	}
+	set_stepping(sv, true);
+	return samsara_counter_arm(sv, 0, 0);
+}
+
+/* Is the guest at the end of its chunk?  Returns 1: yes; 0: run on; or an error. */
+static int landed(struct samsara_vcpu *sv)
+{
+	const struct smr_position *end = &sv->rec.pos;
+	struct smr_position now = {};
+
+	if (sv->rec.end != SMR_END_ASYNC)
+		return 0;
+	if (sv->begun) {
+		samsara_position(sv, &now);
+	} else {
+		now.rip = kvm_rip_read(sv->vcpu);
+		now.rcx = kvm_rcx_read(sv->vcpu);
+		/* An event still has to be delivered. */
+		if (sv->rec.flags & SMR_F_EVENT)
+			now.rip = ~end->rip;
+	}
+	if (now.branches > end->branches || now.jumps > end->jumps) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
+		return -ESHUTDOWN;
+	}
+	if (now.branches == end->branches && now.jumps == end->jumps &&
+	    now.rip == end->rip && now.rcx == end->rcx)
+		return 1;
+	return approach(sv, &now);
+}
+
+/* The guest caused an exit that ends a chunk. */
+void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason)
+{
+	if (sv->rec.end != reason) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_EXIT_REASON, sv->rec.end, reason);
+		return;
+	}
+	end_chunk(sv);
+	sv->exit_pending = true;
+}
+
+/*
+ * Do KVM's part of an exit, or of its completion, at its place in the order.
+ * @work: with the vCPU.  *r: what it returned.
+ */
+static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r)
+{
+	int err;
+
+	err = fetch(sv);
+	if (err == -ENODATA)
+		return err;
+	if (err == 1 && sv->rec.type != SMR_SECTION) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_SECTION, sv->rec.type);
+		err = -ESHUTDOWN;
+	}
+	if (err == 1)
+		err = wait_turn(sv, sv->rec.commit_seq);
+	if (err < 0)
+		return err;
+
+	take_items(sv);
+	sv->nr_section_gfns = 0;
+	sv->in_section = true;
+	if (cui) {
+		samsara_user_input(sv);
+		*r = cui(sv->vcpu);
+	} else {
+		*r = samsara_run_exit_handler(sv);
+	}
+	sv->in_section = false;
+	sv->vm->mem_digest += samsara_section_rehash(sv);
+	sv->sections++;
+	done(sv);
+	return 0;
+}
+
+/* The vCPU's log is over: wait for the others, then report. */
+static int ended(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	if (!sv->ended) {
+		sv->ended = true;
+		if (sv->have_rec && sv->rec.type == SMR_VCPU_END && sv->rec.chain != sv->chain)
+			samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain, sv->chain);
+		mutex_lock(&vm->commit_lock);
+		vm->nr_ended++;
+		if (vm->nr_ended == vm->nr_vcpus && alive(vm)) {
+			u64 digest;
+
+			advance_vm_stream(sv);
+			digest = samsara_memory_digest(vm);
+			if (digest != vm->mem_digest)
+				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->mem_digest,
+						 digest);
+			else if (vm->have_vm_rec && vm->vm_rec.type == SMR_VM_END &&
+				 !past_stop(vm, vm->vm_rec.commit_seq) &&
+				 vm->vm_rec.mem_digest != digest)
+				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
+						 vm->vm_rec.mem_digest, digest);
+			else
+				WRITE_ONCE(vm->state, KVM_SAMSARA_STATE_STOPPED);
+		}
+		mutex_unlock(&vm->commit_lock);
+		wake_up_all(&vm->wq);
+	}
+	return wait_interrupted(sv, false) ? -EINTR : -ESHUTDOWN;
+}
+
+/* The exit the last chunk ended with.  As samsara_pre_enter(), or -ENODATA, -ESHUTDOWN. */
+static int replay_pending_exit(struct samsara_vcpu *sv)
+{
+	int r, err;
+
+	if (samsara_exit_needs_section(to_vmx(sv->vcpu)->exit_reason.basic)) {
+		err = replay_section(sv, NULL, &r);
+		if (err)
+			return err;
+	} else {
+		r = samsara_run_exit_handler(sv);
+	}
+	sv->exit_pending = false;
+	/* Nothing wakes a halted vCPU but its log. */
+	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+	return r > 0 ? 2 : r;
+}
+
+static int next_chunk(struct samsara_vcpu *sv)
+{
+	int r = fetch(sv);
+
+	if (r != 1)
+		return r;
+	if (sv->rec.type == SMR_VCPU_END)
+		return -ENODATA;
+	if (sv->rec.type != SMR_CHUNK) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_CHUNK, sv->rec.type);
+		return -ESHUTDOWN;
+	}
+	r = wait_turn(sv, sv->rec.commit_seq);
+	if (!r)
+		apply_start(sv);
+	return r;
+}
+
+/*
+ * The LAPIC, timers and user space may ask for attention; the guest gets
+ * nothing from them.
+ */
+static void drop_requests(struct kvm_vcpu *vcpu)
+{
+	kvm_clear_request(KVM_REQ_EVENT, vcpu);
+	kvm_clear_request(KVM_REQ_NMI, vcpu);
+	kvm_clear_request(KVM_REQ_SMI, vcpu);
+	kvm_clear_request(KVM_REQ_SAMSARA, vcpu);
+}
+
+static int leave_replay(struct samsara_vcpu *sv, int r)
+{
+	if (r == -ENODATA)
+		r = ended(sv);
+	if (r != -ESHUTDOWN)
+		return r;
+	sv->vcpu->run->exit_reason = KVM_EXIT_SAMSARA;
+	return 0;
+}
+
+int samsara_replay_pre_enter(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	int r;
+
+	drop_requests(vcpu);
+	if (samsara_counter_init(sv)) {
+		samsara_fail(sv->vm, -EBUSY, "the branch counter is not available");
+		return leave_replay(sv, -ESHUTDOWN);
+	}
+	while (alive(sv->vm)) {
+		if (sv->chunk_open) {
+			if (sv->begun && samsara_event_requeued(vcpu)) {
+				samsara_reinject(vcpu);
+				return 1;
+			}
+			if (!samsara_counter_ok(sv)) {
+				samsara_fail(sv->vm, -EBUSY, "perf took the branch counter away");
+				break;
+			}
+			r = landed(sv);
+			if (!r)
+				return 1;
+			if (r < 0)
+				break;
+			samsara_normalise(sv);
+			end_chunk(sv);
+		} else if (sv->exit_pending) {
+			r = replay_pending_exit(sv);
+			if (r == -ENODATA || r == -ESHUTDOWN)
+				return leave_replay(sv, r);
+			return r;
+		} else {
+			r = next_chunk(sv);
+			if (r)
+				return leave_replay(sv, r);
+		}
+	}
+	return leave_replay(sv, -ESHUTDOWN);
+}
+
+int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
+{
+	int r, err;
+
+	err = replay_section(sv, cui, &r);
+	if (!err)
+		return r;
+	sv->vcpu->arch.complete_userspace_io = cui;
+	return leave_replay(sv, err);
+}

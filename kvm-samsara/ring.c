@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Log rings shared with user space.  The header page is writable by user
+ * space, so nothing read from it is trusted: our own side's position and the
+ * size are kept privately, and the other side's position is checked.
+ */
+#include "samsara.h"
+
+void samsara_ring_init(struct samsara_ring *ring, void *area, u32 size)
+{
+	ring->hdr = area;
+	ring->data = area + PAGE_SIZE;
+	ring->size = size;
+	ring->hdr->size = size;
+}
+
+/* Recording: bytes the kernel may still put. */
+u32 samsara_ring_space(struct samsara_ring *ring)
+{
+	/* Pairs with the consumer's release: its reads of the data are done. */
+	u64 used = ring->pos - smp_load_acquire(&ring->hdr->tail);
+
+	return used > ring->size ? 0 : ring->size - used;
+}
+
+int samsara_ring_put(struct samsara_ring *ring, const u8 *p, u32 len)
+{
+	u32 off = ring->pos & (ring->size - 1);
+	u32 first = min(len, ring->size - off);
+
+	if (samsara_ring_space(ring) < len)
+		return -ENOSPC;
+	memcpy(ring->data + off, p, first);
+	memcpy(ring->data, p + first, len - first);
+	ring->pos += len;
+	/* The record before the head: user space reads whole records only. */
+	smp_store_release(&ring->hdr->head, ring->pos);
+	return 0;
+}
+
+static void ring_copy(struct samsara_ring *ring, u8 *to, u32 len)
+{
+	u32 off = ring->pos & (ring->size - 1);
+	u32 first = min(len, ring->size - off);
+
+	memcpy(to, ring->data + off, first);
+	memcpy(to + first, ring->data, len - first);
+}
+
+/* Length of the next record; 0 if it is not complete, -EBADMSG if it can't be one. */
+static int record_len(struct samsara_ring *ring, u32 avail)
+{
+	u8 hdr[SMR_HEADER_MAX];
+	struct smr_cursor c = { .p = hdr, .end = hdr + min_t(u32, avail, sizeof(hdr)) };
+	u64 payload;
+
+	ring_copy(ring, hdr, c.end - c.p);
+	smr_get_u8(&c);
+	payload = smr_get_varint(&c);
+	if (c.bad)
+		return avail >= sizeof(hdr) ? -EBADMSG : 0;
+	if (payload > SMR_RECORD_MAX - (c.p - hdr))
+		return -EBADMSG;
+	payload += c.p - hdr;
+	return payload <= avail ? payload : 0;
+}
+
+/*
+ * Replay: take the next record.  Returns 1 and the record, whose data points
+ * into @scratch (SMR_RECORD_MAX bytes); 0 if user space has to add data first;
+ * -ENODATA at the end of the stream; -EBADMSG.
+ */
+int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *rec)
+{
+	u32 eof, avail;
+	u64 head;
+	int len;
+
+	/* Flags before head: EOF is set after the last head moved. */
+	eof = smp_load_acquire(&ring->hdr->flags) & KVM_SAMSARA_RING_EOF;
+	/* Pairs with the producer's release. */
+	head = smp_load_acquire(&ring->hdr->head);
+	if (head - ring->pos > ring->size)
+		return -EBADMSG;
+	avail = head - ring->pos;
+	if (!avail)
+		return eof ? -ENODATA : 0;
+
+	/* Copied before it is checked: user space may change the ring any time. */
+	len = record_len(ring, avail);
+	if (len <= 0)
+		return len < 0 || eof ? -EBADMSG : 0;
+	ring_copy(ring, scratch, len);
+	if (smr_peek(scratch, len) != len)
+		return -EBADMSG;
+	if (smr_decode(&ring->stream, scratch, len, rec))
+		return -EBADMSG;
+	ring->pos += len;
+	/* Our reads are done; user space may overwrite. */
+	smp_store_release(&ring->hdr->tail, ring->pos);
+	return 1;
+}
+
+static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scratch,
+		      struct smr_record *rec)
+{
+	struct smr_buf buf = { .p = scratch, .size = SMR_RECORD_MAX };
+	u32 used;
+	int r;
+
+	r = smr_encode(&ring->stream, rec, &buf);
+	if (!r)
+		r = samsara_ring_put(ring, scratch, buf.len);
+	if (r) {
+		samsara_fail(vm, r, "a log record could not be written");
+		return r;
+	}
+	used = ring->size - samsara_ring_space(ring);
+	if (used > ring->size / 4)
+		samsara_signal_user(vm);
+	return buf.len;
+}
+
+int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec)
+{
+	int r = put_record(sv->vm, &sv->ring, sv->scratch, rec);
+
+	if (r > 0)
+		sv->log_bytes += r;
+	return r < 0 ? r : 0;
+}
+
+/* Under commit_lock. */
+int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec)
+{
+	int r;
+
+	lockdep_assert_held(&vm->commit_lock);
+	r = put_record(vm, &vm->vm_ring, vm->scratch, rec);
+	return r < 0 ? r : 0;
+}
+
+/*
+ * Back-pressure: wait until user space made room.  Nothing is dropped.  Must be
+ * called outside chunks and sections.  Returns 0 or -EINTR.
+ */
+int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes)
+{
+	int r;
+
+	if (likely(samsara_ring_space(ring) >= bytes))
+		return 0;
+	samsara_signal_user(vm);
+	r = wait_event_interruptible(vm->wq, samsara_ring_space(ring) >= bytes ||
+					     !samsara_recording(vm) ||
+					     READ_ONCE(vm->stopping));
+	return r ? -EINTR : 0;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Internal structures of the engine.
+ *
+ * Locks, in the order they are taken:
+ *   vm->config_lock	configuration, start and stop
+ *   vm->commit_lock	the commit order; see commit.c
+ * A vCPU's own structure is touched by its own thread only, and by START and
+ * STOP while the vCPU is outside chunks and sections; see samsara_stop().
+ */
+#ifndef __KVM_X86_SAMSARA_H
+#define __KVM_X86_SAMSARA_H
+
+#include <linux/kvm_host.h>
+#include <linux/kvm_samsara.h>
+#include <linux/mutex.h>
+#include <linux/perf_event.h>
+#include <linux/wait.h>
+
+#include "core/smr_codec.h"
+#include "core/smr_digest.h"
+#include "core/smr_order.h"
+#include "vmx_hooks.h"
+#include "../vmx/vmx.h"
+
+/* Makes a vCPU pass samsara_pre_enter() before it enters the guest again. */
+#define KVM_REQ_SAMSARA		KVM_ARCH_REQ_FLAGS(40, KVM_REQUEST_WAIT | KVM_REQUEST_NO_WAKEUP)
+
+/* Every so many commits the record carries a digest of all RAM. */
+#define SAMSARA_MEMDIGEST_INTERVAL	64
+/* Rollbacks in a row after which a vCPU takes the exclusive token. */
+#define SAMSARA_ROLLBACK_LIMIT		4
+/* Ring bytes a vCPU keeps free: a chunk, its exit and an I/O completion. */
+#define SAMSARA_RING_RESERVE		(32 * 1024)
+#define SAMSARA_INPUT_BYTES		(8 * 1024)
+/* A chunk with less room than this for inputs ends. */
+#define SAMSARA_INPUT_RESERVE		32
+#define SAMSARA_SECTION_PAGES		64
+/* Private copies a vCPU keeps between chunks. */
+#define SAMSARA_MAX_COPIES		4096
+/* Host cycles after which a chunk ends at its next exit whatever it counted. */
+#define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
+/*
+ * Landing: the counter is set to overflow this many events early.  Linux 6.1
+ * raises periods below 32 on Haswell silently, and interrupts come late by a
+ * few tens of instructions.
+ */
+#define SAMSARA_LANDING_MARGIN		128
+
+#define SAMSARA_XSAVE_BYTES		832	/* legacy, header, AVX */
+
+/* One page of guest RAM. */
+struct samsara_page {
+	struct smr_page meta;
+	struct page *page;
+};
+
+struct samsara_slot {
+	gfn_t base;
+	u64 npages;
+	bool readonly;
+	struct samsara_page *pages;
+};
+
+#define SAMSARA_MAX_SLOTS	32
+
+/* A ring shared with user space.  `pos` is our side's own position: user space can't move it. */
+struct samsara_ring {
+	struct kvm_samsara_ring *hdr;
+	u8 *data;
+	u32 size;
+	u64 pos;
+	struct smr_stream stream;
+};
+
+/* A vCPU's private copy of a page. */
+struct samsara_copy {
+	struct samsara_page *orig;
+	gfn_t gfn;
+	struct page *page;
+	u64 *sptep;
+	u64 valid;	/* commit at which it equalled the original */
+	u64 changed;	/* lines that differ from the original, set by the compare */
+	u64 delta;	/* change of the memory digest */
+};
+
+struct samsara_checkpoint {
+	u64 vmcs[64];
+	unsigned long regs[NR_VCPU_REGS];
+	unsigned long cr2;
+	u64 kernel_gs_base;
+	u64 spec_ctrl;
+	struct kvm_queued_exception exception;
+	struct kvm_queued_interrupt interrupt;
+	bool nmi_injected;
+	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
+};
+
+struct samsara_counts {
+	u64 branches;
+	u64 jumps;
+};
+
+struct samsara_vcpu {
+	struct kvm_vcpu *vcpu;
+	struct samsara_vm *vm;
+	u32 id;
+
+	bool ended;		/* its stream is complete */
+	bool chunk_open;
+	bool exit_pending;	/* the chunk committed, its exit is not handled yet */
+	bool in_section;
+	bool flush;		/* TLB before the next entry */
+	bool event_deferred;	/* KVM_REQ_EVENT taken back while an event is re-injected */
+	bool limit_hit;		/* the branch counter overflowed */
+	u32 rollbacks_in_a_row;
+
+	u64 chunk_tsc;
+	u64 start_seq;
+	struct samsara_counts start_counts;
+	struct smr_record rec;	/* of the chunk or section being made or replayed */
+	u64 chain;
+
+	/* Private EPT */
+	u64 *ept_root;
+	u64 eptp;
+	int last_cpu;
+	struct list_head ept_tables;
+
+	/* Harvest: pages read or written in the chunk, copies written */
+	struct samsara_page **access;
+	u32 nr_access;
+	struct samsara_copy **dirty;
+	u32 nr_dirty;
+
+	struct samsara_copy *copies;
+	u32 nr_copies;
+	struct samsara_copy **free_copies;
+	u32 nr_free_copies;
+
+	gfn_t section_gfns[SAMSARA_SECTION_PAGES];
+	u32 nr_section_gfns;
+
+	struct perf_event *branch_event;
+	struct perf_event *jump_event;
+
+	struct samsara_ring ring;
+	struct smr_buf inputs;
+	u64 last_tsc;		/* of the stream, committed */
+	u64 chunk_last_tsc;	/* with the chunk's own inputs */
+	u8 *scratch;		/* SMR_RECORD_MAX bytes */
+
+	/* Replay */
+	bool have_rec;		/* rec was taken from the ring and is not done */
+	bool begun;		/* the open chunk has been entered */
+	bool armed;		/* a counter will overflow before the end */
+	bool stepping;		/* monitor trap flag */
+	struct smr_cursor items;
+
+	/* Totals */
+	u64 chunks, rollbacks, sections, copies_made, async_ends;
+	u64 landing_steps, exclusive, log_bytes;
+
+	struct samsara_checkpoint cp;
+	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
+};
+
+struct samsara_vm {
+	struct kvm *kvm;
+	struct kvm_samsara_config config;
+	u32 state;		/* KVM_SAMSARA_STATE_*; written under config_lock or commit_lock */
+	int error;		/* a negative errno once samsara_fail() was called */
+	bool stopping;		/* vCPUs must get to a boundary and wait there */
+	struct work_struct fail_work;
+
+	struct mutex config_lock;
+	struct mutex commit_lock;
+	wait_queue_head_t wq;
+
+	struct smr_order *order;
+	struct samsara_vcpu *exclusive;
+	struct samsara_slot slots[SAMSARA_MAX_SLOTS];
+	u32 nr_slots;
+	u64 nr_pages;
+	u64 mem_digest;
+
+	struct samsara_vcpu **vcpus;
+	u32 nr_vcpus;
+	void *rings_area;	/* all rings, vmalloc_user() */
+	size_t ring_stride;
+	struct samsara_ring vm_ring;
+	u8 *scratch;		/* for vm_ring, under commit_lock */
+	u64 dma_commits;
+	struct eventfd_ctx *eventfd;
+
+	/* Replay: number of the last commit done; under commit_lock */
+	u64 replayed;
+	u32 nr_ended;
+	struct smr_record vm_rec;
+	bool have_vm_rec;
+	u32 div_field;
+	s32 div_vcpu;
+	u64 div_commit, div_expected, div_got;
+};
+
+static inline struct samsara_vcpu *to_samsara(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.samsara;
+}
+
+static inline bool samsara_recording(struct samsara_vm *vm)
+{
+	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_RECORDING;
+}
+
+static inline bool samsara_replaying(struct samsara_vm *vm)
+{
+	return vm->config.mode == KVM_SAMSARA_MODE_REPLAY &&
+	       READ_ONCE(vm->state) != KVM_SAMSARA_STATE_IDLE;
+}
+
+/* The DMA agent's index in vm->order. */
+static inline u32 samsara_dma_agent(struct samsara_vm *vm)
+{
+	return vm->nr_vcpus;
+}
+
+/* An event whose delivery was interrupted by an exit waits for re-injection. */
+static inline bool samsara_event_requeued(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.exception.injected || vcpu->arch.nmi_injected ||
+	       vcpu->arch.interrupt.injected;
+}
+
+/* device.c */
+void samsara_fail(struct samsara_vm *vm, int error, const char *why);
+void samsara_signal_user(struct samsara_vm *vm);
+
+/* memory.c */
+int samsara_memory_init(struct samsara_vm *vm);
+void samsara_memory_free(struct samsara_vm *vm);
+struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly);
+u64 samsara_memory_digest(struct samsara_vm *vm);
+u64 samsara_page_rehash(struct samsara_page *sp, gfn_t gfn);
+
+/* ept.c */
+int samsara_ept_init(struct samsara_vcpu *sv);
+void samsara_ept_free(struct samsara_vcpu *sv);
+int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
+void samsara_ept_harvest(struct samsara_vcpu *sv);
+u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv);
+void samsara_drop_stale(struct samsara_vcpu *sv);
+void samsara_drop_dirty(struct samsara_vcpu *sv);
+void samsara_drop_all(struct samsara_vcpu *sv);
+void samsara_flush(struct samsara_vcpu *sv);
+
+/* counter.c */
+int samsara_counter_selftest(void);
+int samsara_counter_init(struct samsara_vcpu *sv);
+void samsara_counter_free(struct samsara_vcpu *sv);
+void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c);
+int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps);
+bool samsara_counter_ok(struct samsara_vcpu *sv);
+
+/* checkpoint.c */
+void samsara_checkpoint_save(struct samsara_vcpu *sv);
+void samsara_checkpoint_restore(struct samsara_vcpu *sv);
+u64 samsara_state_digest(struct samsara_vcpu *sv);
+
+/* commit.c */
+int samsara_commit_chunk(struct samsara_vcpu *sv);
+bool samsara_section_begin(struct samsara_vcpu *sv);
+void samsara_section_end(struct samsara_vcpu *sv);
+int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma);
+int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n);
+void samsara_page_dirty(struct kvm *kvm, gfn_t gfn);
+u64 samsara_section_rehash(struct samsara_vcpu *sv);
+
+/* chunk.c */
+int samsara_pre_enter(struct kvm_vcpu *vcpu);
+bool samsara_owns_events(struct kvm_vcpu *vcpu);
+int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui);
+void samsara_leave(struct kvm_vcpu *vcpu);
+int samsara_run_exit_handler(struct samsara_vcpu *sv);
+bool samsara_exit_needs_section(u16 reason);
+void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
+void samsara_reinject(struct kvm_vcpu *vcpu);
+void samsara_normalise(struct samsara_vcpu *sv);
+
+/* input.c */
+bool samsara_bus_before(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+			void *data, int *r);
+void samsara_bus_after(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+		       const void *data, int r);
+bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, int *r);
+void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r);
+void samsara_note_init(struct kvm_vcpu *vcpu);
+void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
+int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
+void samsara_user_input(struct samsara_vcpu *sv);
+
+/* ring.c */
+void samsara_ring_init(struct samsara_ring *ring, void *area, u32 size);
+u32 samsara_ring_space(struct samsara_ring *ring);
+int samsara_ring_put(struct samsara_ring *ring, const u8 *p, u32 len);
+int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *rec);
+int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec);
+int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec);
+int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);
+
+/* replay.c */
+int samsara_replay_pre_enter(struct samsara_vcpu *sv);
+void samsara_replay_begin(struct samsara_vcpu *sv);
+void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason);
+int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
+bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item);
+void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got);
+
+#endif /* __KVM_X86_SAMSARA_H */
