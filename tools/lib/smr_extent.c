@@ -65,13 +65,15 @@ static int check_initial_end(const struct smr_reader *r, const struct smr_segmen
 
 /* Every segment but the streams': they are read record by record. */
 static int check_segment(const struct smr_reader *r, u64 i, u8 *buf, struct initial *n,
-			 struct smr_err *err)
+			 struct smr_extent *x, struct smr_err *err)
 {
 	const struct smr_segment *s = &r->segment[i];
 	int ret;
 
-	if (s->type == SMR_SEG_STREAM)
+	if (s->type == SMR_SEG_STREAM) {
+		x->duration_ns = s->time_ms * (u64)1000000;
 		return 0;
+	}
 	ret = smr_reader_payload(r, i, buf, err);
 	if (ret)
 		return ret;
@@ -100,7 +102,7 @@ static int check_segments(const struct smr_reader *r, struct smr_extent *x, u8 *
 	u64 i;
 
 	for (i = 0; i < r->nr_segments; i++) {
-		ret = check_segment(r, i, buf, &n, &e);
+		ret = check_segment(r, i, buf, &n, x, &e);
 		if (!ret)
 			continue;
 		if (!is_damage(ret)) {
@@ -197,7 +199,7 @@ static int merge(struct head *h, u32 nr, struct smr_extent *x, struct smr_err *e
 }
 
 static int check_trailer(const struct smr_reader *r, const struct head *h, u32 nr,
-			 const struct smr_extent *x, u8 *p, struct smr_err *err)
+			 struct smr_extent *x, u8 *p, struct smr_err *err)
 {
 	const struct smr_segment *s = &r->segment[r->trailer];
 	u32 i;
@@ -214,6 +216,7 @@ static int check_trailer(const struct smr_reader *r, const struct head *h, u32 n
 		    get_le(p + T_SIZE + i * T_PER_STREAM + 8, 8) != h[i].records)
 			return damaged(r, s, err, "trailer: totals of stream %u differ", i);
 	}
+	x->duration_ns = get_le(p + T_DURATION, 8);
 	return 0;
 }
 

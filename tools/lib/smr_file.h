@@ -192,6 +192,7 @@ struct smr_extent {
 	bool trailer;		/* the recorder closed the file itself */
 	u64 replayable;		/* commits 1..replayable are all there */
 	u64 seen;		/* highest commit number found anywhere */
+	u64 duration_ns;	/* of the recording, as far as the file tells */
 	struct smr_err damage;	/* first damage found, code 0: none */
 };
 

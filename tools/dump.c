@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+/* samsara dump */
+#include "samsara.h"
+
+#define BYTES_SHOWN	16u
+#define ULL(x)		((unsigned long long)(x))
+
+static const char *event_kind(u32 intr_info)
+{
+	static const char * const names[8] = {
+		"interrupt", "type 1", "NMI", "exception", "INT n", "INT1", "software exception",
+		"other",
+	};
+
+	return names[intr_info >> 8 & 7];
+}
+
+static void print_bytes(const u8 *p, u32 len)
+{
+	u32 i;
+
+	for (i = 0; i < len && i < BYTES_SHOWN; i++)
+		printf("%02x", p[i]);
+	if (len > BYTES_SHOWN)
+		printf("... (%u bytes)", len);
+}
+
+static void print_item(const struct smr_item *item)
+{
+	switch (item->kind) {
+	case SMR_IN_TSC:
+		printf(" tsc=%llu", ULL(item->value));
+		break;
+	case SMR_IN_BUS:
+		printf(item->handled ? " bus=" : " bus(unhandled)=");
+		print_bytes(item->data, item->len);
+		break;
+	case SMR_IN_USER:
+		printf(" user=");
+		print_bytes(item->data, item->len);
+		break;
+	case SMR_IN_RDMSR:
+		printf(" rdmsr=0x%llx", ULL(item->value));
+		break;
+	case SMR_IN_WRMSR:
+		printf(" wrmsr");
+		break;
+	}
+	if (item->ret)
+		printf("(returned %d)", item->ret);
+}
+
+static void print_inputs(const struct event *ev)
+{
+	const struct smr_record *r = ev->rec;
+	struct smr_cursor c = { .p = r->data, .end = r->data + r->data_len };
+	struct smr_item item;
+	u64 tsc = ev->tsc;
+
+	if (!r->data_len)
+		return;
+	printf(" in:");
+	while (smr_next_item(&c, &tsc, &item) > 0)
+		print_item(&item);
+	if (ev->inputs_bad)
+		printf(" (rest is damaged)");
+}
+
+/* What took effect at the start. */
+static void print_start(const struct smr_record *r)
+{
+	const struct smr_event *e = &r->event;
+
+	if (r->flags & SMR_F_INIT)
+		printf(" INIT");
+	if (r->flags & SMR_F_SIPI)
+		printf(" SIPI vector 0x%02x", r->sipi_vector);
+	if (!(r->flags & SMR_F_EVENT))
+		return;
+	printf(" inject %s %u", event_kind(e->intr_info), e->intr_info & 0xff);
+	if (e->intr_info & 1u << 11)
+		printf(" error 0x%x", e->error_code);
+	if (e->insn_len)
+		printf(" length %u", e->insn_len);
+	if (e->aux)
+		printf(" aux 0x%llx", ULL(e->aux));
+}
+
+static void print_chunk(const struct smr_record *r)
+{
+	printf(" start %llu", ULL(r->start_seq));
+	print_start(r);
+	if (r->end == SMR_END_ASYNC)
+		printf(" end async at branches %llu jumps %llu rip 0x%llx rcx 0x%llx",
+		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx));
+	else
+		printf(" end %u (%s)", r->end, smr_end_name(r->end));
+	printf(" digest %08x", r->digest);
+}
+
+static void print_payload(const struct event *ev)
+{
+	const struct smr_record *r = ev->rec;
+
+	switch (r->type) {
+	case SMR_CHUNK:
+		print_chunk(r);
+		print_inputs(ev);
+		break;
+	case SMR_SECTION:
+		print_start(r);
+		printf(" digest %08x", r->digest);
+		print_inputs(ev);
+		break;
+	case SMR_DMA:
+		printf(" gpa 0x%llx len %u data ", ULL(r->gpa), r->dma_len);
+		print_bytes(r->data, r->data_len);
+		break;
+	case SMR_VCPU_END:
+		printf(" chain %016llx state %016llx", ULL(r->chain), ULL(r->state_digest));
+		break;
+	case SMR_VM_START:
+		printf(" memory %016llx", ULL(r->mem_digest));
+		break;
+	case SMR_VM_END:
+		printf(" commits %llu memory %016llx", ULL(r->commit_seq), ULL(r->mem_digest));
+		break;
+	}
+	if (r->flags & SMR_F_MEMDIGEST)
+		printf(" memory %016llx", ULL(r->mem_digest));
+}
+
+static bool is_commit(const struct smr_record *r)
+{
+	return r->type == SMR_CHUNK || r->type == SMR_SECTION || r->type == SMR_DMA;
+}
+
+static void print_event(const struct event *ev)
+{
+	if (is_commit(ev->rec))
+		printf("%8llu ", ULL(ev->rec->commit_seq));
+	else
+		printf("%8s ", "-");
+	if (ev->vm)
+		printf("vm     ");
+	else
+		printf("vcpu %-2u", ev->stream);
+	printf(" %-8s", smr_type_name(ev->rec->type));
+	print_payload(ev);
+	putchar('\n');
+}
+
+static void json_item(struct json *j, const struct smr_item *item)
+{
+	static const char * const names[] = {
+		"?", "tsc", "bus", "user", "rdmsr", "wrmsr",
+	};
+
+	json_open(j, NULL, '{');
+	json_text(j, "kind", names[item->kind <= SMR_IN_WRMSR ? item->kind : 0]);
+	if (item->kind == SMR_IN_TSC)
+		json_u64(j, "value", item->value);
+	if (item->kind == SMR_IN_RDMSR)
+		json_hex(j, "value", item->value);
+	if (item->kind == SMR_IN_RDMSR || item->kind == SMR_IN_WRMSR)
+		json_s64(j, "ret", item->ret);
+	if (item->kind == SMR_IN_BUS)
+		json_bool(j, "handled", item->handled);
+	if (item->kind == SMR_IN_BUS || item->kind == SMR_IN_USER)
+		json_bytes(j, "data", item->data, item->len);
+	json_close(j, '}');
+}
+
+static void json_inputs(struct json *j, const struct event *ev)
+{
+	const struct smr_record *r = ev->rec;
+	struct smr_cursor c = { .p = r->data, .end = r->data + r->data_len };
+	struct smr_item item;
+	u64 tsc = ev->tsc;
+
+	if (!r->data_len)
+		return;
+	json_open(j, "inputs", '[');
+	while (smr_next_item(&c, &tsc, &item) > 0)
+		json_item(j, &item);
+	json_close(j, ']');
+	if (ev->inputs_bad)
+		json_bool(j, "inputs_damaged", true);
+}
+
+static void json_start(struct json *j, const struct smr_record *r)
+{
+	if (r->flags & SMR_F_INIT)
+		json_bool(j, "init", true);
+	if (r->flags & SMR_F_SIPI)
+		json_u64(j, "sipi_vector", r->sipi_vector);
+	if (!(r->flags & SMR_F_EVENT))
+		return;
+	json_open(j, "event", '{');
+	json_hex(j, "intr_info", r->event.intr_info);
+	json_text(j, "kind", event_kind(r->event.intr_info));
+	json_u64(j, "vector", r->event.intr_info & 0xff);
+	json_hex(j, "error_code", r->event.error_code);
+	json_u64(j, "insn_len", r->event.insn_len);
+	json_hex(j, "aux", r->event.aux);
+	json_close(j, '}');
+}
+
+static void json_chunk(struct json *j, const struct smr_record *r)
+{
+	json_u64(j, "start", r->start_seq);
+	json_u64(j, "end", r->end);
+	json_text(j, "end_name", smr_end_name(r->end));
+	if (r->end != SMR_END_ASYNC)
+		return;
+	json_open(j, "position", '{');
+	json_u64(j, "branches", r->pos.branches);
+	json_u64(j, "jumps", r->pos.jumps);
+	json_hex(j, "rip", r->pos.rip);
+	json_hex(j, "rcx", r->pos.rcx);
+	json_close(j, '}');
+}
+
+static void json_event(const struct event *ev)
+{
+	const struct smr_record *r = ev->rec;
+	struct json json = { .f = stdout }, *j = &json;
+
+	json_open(j, NULL, '{');
+	json_text(j, "type", smr_type_name(r->type));
+	json_s64(j, "vcpu", ev->vm ? -1 : (s64)ev->stream);
+	if (is_commit(r) || r->type == SMR_VM_END)
+		json_u64(j, is_commit(r) ? "commit" : "commits", r->commit_seq);
+	if (r->type == SMR_CHUNK)
+		json_chunk(j, r);
+	json_start(j, r);
+	if (r->type == SMR_CHUNK || r->type == SMR_SECTION) {
+		json_hex(j, "digest", r->digest);
+		json_inputs(j, ev);
+	}
+	if (r->type == SMR_DMA) {
+		json_hex(j, "gpa", r->gpa);
+		json_bytes(j, "data", r->data, r->data_len);
+	}
+	if (r->type == SMR_VCPU_END) {
+		json_hex(j, "chain", r->chain);
+		json_hex(j, "state_digest", r->state_digest);
+	}
+	if (r->flags & SMR_F_MEMDIGEST || r->type == SMR_VM_START || r->type == SMR_VM_END)
+		json_hex(j, "mem_digest", r->mem_digest);
+	json_close(j, '}');
+}
+
+static bool wanted(const struct options *o, const struct event *ev)
+{
+	if (o->stream == VM_STREAM ? !ev->vm : o->stream >= 0 &&
+	    (ev->vm || ev->stream != (u32)o->stream))
+		return false;
+	if (!is_commit(ev->rec))
+		return !o->from && o->to == U64_MAX;
+	return ev->rec->commit_seq >= o->from && ev->rec->commit_seq <= o->to;
+}
+
+int cmd_dump(const struct options *o, struct smr_reader *r)
+{
+	const struct smr_err *damage = smr_reader_damage(r);
+	struct walk w;
+	struct event ev;
+	struct smr_err err;
+	u64 expected = 1;
+	int ret, status = EXIT_OK;
+
+	if (o->stream >= (int)smr_reader_info(r)->nr_vcpus) {
+		fprintf(stderr, "samsara: %s: no vCPU %d\n", o->file, o->stream);
+		return EXIT_USAGE;
+	}
+	ret = walk_open(&w, r, &err);
+	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
+		ret = 0;
+		if (is_commit(ev.rec) && ev.rec->commit_seq != expected) {
+			fprintf(stderr, "samsara: %s: commit %llu is missing: no replay behind it\n",
+				o->file, ULL(expected));
+			status = EXIT_DAMAGED;
+		}
+		if (is_commit(ev.rec))
+			expected = ev.rec->commit_seq + 1;
+		if (ev.inputs_bad)
+			status = EXIT_DAMAGED;
+		if (!wanted(o, &ev))
+			continue;
+		if (o->json)
+			json_event(&ev);
+		else
+			print_event(&ev);
+	}
+	walk_close(&w);
+	if (ret < 0) {
+		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
+		return EXIT_UNREADABLE;
+	}
+	if (w.damage.code && (!damage || w.damage.offset < damage->offset))
+		damage = &w.damage;
+	if (damage) {
+		fprintf(stderr, "samsara: %s\n", smr_file_errstr(damage));
+		status = EXIT_DAMAGED;
+	}
+	return status;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The command-line tool: what its commands share. */
+#ifndef SAMSARA_H
+#define SAMSARA_H
+
+#include <stdio.h>
+
+#include "smr_file.h"
+
+#define SAMSARA_VERSION	"0.1"
+
+enum exit_status {
+	EXIT_OK		= 0,
+	EXIT_DAMAGED	= 1,	/* cut or damaged, but a part can be replayed */
+	EXIT_UNREADABLE	= 2,	/* no recording, or nothing of it can be replayed */
+	EXIT_USAGE	= 64,
+};
+
+#define MAX_STREAMS	(SMR_FILE_MAX_VCPUS + 1)
+#define ANY_STREAM	-1
+#define VM_STREAM	-2
+
+struct options {
+	const char *file;
+	bool json;
+	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
+	u64 from, to;
+};
+
+int cmd_info(const struct options *o, struct smr_reader *r);
+int cmd_dump(const struct options *o, struct smr_reader *r);
+int cmd_verify(const struct options *o, struct smr_reader *r);
+
+/* Exit status for what can be replayed. */
+int extent_status(const struct smr_extent *x);
+
+/* All records of a recording, merged into commit order. */
+struct event {
+	u32 stream;
+	bool vm;		/* the VM's stream */
+	u64 offset;		/* of the segment it is in */
+	u32 len;		/* bytes of the record */
+	const struct smr_record *rec;
+	bool inputs_bad;	/* rec->data does not hold input items */
+	u32 nr_inputs;
+	u64 tsc;		/* the stream's last time stamp before this record */
+};
+
+struct head {
+	struct smr_log *log;
+	struct smr_record rec;
+	u32 len;
+	bool have;
+	u64 tsc;
+};
+
+struct walk {
+	u32 nr;
+	struct head head[MAX_STREAMS];
+	int stale;		/* head to advance before the next event, -1: none */
+	struct smr_err damage;	/* first of all streams */
+};
+
+/* @damage in a stream ends that stream only. */
+int walk_open(struct walk *w, const struct smr_reader *r, struct smr_err *err);
+/* 1, 0: no more, error.  The event is valid until the next call. */
+int walk_next(struct walk *w, struct event *ev, struct smr_err *err);
+void walk_close(struct walk *w);
+
+/* JSON, one value after the other. */
+struct json {
+	FILE *f;
+	bool comma;
+	bool lines;		/* newline and indentation between members */
+	int depth;
+};
+
+void json_open(struct json *j, const char *key, char bracket);
+void json_close(struct json *j, char bracket);
+void json_u64(struct json *j, const char *key, u64 v);
+void json_s64(struct json *j, const char *key, s64 v);
+void json_hex(struct json *j, const char *key, u64 v);	/* a string: "0x..." */
+void json_bool(struct json *j, const char *key, bool v);
+void json_real(struct json *j, const char *key, double v);
+void json_text(struct json *j, const char *key, const char *s);
+void json_bytes(struct json *j, const char *key, const u8 *p, u32 len);
+
+#endif /* SAMSARA_H */

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/* samsara verify */
+#include "samsara.h"
+
+#define ULL(x)		((unsigned long long)(x))
+
+struct findings {
+	struct smr_extent x;
+	u64 records, inputs, bad_inputs;
+	u64 first_bad;		/* first commit whose inputs can't be decoded */
+};
+
+static int check_inputs(struct findings *f, struct smr_reader *r, struct smr_err *err)
+{
+	struct walk w;
+	struct event ev;
+	int ret = walk_open(&w, r, err);
+
+	if (ret)
+		return ret;
+	while ((ret = walk_next(&w, &ev, err)) > 0) {
+		f->records++;
+		f->inputs += ev.nr_inputs;
+		if (!ev.inputs_bad)
+			continue;
+		f->bad_inputs++;
+		if (!f->first_bad)
+			f->first_bad = ev.rec->commit_seq;
+	}
+	walk_close(&w);
+	if (f->first_bad && f->first_bad <= f->x.replayable)
+		f->x.replayable = f->first_bad - 1;
+	return ret;
+}
+
+/* Why the recording is not whole, besides damage. */
+static const char *gap(const struct findings *f)
+{
+	if (f->x.damage.code || f->bad_inputs)
+		return NULL;
+	if (!f->x.initial)
+		return "the initial state is not complete";
+	if (f->x.seen > f->x.replayable)
+		return "a commit is missing";
+	if (!f->x.complete)
+		return "the recorder was stopped before the end";
+	return f->x.trailer ? NULL : "the recorder did not close the file";
+}
+
+static void print_text(const struct findings *f, const struct options *o, struct smr_reader *r,
+		       int status)
+{
+	const struct smr_extent *x = &f->x;
+	const char *why = gap(f);
+
+	if (x->damage.code)
+		printf("%s\n", smr_file_errstr(&x->damage));
+	if (f->bad_inputs)
+		printf("%s: commit %llu: inputs can't be decoded\n", o->file, ULL(f->first_bad));
+	if (why)
+		printf("%s: %s\n", o->file, why);
+	if (status == EXIT_UNREADABLE)
+		printf("%s: nothing can be replayed\n", o->file);
+	else if (status == EXIT_DAMAGED)
+		printf("%s: replayable to commit %llu of %llu\n", o->file, ULL(x->replayable),
+		       ULL(x->seen));
+	else
+		printf("%s: ok: %llu segments, %llu records, %llu inputs, %llu commits\n", o->file,
+		       ULL(smr_reader_nr_segments(r)), ULL(f->records), ULL(f->inputs),
+		       ULL(x->seen));
+}
+
+static void print_json(const struct findings *f, struct smr_reader *r, int status)
+{
+	struct json j = { .f = stdout, .lines = true };
+	const struct smr_extent *x = &f->x;
+	const char *why = gap(f);
+
+	json_open(&j, NULL, '{');
+	json_bool(&j, "ok", status == EXIT_OK);
+	json_u64(&j, "replayable", x->replayable);
+	json_u64(&j, "commits", x->seen);
+	json_bool(&j, "initial", x->initial);
+	json_bool(&j, "complete", x->complete);
+	json_bool(&j, "trailer", x->trailer);
+	json_u64(&j, "segments", smr_reader_nr_segments(r));
+	json_u64(&j, "records", f->records);
+	json_u64(&j, "inputs", f->inputs);
+	if (f->bad_inputs)
+		json_u64(&j, "bad_inputs_commit", f->first_bad);
+	if (x->damage.code) {
+		json_text(&j, "damage", smr_file_errstr(&x->damage));
+		json_u64(&j, "damage_offset", x->damage.offset);
+	}
+	if (why)
+		json_text(&j, "gap", why);
+	json_close(&j, '}');
+}
+
+int cmd_verify(const struct options *o, struct smr_reader *r)
+{
+	struct findings f = { 0 };
+	struct smr_err err;
+	int status;
+
+	if (smr_reader_extent(r, &f.x, &err) || check_inputs(&f, r, &err)) {
+		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
+		return EXIT_UNREADABLE;
+	}
+	status = extent_status(&f.x);
+	if (status == EXIT_OK && f.bad_inputs)
+		status = EXIT_DAMAGED;
+	if (o->json)
+		print_json(&f, r, status);
+	else
+		print_text(&f, o, r, status);
+	return status;
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "samsara.h"
+
+static int advance(struct walk *w, struct head *h, struct smr_err *err)
+{
+	struct smr_err e;
+	int ret = smr_log_next(h->log, &h->rec, NULL, &h->len, &e);
+
+	h->have = ret > 0;
+	if (ret >= 0)
+		return 0;
+	if (ret == SMR_FILE_EDAMAGED || ret == SMR_FILE_ERECORD) {
+		if (!w->damage.code || e.offset < w->damage.offset)
+			w->damage = e;
+		return 0;
+	}
+	*err = e;
+	return ret;
+}
+
+int walk_open(struct walk *w, const struct smr_reader *r, struct smr_err *err)
+{
+	int ret = 0;
+	u32 i;
+
+	memset(w, 0, sizeof(*w));
+	w->nr = smr_reader_info(r)->nr_vcpus + 1;
+	w->stale = -1;
+	for (i = 0; !ret && i < w->nr; i++) {
+		ret = smr_log_open(&w->head[i].log, r, i, U64_MAX, err);
+		if (!ret)
+			ret = advance(w, &w->head[i], err);
+	}
+	if (ret)
+		walk_close(w);
+	return ret;
+}
+
+void walk_close(struct walk *w)
+{
+	u32 i;
+
+	for (i = 0; i < w->nr; i++)
+		smr_log_close(w->head[i].log);
+	w->nr = 0;
+}
+
+static bool is_commit(const struct smr_record *r)
+{
+	return r->type == SMR_CHUNK || r->type == SMR_SECTION || r->type == SMR_DMA;
+}
+
+/* Records without a number come as soon as they are reached. */
+static int choose(const struct walk *w)
+{
+	const struct smr_record *r, *best = NULL;
+	int found = -1;
+	u32 i;
+
+	for (i = 0; i < w->nr; i++) {
+		r = &w->head[i].rec;
+		if (!w->head[i].have || (best && !is_commit(best)))
+			continue;
+		if (!best || !is_commit(r) || r->commit_seq < best->commit_seq) {
+			best = r;
+			found = (int)i;
+		}
+	}
+	return found;
+}
+
+static void check_inputs(struct head *h, struct event *ev)
+{
+	struct smr_cursor c = { .p = h->rec.data, .end = h->rec.data + h->rec.data_len };
+	struct smr_item item;
+	int ret;
+
+	while ((ret = smr_next_item(&c, &h->tsc, &item)) > 0)
+		ev->nr_inputs++;
+	ev->inputs_bad = ret < 0;
+}
+
+int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
+{
+	struct head *h;
+	int i, ret;
+
+	if (w->stale >= 0) {
+		ret = advance(w, &w->head[w->stale], err);
+		if (ret)
+			return ret;
+	}
+	i = choose(w);
+	w->stale = i;
+	if (i < 0)
+		return 0;
+	h = &w->head[i];
+	memset(ev, 0, sizeof(*ev));
+	ev->stream = (u32)i;
+	ev->vm = (u32)i == w->nr - 1;
+	ev->offset = smr_log_offset(h->log);
+	ev->len = h->len;
+	ev->rec = &h->rec;
+	ev->tsc = h->tsc;
+	if (h->rec.data_len && h->rec.type != SMR_DMA)
+		check_inputs(h, ev);
+	return 1;
+}
