@@ -175,7 +175,7 @@ static int fetch(struct samsara_vcpu *sv)
 		if (!alive(sv->vm))
 			return -ESHUTDOWN;
 	}
-	if (sv->rec.commit_seq && past_stop(sv->vm, sv->rec.commit_seq))
+	if (sv->rec.type == SMR_VCPU_END || past_stop(sv->vm, sv->rec.commit_seq))
 		return -ENODATA;
 	return 1;
 }
@@ -448,8 +448,6 @@ static int next_chunk(struct samsara_vcpu *sv)
 
 	if (r != 1)
 		return r;
-	if (sv->rec.type == SMR_VCPU_END)
-		return -ENODATA;
 	if (sv->rec.type != SMR_CHUNK) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_CHUNK, sv->rec.type);
 		return -ESHUTDOWN;
