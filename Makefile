@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0
+# kvm-samsara: see README.md, and `make help`.
+#
+# Everything is built in build/. Finished third-party builds and downloads are
+# kept in CACHE, keyed by content. The scripts decide themselves what is out of
+# date, so most targets here are phony and only give the order.
+
+VERSION := 0.1
+
+BUILD := $(CURDIR)/build
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kvm-samsara
+export BUILD CACHE VERSION
+
+.DELETE_ON_ERROR:
+# The scripts use both processors by themselves; two at a time would only make
+# the progress lines hard to read.
+.NOTPARALLEL:
+
+all: modules qemu tools guests testbed
+	@echo "[9/9] everything is built"
+
+help:
+	@echo 'make deps            install missing Debian packages (the only step that needs root)'
+	@echo 'make                 build everything for the simulated host'
+	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
+	@echo 'make check           all tests; check-unit, check-pmu, check-e2e: parts of them'
+	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
+	@echo 'make uninstall       undo that'
+	@echo 'Parts:'
+	@echo '  sources bochs host-kernel guest-kernel modules qemu tools guests testbed'
+	@echo 'More builds, to check the patches:'
+	@echo '  modules-debian     external modules for Debian'\''s kernel'
+	@echo '  modules-intree     inside the patched kernel tree'
+	@echo '  modules-debug      for a host kernel with lockdep, KASAN, ... (debug-kernel)'
+	@echo '  qemu-full          QEMU in its default configuration'
+	@echo 'make clean           remove build/ (CACHE stays: $(CACHE))'
+	@echo 'Variables: CACHE=dir, JOBS=n, REFRESH=1 (newer source packages), DESTDIR=dir'
+
+deps:
+	@scripts/deps.sh
+
+# Everything else needs the packages; say so instead of failing in the middle.
+check-deps:
+	@scripts/deps.sh --check
+
+sources: check-deps
+	@scripts/sources.sh
+
+bochs: sources
+	@scripts/build-bochs.sh
+
+host-kernel: sources
+	@scripts/build-kernel.sh host
+
+guest-kernel: sources
+	@scripts/build-kernel.sh guest
+
+debug-kernel: sources
+	@scripts/build-kernel.sh debug
+
+modules: host-kernel
+	@scripts/build-modules.sh own
+
+modules-debug: debug-kernel
+	@scripts/build-modules.sh debug
+
+modules-debian: sources
+	@scripts/build-modules.sh debian
+
+modules-intree: sources
+	@scripts/build-modules.sh intree
+
+qemu: sources
+	@scripts/build-qemu.sh small
+
+qemu-full: sources
+	@scripts/build-qemu.sh full
+
+tools: check-deps
+	@echo "[7/9] building the tools ..."
+	@[ ! -f tools/Makefile ] || $(MAKE) --no-print-directory -C tools O=$(BUILD)/tools
+
+guests: guest-kernel
+	@echo "[8/9] building the guests ..."
+	@[ ! -f tests/guests/Makefile ] || \
+		$(MAKE) --no-print-directory -C tests/guests O=$(BUILD)/guests
+	@ln -sf ../guest-kernel/vmlinux $(BUILD)/guests/vmlinux
+
+# what tests/testbed/run needs, without the modules and QEMU
+testbed: bochs host-kernel $(BUILD)/testbed/hostcon \
+	 $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
+
+$(BUILD)/testbed/hostcon: tests/testbed/host/hostcon.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -static -o $@ $<
+
+$(BUILD)/testbed/%: tests/testbed/pmu/%.c tests/testbed/pmu/pe.h
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -static -o $@ $<
+
+# ---- what people run
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/e2e/demo
+
+check: all
+	@scripts/check.sh unit pmu e2e
+
+check-unit: check-deps
+	@scripts/check.sh unit
+
+check-pmu: testbed
+	@scripts/check.sh pmu
+
+check-e2e: all
+	@scripts/check.sh e2e
+
+install: sources
+	@scripts/install.sh install
+
+uninstall:
+	@scripts/install.sh uninstall
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
+	debug-kernel modules modules-debug modules-debian modules-intree qemu \
+	qemu-full tools guests testbed demo check check-unit check-pmu \
+	check-e2e install uninstall clean

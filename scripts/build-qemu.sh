@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# build/qemu/qemu-system-x86_64: QEMU 7.2 with qemu-patches, small and static.
+# With "full" as argument: build/qemu-full, dynamic, in QEMU's default
+# configuration for x86_64-softmmu (whatever the installed libraries allow), to
+# check that the patches build there too.
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+variant=${1:-small}
+orig=$BUILD/qemu-orig
+src=$BUILD/qemu-src
+P=$TOP/qemu-patches
+K=$TOP/kvm-samsara
+
+unpack()
+{
+	rm -rf "$orig.tmp"
+	mkdir -p "$orig.tmp"
+	tar xf "$BUILD"/sources/qemu_*.orig.tar.* -C "$orig.tmp" --strip-components=1
+	tar xf "$BUILD"/sources/qemu_*.debian.tar.* -C "$orig.tmp"
+	# Debian's patches bring 7.2.0 to the current 7.2 stable release
+	"$TOP/scripts/apply-series.sh" "$orig.tmp" "$orig.tmp/debian/patches/series"
+	rm -rf "$orig"
+	mv "$orig.tmp" "$orig"
+	cp "$BUILD/sources/manifest.qemu" "$orig/.samsara-source"
+}
+
+# new sources of ours: only files whose content differs are touched
+sync_own()
+{
+	local dest=$src/accel/kvm/samsara
+	mkdir -p "$dest/core" "$src/linux-headers/linux"
+	if [ -d "$P/samsara" ]; then
+		rsync -rc --delete --exclude=/core --exclude=/lib "$P/samsara/" "$dest/"
+	fi
+	rsync -rc --delete "$K/core/" "$dest/core/"
+	# the reader and writer of recording files, shared with the tool
+	if [ -d "$TOP/tools/lib" ]; then
+		rsync -rc --delete "$TOP/tools/lib/" "$dest/lib/"
+	fi
+	rsync -rc "$K/include/uapi/linux/kvm_samsara.h" "$src/linux-headers/linux/"
+	cmp -s "$TOP/scripts/qemu-samsara.mak" "$src/configs/devices/x86_64-softmmu/samsara.mak" ||
+		cp "$TOP/scripts/qemu-samsara.mak" "$src/configs/devices/x86_64-softmmu/samsara.mak"
+}
+
+configure_small()
+{
+	mkdir -p "$BUILD/qemu" && cd "$BUILD/qemu"
+	"$src/configure" --prefix=/usr --meson=/usr/bin/meson --static \
+		--target-list=x86_64-softmmu --enable-kvm --disable-tcg \
+		--disable-user --disable-tools --disable-docs \
+		--without-default-features --without-default-devices \
+		--with-devices-x86_64=samsara --enable-system \
+		--enable-fdt=system --enable-coroutine-pool --enable-avx2 \
+		--audio-drv-list= --with-git-submodules=ignore \
+		--firmwarepath=/usr/share/qemu:/usr/share/seabios \
+		--disable-install-blobs --disable-strip --disable-debug-info \
+		--disable-pie --disable-werror
+}
+
+configure_full()
+{
+	mkdir -p "$BUILD/qemu-full" && cd "$BUILD/qemu-full"
+	"$src/configure" --prefix=/usr --meson=/usr/bin/meson \
+		--target-list=x86_64-softmmu --enable-kvm --disable-docs \
+		--with-git-submodules=ignore --disable-install-blobs \
+		--firmwarepath=/usr/share/qemu:/usr/share/seabios
+}
+
+if ! cmp -s "$BUILD/sources/manifest.qemu" "$orig/.samsara-source"; then
+	say "unpacking QEMU ..."
+	rm -rf "$src" "$BUILD/qemu" "$BUILD/qemu-full"
+	logged qemu-unpack unpack
+fi
+if [ ! -d "$src" ]; then
+	cp -a "$orig" "$src.tmp"
+	mv "$src.tmp" "$src"
+fi
+series=$P/series
+[ -f "$series" ] || series=/dev/null
+"$TOP/scripts/sync-tree.sh" "$orig" "$series" "$src"
+sync_own
+
+case $variant in
+small)
+	# A finished binary of the same content may be in the cache; it is only
+	# used as long as nothing has been built here.
+	key=$(find "$P" "$K/core" "$K/include" "$TOP/tools/lib" -type f | sort | xargs cat |
+		cat - "$0" "$TOP/scripts/qemu-samsara.mak" "$BUILD/sources/manifest.qemu" | sha256sum | cut -c1-20)
+	bin=$BUILD/qemu/qemu-system-x86_64
+	if [ ! -f "$BUILD/qemu/build.ninja" ] && is_cached qemu "$key"; then
+		mkdir -p "$BUILD/qemu"
+		cp "$CACHE/qemu-$key/qemu-system-x86_64" "$bin"
+		exit 0
+	fi
+	if [ ! -f "$BUILD/qemu/build.ninja" ] || [ "$0" -nt "$BUILD/qemu/build.ninja" ]; then
+		step 6 "configuring and building QEMU (about 3 min) ..."
+		rm -rf "$BUILD/qemu"
+		logged qemu-configure configure_small
+	fi
+	if ! ninja -C "$BUILD/qemu" -n qemu-system-x86_64 | grep -q 'no work to do'; then
+		logged qemu ninja -C "$BUILD/qemu" -j"$JOBS" qemu-system-x86_64
+		grep -E 'warning: .*samsara|samsara.*warning:' "$BUILD/log/qemu.log" || true
+	fi
+	copy_stripped() { strip -o "$1/qemu-system-x86_64" "$bin"; }
+	store qemu "$key" copy_stripped
+	;;
+full)
+	say "building QEMU in its default configuration (about 10 min) ..."
+	[ -f "$BUILD/qemu-full/build.ninja" ] || logged qemu-full-configure configure_full
+	logged qemu-full ninja -C "$BUILD/qemu-full" -j"$JOBS" qemu-system-x86_64
+	;;
+*)
+	die "build-qemu.sh: small or full, not $variant";;
+esac
