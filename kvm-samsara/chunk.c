@@ -362,6 +362,17 @@ static int handle_inside(struct samsara_vcpu *sv)
 	}
 }
 
+/* A replay that single-steps to its landing point need not leave the inner loop. */
+fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	if (sv->stepping && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG &&
+	    !samsara_event_requeued(vcpu) && samsara_replay_step(sv))
+		return EXIT_FASTPATH_REENTER_GUEST;
+	return EXIT_FASTPATH_NONE;
+}
+
 int samsara_handle_exit(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);

@@ -306,6 +306,7 @@ static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 		return samsara_counter_arm(sv, branches - SAMSARA_LANDING_MARGIN, 0);
 	}
 	if (jumps > SAMSARA_LANDING_MARGIN) {
+		set_stepping(sv, false);
 		sv->armed = true;
 		return samsara_counter_arm(sv, 0, jumps - SAMSARA_LANDING_MARGIN);
 	}
@@ -315,6 +316,26 @@ static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 	}
 	set_stepping(sv, true);
 	return samsara_counter_arm(sv, 0, 0);
+}
+
+static bool same_position(const struct smr_position *a, const struct smr_position *b)
+{
+	return a->branches == b->branches && a->jumps == b->jumps && a->rip == b->rip &&
+	       a->rcx == b->rcx;
+}
+
+/* After a single step, IRQs off.  True: short of the end, take another step. */
+bool samsara_replay_step(struct samsara_vcpu *sv)
+{
+	const struct smr_position *end = &sv->rec.pos;
+	struct smr_position now;
+
+	samsara_position(sv, &now);
+	if (now.branches > end->branches || now.jumps > end->jumps || same_position(&now, end) ||
+	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN)
+		return false;
+	sv->landing_steps++;
+	return true;
 }
 
 /* Is the guest at the end of its chunk?  Returns 1: yes; 0: run on; or an error. */
@@ -338,8 +359,7 @@ static int landed(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
 		return -ESHUTDOWN;
 	}
-	if (now.branches == end->branches && now.jumps == end->jumps &&
-	    now.rip == end->rip && now.rcx == end->rcx)
+	if (same_position(&now, end))
 		return 1;
 	return approach(sv, &now);
 }

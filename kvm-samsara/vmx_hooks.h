@@ -12,6 +12,8 @@ void samsara_exit(void);
 
 /* Last thing before VM-entry, IRQs off: opens a chunk or goes on with it. */
 void samsara_before_entry(struct kvm_vcpu *vcpu);
+/* Right after VM-exit, IRQs off. */
+fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu);
 /* In place of __vmx_handle_exit(), same return value. */
 int samsara_handle_exit(struct kvm_vcpu *vcpu);
 
@@ -23,6 +25,10 @@ int __vmx_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
 static inline int samsara_init(void) { return 0; }
 static inline void samsara_exit(void) {}
 static inline void samsara_before_entry(struct kvm_vcpu *vcpu) {}
+static inline fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
+{
+	return EXIT_FASTPATH_NONE;
+}
 static inline int samsara_handle_exit(struct kvm_vcpu *vcpu) { return 0; }
 int __vmx_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
 
