@@ -18,6 +18,7 @@
 #include <linux/entry-kvm.h>
 
 #include "samsara.h"
+#include "trace.h"
 
 static_assert(SMR_END_ASYNC == EXIT_REASON_EXTERNAL_INTERRUPT);
 
@@ -117,7 +118,7 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	 * Before start_seq: a vCPU that committed without seeing the token may
 	 * cost us one more rollback, none after that can.
 	 */
-	if (sv->rollbacks_in_a_row >= SAMSARA_ROLLBACK_LIMIT &&
+	if (sv->rollbacks_in_a_row >= READ_ONCE(samsara_tunables.rollback_limit) &&
 	    !cmpxchg(&vm->exclusive, NULL, sv))
 		sv->exclusive++;
 
@@ -135,6 +136,8 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
 	sv->flush = true;
 	WRITE_ONCE(sv->chunk_open, true);
+	trace_kvm_samsara_chunk_begin(sv->id, sv->start_seq, kvm_rip_read(sv->vcpu),
+				      sv->rec.event.intr_info);
 }
 
 void samsara_before_entry(struct kvm_vcpu *vcpu)
@@ -180,7 +183,7 @@ static void end_async(struct samsara_vcpu *sv)
 	samsara_position(sv, &sv->rec.pos);
 	samsara_commit_chunk(sv);
 	/* Bound the memory the copies take. */
-	if (sv->nr_copies > SAMSARA_MAX_COPIES / 2)
+	if (sv->nr_copies > READ_ONCE(samsara_tunables.max_copies))
 		samsara_drop_all(sv);
 }
 

@@ -18,6 +18,7 @@
 #include <linux/uaccess.h>
 
 #include "samsara.h"
+#include "trace.h"
 
 /* Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us. */
 static void wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
@@ -106,6 +107,8 @@ static bool conflicts(struct samsara_vcpu *sv)
 
 static void rollback(struct samsara_vcpu *sv)
 {
+	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
+				    kvm_rip_read(sv->vcpu));
 	samsara_drop_dirty(sv);
 	samsara_checkpoint_restore(sv);
 	sv->inputs.len = 0;
@@ -198,6 +201,8 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	}
 	smr_order_published(vm->order, sv->id);
 
+	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->nr_access, sv->nr_dirty,
+				    kvm_rip_read(sv->vcpu));
 	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
 	log_commit(sv);
 	sv->chunks++;
@@ -282,6 +287,8 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	sv->rec = rec;
 	log_commit(sv);
 	sv->sections++;
+	trace_kvm_samsara_section(sv->id, rec.commit_seq,
+				  to_vmx(sv->vcpu)->exit_reason.basic, sv->nr_section_gfns);
 	/* What was noted for the next chunk meanwhile. */
 	next.type = 0;
 	next.commit_seq = 0;

@@ -17,10 +17,6 @@
 #define RING_BYTES_MAX	(16 * 1024 * 1024)
 #define MAX_VCPUS	(SMR_ORDER_MAX_AGENTS - 1)
 
-/* In conditional branches. */
-#define CHUNK_LIMIT_DEFAULT	50000
-#define CHUNK_LIMIT_MIN		256
-#define CHUNK_LIMIT_MAX		(1ull << 32)
 
 void samsara_signal_user(struct samsara_vm *vm)
 {
@@ -298,8 +294,12 @@ static int samsara_start(struct samsara_vm *vm)
 	}
 	/* The state before what makes the vCPUs look at it. */
 	smp_wmb();
-	kvm_for_each_vcpu(i, vcpu, kvm)
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		/* Start-up IPIs come from the log. */
+		if (vm->config.mode == KVM_SAMSARA_MODE_REPLAY)
+			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
+	}
 	pr_info("VM %d: %s, %u vCPUs, %llu pages\n", kvm->userspace_pid,
 		vm->config.mode == KVM_SAMSARA_MODE_RECORD ? "recording" : "replaying",
 		vm->nr_vcpus, vm->nr_pages);
@@ -319,8 +319,8 @@ static int check_config(const struct kvm_samsara_config *config)
 	if (!is_power_of_2(config->ring_bytes) || config->ring_bytes < RING_BYTES_MIN ||
 	    config->ring_bytes > RING_BYTES_MAX)
 		return -EINVAL;
-	if (config->chunk_limit && (config->chunk_limit < CHUNK_LIMIT_MIN ||
-				    config->chunk_limit > CHUNK_LIMIT_MAX))
+	if (config->chunk_limit && (config->chunk_limit < SAMSARA_CHUNK_LIMIT_MIN ||
+				    config->chunk_limit > SAMSARA_CHUNK_LIMIT_MAX))
 		return -EINVAL;
 	for (i = 0; i < ARRAY_SIZE(config->reserved); i++)
 		if (config->reserved[i])
@@ -347,7 +347,7 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 			return PTR_ERR(eventfd);
 	}
 	if (!config.chunk_limit)
-		config.chunk_limit = CHUNK_LIMIT_DEFAULT;
+		config.chunk_limit = READ_ONCE(samsara_tunables.chunk_limit);
 
 	vm->ring_stride = PAGE_SIZE + config.ring_bytes;
 	vm->vcpus = kcalloc(config.nr_vcpus, sizeof(*vm->vcpus), GFP_KERNEL_ACCOUNT);
@@ -566,14 +566,25 @@ static struct kvm_samsara_ops samsara_ops = {
 	.note_init = samsara_note_init,
 	.note_sipi = samsara_note_sipi,
 	.page_dirty = samsara_page_dirty,
+	.frozen = samsara_frozen,
+	.refuses_ioctl = samsara_refuses_ioctl,
 };
 
 int samsara_init(void)
 {
-	return kvm_samsara_register(&samsara_ops, &samsara_device_ops);
+	int r;
+
+	r = samsara_sysfs_init();
+	if (r)
+		return r;
+	r = kvm_samsara_register(&samsara_ops, &samsara_device_ops);
+	if (r)
+		samsara_sysfs_exit();
+	return r;
 }
 
 void samsara_exit(void)
 {
 	kvm_samsara_unregister();
+	samsara_sysfs_exit();
 }

@@ -16,6 +16,7 @@
 #include <linux/vmalloc.h>
 
 #include "samsara.h"
+#include "trace.h"
 
 #define EPT_R		BIT_ULL(0)
 #define EPT_W		BIT_ULL(1)
@@ -148,6 +149,7 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 	sv->nr_free_copies--;
 	sv->nr_copies++;
 	sv->copies_made++;
+	trace_kvm_samsara_copy(sv->id, gfn);
 
 	/*
 	 * The original may be half written by a commit d that is being

@@ -45,6 +45,10 @@ struct kvm_samsara_ops {
 	void (*note_sipi)(struct kvm_vcpu *vcpu, u8 vector);
 	/* KVM wrote to guest memory. */
 	void (*page_dirty)(struct kvm *kvm, gfn_t gfn);
+	/* Memory slots can't change now. */
+	bool (*frozen)(struct kvm *kvm);
+	/* The ioctl would change the vCPU behind the log's back. */
+	bool (*refuses_ioctl)(struct kvm_vcpu *vcpu, unsigned int ioctl);
 };
 
 extern struct kvm_samsara_ops *kvm_samsara_ops;
@@ -106,6 +110,16 @@ static inline void kvm_samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
 		kvm_samsara_ops->page_dirty(kvm, gfn);
 }
 
+static inline bool kvm_samsara_frozen(struct kvm *kvm)
+{
+	return kvm_samsara_vm(kvm) && kvm_samsara_ops->frozen(kvm);
+}
+
+static inline bool kvm_samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
+{
+	return kvm_samsara_vcpu(vcpu) && kvm_samsara_ops->refuses_ioctl(vcpu, ioctl);
+}
+
 /*
  * Evaluate @access (an expression of type int) unless the log answers for it;
  * log its answer if it was evaluated.
@@ -152,6 +166,11 @@ static inline void kvm_samsara_leave(struct kvm_vcpu *vcpu) {}
 static inline void kvm_samsara_note_init(struct kvm_vcpu *vcpu) {}
 static inline void kvm_samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector) {}
 static inline void kvm_samsara_page_dirty(struct kvm *kvm, gfn_t gfn) {}
+static inline bool kvm_samsara_frozen(struct kvm *kvm) { return false; }
+static inline bool kvm_samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
+{
+	return false;
+}
 #define kvm_samsara_bus(vcpu, in, addr, len, data, access) (access)
 #define kvm_samsara_msr(vcpu, in, index, datap, access) (access)
 

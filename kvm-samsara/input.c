@@ -132,6 +132,41 @@ void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int 
 		smr_in_wrmsr(&sv->inputs, r);
 }
 
+bool samsara_frozen(struct kvm *kvm)
+{
+	u32 state = READ_ONCE(kvm->arch.samsara->state);
+
+	return state == KVM_SAMSARA_STATE_RECORDING || state == KVM_SAMSARA_STATE_REPLAYING;
+}
+
+/* User space may look at a vCPU, and queue what is logged when it takes effect. */
+bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
+{
+	if (!samsara_frozen(vcpu->kvm))
+		return false;
+	switch (ioctl) {
+	case KVM_SET_REGS:
+	case KVM_SET_SREGS:
+	case KVM_SET_SREGS2:
+	case KVM_SET_FPU:
+	case KVM_SET_XSAVE:
+	case KVM_SET_XCRS:
+	case KVM_SET_MSRS:
+	case KVM_SET_CPUID:
+	case KVM_SET_CPUID2:
+	case KVM_SET_VCPU_EVENTS:
+	case KVM_SET_DEBUGREGS:
+	case KVM_SET_GUEST_DEBUG:
+	case KVM_SET_MP_STATE:
+	case KVM_SET_NESTED_STATE:
+	case KVM_SET_TSC_KHZ:
+	case KVM_SMI:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* RULE 2: logged at the start of the chunk that runs next. */
 void samsara_note_init(struct kvm_vcpu *vcpu)
 {

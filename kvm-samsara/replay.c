@@ -10,6 +10,7 @@
  * monitor trap flag, which the guest can't see.
  */
 #include "samsara.h"
+#include "trace.h"
 
 void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
 {
@@ -200,6 +201,8 @@ static void done(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->chain);
 	check_memdigest(sv, &sv->rec);
 
+	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
+				   sv->landing_steps);
 	mutex_lock(&vm->commit_lock);
 	if (alive(vm)) {
 		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);

@@ -28,8 +28,6 @@
 
 /* Every so many commits the record carries a digest of all RAM. */
 #define SAMSARA_MEMDIGEST_INTERVAL	64
-/* Rollbacks in a row after which a vCPU takes the exclusive token. */
-#define SAMSARA_ROLLBACK_LIMIT		4
 /* Ring bytes a vCPU keeps free: a chunk, its exit and an I/O completion. */
 #define SAMSARA_RING_RESERVE		(32 * 1024)
 #define SAMSARA_INPUT_BYTES		(8 * 1024)
@@ -38,6 +36,9 @@
 #define SAMSARA_SECTION_PAGES		64
 /* Private copies a vCPU keeps between chunks. */
 #define SAMSARA_MAX_COPIES		4096
+/* Chunk size, in conditional branches. */
+#define SAMSARA_CHUNK_LIMIT_MIN		256
+#define SAMSARA_CHUNK_LIMIT_MAX		(1ull << 32)
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
 #define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
 /*
@@ -232,6 +233,17 @@ static inline bool samsara_event_requeued(struct kvm_vcpu *vcpu)
 	       vcpu->arch.interrupt.injected;
 }
 
+/* sysfs.c */
+struct samsara_tunables {
+	u64 chunk_limit;	/* conditional branches */
+	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
+	u64 max_copies;		/* private copies a vCPU keeps between chunks */
+};
+
+extern struct samsara_tunables samsara_tunables;
+int samsara_sysfs_init(void);
+void samsara_sysfs_exit(void);
+
 /* device.c */
 void samsara_fail(struct samsara_vm *vm, int error, const char *why);
 void samsara_signal_user(struct samsara_vm *vm);
@@ -296,6 +308,8 @@ bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, in
 void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r);
 void samsara_note_init(struct kvm_vcpu *vcpu);
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
+bool samsara_frozen(struct kvm *kvm);
+bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
 
