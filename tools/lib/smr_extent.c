@@ -256,7 +256,7 @@ static int check_streams(const struct smr_reader *r, struct head *h, struct smr_
 int smr_reader_extent(const struct smr_reader *r, struct smr_extent *x, struct smr_err *err)
 {
 	u32 i, nr = r->info.nr_vcpus + 1;
-	u8 *buf = malloc(SMR_SEGMENT_MAX);
+	u8 *buf = malloc(r->largest);
 	struct head *h = calloc(nr, sizeof(*h));
 	int ret;
 

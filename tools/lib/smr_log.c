@@ -10,7 +10,8 @@ struct smr_log {
 	u64 limit;
 	u64 next;		/* index of the segment to look at next */
 	u64 current;		/* of the one in buf */
-	u8 *buf;		/* SMR_SEGMENT_MAX bytes */
+	u8 *buf;
+	u32 room;		/* bytes allocated, grows to the longest segment */
 	u32 len, pos;
 	u64 first, last;	/* commits seen in the current segment */
 	struct smr_stream state;
@@ -70,10 +71,13 @@ static int load(struct smr_log *l, struct smr_err *err)
 	if (l->next == r->nr_segments)
 		return 0;
 	s = &r->segment[l->next];
-	if (!l->buf)
-		l->buf = malloc(SMR_SEGMENT_MAX);
-	if (!l->buf)
-		return smr_fail(err, SMR_FILE_EMEM, r->path, s->offset, "out of memory");
+	if (s->raw_len > l->room) {
+		free(l->buf);
+		l->buf = malloc(s->raw_len);
+		l->room = l->buf ? s->raw_len : 0;
+		if (!l->buf)
+			return smr_fail(err, SMR_FILE_EMEM, r->path, s->offset, "out of memory");
+	}
 	ret = smr_reader_payload(r, l->next, l->buf, err);
 	if (ret)
 		return ret;

@@ -164,6 +164,8 @@ static int add_segment(struct smr_reader *r, const struct smr_segment *s, struct
 		r->initial_end = r->nr_segments;
 	if (s->type == SMR_SEG_TRAILER)
 		r->trailer = r->nr_segments;
+	if (s->raw_len > r->largest)
+		r->largest = s->raw_len;
 	r->segment[r->nr_segments++] = *s;
 	if (s->type <= SMR_SEG_TRAILER) {
 		r->totals.raw[s->type] += s->raw_len;
@@ -250,6 +252,7 @@ int smr_reader_open(struct smr_reader **out, const char *path, struct smr_err *e
 		free(r);
 		return smr_fail(err, SMR_FILE_EMEM, path, 0, "out of memory");
 	}
+	r->largest = 1;
 	r->initial_end = U64_MAX;
 	r->trailer = U64_MAX;
 	ret = open_file(r, err);
@@ -411,7 +414,7 @@ static int collect(const struct smr_reader *r, const char *name, u8 *buf, u8 **d
 int smr_reader_blob(const struct smr_reader *r, const char *name, void **data, size_t *len,
 		    struct smr_err *err)
 {
-	u8 *bytes = NULL, *buf = malloc(SMR_SEGMENT_MAX);
+	u8 *bytes = NULL, *buf = malloc(r->largest);
 	u64 n = 0;
 	int ret;
 
@@ -457,7 +460,7 @@ static int next_blob(const struct smr_reader *r, u64 *i, u8 *buf, char *name, st
 int smr_reader_next_blob(const struct smr_reader *r, u64 *i, char name[SMR_BLOB_NAME_MAX + 1],
 			 struct smr_err *err)
 {
-	u8 *buf = malloc(SMR_SEGMENT_MAX);
+	u8 *buf = malloc(r->largest);
 	int ret;
 
 	if (!buf)
@@ -492,7 +495,7 @@ int smr_ram_runs(const struct smr_reader *r, const struct smr_segment *s, const 
 
 int smr_reader_ram(const struct smr_reader *r, smr_ram_fn fn, void *opaque, struct smr_err *err)
 {
-	u8 *buf = malloc(SMR_SEGMENT_MAX);
+	u8 *buf = malloc(r->largest);
 	int ret = 0;
 	u64 i;
 

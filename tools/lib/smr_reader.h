@@ -11,6 +11,7 @@ struct smr_reader {
 	u32 salt;
 	u64 nr_segments;
 	u64 room;
+	u32 largest;		/* payload of a segment, at least 1 */
 	u64 initial_end;	/* index of the segment, or U64_MAX */
 	u64 trailer;		/* likewise */
 	struct smr_segment *segment;

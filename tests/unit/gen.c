@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "gen.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+u64 rng_next(struct rng *r)
+{
+	u64 z = (r->state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+u64 rng_below(struct rng *r, u64 n)
+{
+	return rng_next(r) % n;
+}
+
+u64 rng_spread(struct rng *r)
+{
+	switch (rng_below(r, 8)) {
+	case 0:
+		return 0;
+	case 1:
+		return U64_MAX;
+	}
+	return rng_next(r) >> rng_below(r, 64);
+}
+
+static void gen_event(struct rng *r, struct smr_event *e)
+{
+	static const u32 infos[] = {
+		0x800000ec,	/* interrupt */
+		0x80000202,	/* NMI */
+		0x80000b0e,	/* page fault */
+		0x80000301,	/* debug exception */
+		0x80000480,	/* INT n */
+		0x80000603,	/* breakpoint */
+	};
+
+	e->intr_info = rng_below(r, 4) ? infos[rng_below(r, 6)] : (u32)rng_next(r);
+	if (e->intr_info & 1u << 11)
+		e->error_code = (u32)rng_spread(r);
+	if ((e->intr_info >> 8 & 7) >= 4 && (e->intr_info >> 8 & 7) <= 6)
+		e->insn_len = (u32)rng_spread(r);
+	if ((e->intr_info >> 8 & 7) == 3 &&
+	    ((e->intr_info & 0xff) == 14 || (e->intr_info & 0xff) == 1))
+		e->aux = rng_spread(r);
+}
+
+static void gen_item(struct rng *r, u64 *tsc, struct smr_buf *b)
+{
+	u8 bytes[64];
+	u32 i;
+
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (u8)rng_next(r);
+	switch (rng_below(r, 5)) {
+	case 0:
+		smr_in_tsc(b, tsc, *tsc + rng_spread(r));
+		break;
+	case 1:
+		smr_in_bus(b, rng_below(r, 2), bytes, (u8)rng_below(r, 9));
+		break;
+	case 2:
+		smr_in_user(b, bytes, (u32)rng_below(r, sizeof(bytes)));
+		break;
+	case 3:
+		smr_in_rdmsr(b, (int)rng_next(r), rng_spread(r));
+		break;
+	case 4:
+		smr_in_wrmsr(b, (int)rng_below(r, 3) - 1);
+		break;
+	}
+}
+
+u32 gen_inputs(struct rng *r, u64 *tsc, u8 *data, u32 size)
+{
+	struct smr_buf b = { .p = data, .size = size };
+	u64 n = rng_below(r, 4);
+
+	while (n--)
+		gen_item(r, tsc, &b);
+	return b.len;
+}
+
+static void gen_start(struct rng *r, struct smr_record *rec)
+{
+	if (rec->flags & SMR_F_SIPI)
+		rec->sipi_vector = (u8)rng_next(r);
+	if (rec->flags & SMR_F_EVENT)
+		gen_event(r, &rec->event);
+	if (rec->flags & SMR_F_MEMDIGEST)
+		rec->mem_digest = rng_next(r);
+}
+
+static void gen_chunk(struct rng *r, u64 n, struct smr_record *rec)
+{
+	rec->start_seq = n - 1 - rng_below(r, n < 8 ? n : 8);
+	rec->flags = rng_below(r, 4) ? 0 : (u32)rng_below(r, SMR_F_ALL + 1);
+	rec->end = rng_below(r, 2) ? SMR_END_ASYNC : (u16)rng_below(r, 80);
+	rec->digest = (u32)rng_next(r);
+	if (rec->end == SMR_END_ASYNC) {
+		rec->pos.branches = rng_spread(r);
+		rec->pos.jumps = rng_spread(r);
+		rec->pos.rip = rng_spread(r);
+		rec->pos.rcx = rng_spread(r);
+	}
+	gen_start(r, rec);
+}
+
+static void gen_dma(struct rng *r, u8 *data, struct smr_record *rec)
+{
+	u32 i;
+
+	rec->gpa = rng_spread(r);
+	rec->dma_len = 1 + (u32)rng_below(r, 200);
+	rec->data = data;
+	rec->data_len = rec->dma_len;
+	for (i = 0; i < rec->dma_len; i++)
+		data[i] = (u8)rng_next(r);
+}
+
+void gen_record(struct rng *r, u8 type, u64 n, u8 data[SMR_INPUT_MAX], struct smr_record *rec)
+{
+	memset(rec, 0, sizeof(*rec));
+	rec->type = type;
+	switch (type) {
+	case SMR_CHUNK:
+		rec->commit_seq = n;
+		gen_chunk(r, n, rec);
+		break;
+	case SMR_SECTION:
+		rec->commit_seq = n;
+		rec->digest = (u32)rng_next(r);
+		break;
+	case SMR_DMA:
+		rec->commit_seq = n;
+		gen_dma(r, data, rec);
+		break;
+	case SMR_VCPU_END:
+		rec->chain = rng_next(r);
+		rec->state_digest = rng_next(r);
+		break;
+	case SMR_VM_END:
+		rec->commit_seq = n;
+		rec->mem_digest = rng_next(r);
+		break;
+	case SMR_VM_START:
+		rec->mem_digest = rng_next(r);
+		break;
+	}
+}
+
+struct gen {
+	const struct gen_options *o;
+	struct smr_writer *w;
+	struct rng rng;
+	struct smr_stream stream[SMR_FILE_MAX_VCPUS + 1];
+	struct smr_err *err;
+};
+
+static int emit(struct gen *g, u32 stream, const struct smr_record *rec)
+{
+	u8 bytes[SMR_INPUT_MAX + 512];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+
+	if (smr_encode(&g->stream[stream], rec, &b))
+		abort();
+	return smr_writer_append(g->w, stream, bytes, b.len, g->err);
+}
+
+static int emit_commit(struct gen *g, u64 n)
+{
+	u32 stream = (u32)rng_below(&g->rng, g->o->nr_vcpus + 1);
+	bool vm = stream == g->o->nr_vcpus;
+	u8 data[SMR_INPUT_MAX];
+	struct smr_record rec;
+	int ret;
+
+	gen_record(&g->rng, vm ? SMR_DMA : rng_below(&g->rng, 3) ? SMR_CHUNK : SMR_SECTION, n, data,
+		   &rec);
+	if (!vm) {
+		rec.data = data;
+		rec.data_len = gen_inputs(&g->rng, &g->stream[stream].tsc, data, sizeof(data));
+		if (g->o->bad_inputs && n == g->o->commits) {
+			memset(data, 0xff, 3);
+			rec.data_len = 3;
+		}
+	}
+	if (n == g->o->skip)
+		return 0;
+	ret = emit(g, stream, &rec);
+	if (n != g->o->twice || ret)
+		return ret;
+	gen_record(&g->rng, stream == 1 ? SMR_CHUNK : SMR_SECTION, n, data, &rec);
+	return emit(g, stream == 1 ? 0 : 1, &rec);
+}
+
+static int emit_ends(struct gen *g)
+{
+	struct smr_record rec;
+	u8 data[SMR_INPUT_MAX];
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; !ret && i <= g->o->nr_vcpus; i++) {
+		gen_record(&g->rng, i < g->o->nr_vcpus ? SMR_VCPU_END : SMR_VM_END, g->o->commits,
+			   data, &rec);
+		ret = emit(g, i, &rec);
+	}
+	return ret;
+}
+
+static int put_initial(struct gen *g)
+{
+	u8 page[4096];
+	u32 i, k;
+	int ret;
+
+	ret = smr_writer_blob(g->w, "machine", "{ \"type\": \"test\" }", 18, g->err);
+	for (i = 0; !ret && i < g->o->ram_pages; i++) {
+		/* Every third page is zero, the others compress well. */
+		for (k = 0; k < sizeof(page); k++)
+			page[k] = i % 3 ? (u8)((k / 64) * i) : 0;
+		ret = smr_writer_ram(g->w, 0x100000 + i * 4096ull, page, sizeof(page), g->err);
+	}
+	if (!ret)
+		ret = smr_writer_blob(g->w, "regs.0", page, 33, g->err);
+	return ret ? ret : smr_writer_end_initial(g->w, g->err);
+}
+
+static int put_log(struct gen *g)
+{
+	struct smr_record rec;
+	u8 data[SMR_INPUT_MAX];
+	int ret;
+	u64 n;
+
+	gen_record(&g->rng, SMR_VM_START, 0, data, &rec);
+	ret = emit(g, g->o->nr_vcpus, &rec);
+	for (n = 1; !ret && n <= g->o->commits; n++) {
+		ret = emit_commit(g, n);
+		if (!ret && g->o->flush_every && n % g->o->flush_every == 0)
+			ret = smr_writer_flush(g->w, false, g->err);
+	}
+	if (!ret && !g->o->no_ends)
+		ret = emit_ends(g);
+	return ret;
+}
+
+int gen_recording(const char *path, const struct gen_options *o, struct smr_err *err)
+{
+	struct smr_writer_options wo = {
+		.nr_vcpus = o->nr_vcpus,
+		.compress = o->compress,
+		.writer = "unit test",
+		.host = "none",
+	};
+	struct gen g = { .o = o, .rng = { o->seed }, .err = err };
+	int ret, closed;
+
+	ret = smr_writer_create(&g.w, path, &wo, err);
+	if (ret)
+		return ret;
+	ret = put_initial(&g);
+	if (!ret)
+		ret = put_log(&g);
+	closed = smr_writer_close(g.w, !ret && !o->no_trailer, err);
+	return ret ? ret : closed;
+}

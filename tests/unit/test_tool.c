@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The command-line tool; environment SAMSARA names the program. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gen.h"
+#include "smr_layout.h"
+
+static char dir[] = "/tmp/samsara-tool.XXXXXX";
+static char path[64], cut[64], out_path[64];
+static char out[1 << 20];
+
+static const struct gen_options whole = {
+	.nr_vcpus = 2, .commits = 60, .flush_every = 20, .compress = 1, .seed = 21, .ram_pages = 3,
+};
+
+/* Runs it; its output is in `out`.  Returns the exit status. */
+static int run(const char *arguments)
+{
+	const char *tool = getenv("SAMSARA");
+	char command[512];
+	ssize_t n;
+	int fd, ret;
+
+	snprintf(command, sizeof(command), "%s %s > %s 2>&1", tool ? tool : "samsara", arguments,
+		 out_path);
+	ret = system(command);
+	assert_true(WIFEXITED(ret));
+	fd = open(out_path, O_RDONLY);
+	assert_true(fd >= 0);
+	n = read(fd, out, sizeof(out) - 1);
+	assert_true(n >= 0);
+	out[n] = 0;
+	close(fd);
+	return WEXITSTATUS(ret);
+}
+
+static int run_on(const char *command, const char *file, const char *rest)
+{
+	char arguments[256];
+
+	snprintf(arguments, sizeof(arguments), "%s %s %s", command, file, rest);
+	return run(arguments);
+}
+
+static void assert_says(const char *text)
+{
+	if (!strstr(out, text))
+		fail_msg("no \"%s\" in: %s", text, out);
+}
+
+static u32 lines(void)
+{
+	const char *p;
+	u32 n = 0;
+
+	for (p = out; *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+static void generate(const struct gen_options *o)
+{
+	struct smr_err err;
+
+	if (gen_recording(path, o, &err))
+		fail_msg("%s", err.text);
+}
+
+/* A copy of the first @len bytes. */
+static void copy_cut(size_t len)
+{
+	static u8 bytes[1 << 20];
+	int from = open(path, O_RDONLY), to = open(cut, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ssize_t n = read(from, bytes, sizeof(bytes));
+
+	assert_true(from >= 0 && to >= 0 && n > 0);
+	if (len < (size_t)n)
+		n = (ssize_t)len;
+	assert_int_equal(write(to, bytes, (size_t)n), n);
+	close(from);
+	close(to);
+}
+
+static size_t size(void)
+{
+	int fd = open(path, O_RDONLY);
+	off_t len = lseek(fd, 0, SEEK_END);
+
+	close(fd);
+	return (size_t)len;
+}
+
+static void test_usage(void **state)
+{
+	(void)state;
+	assert_int_equal(run(""), 64);
+	assert_int_equal(run("nonsense x"), 64);
+	assert_int_equal(run("info"), 64);
+	assert_int_equal(run("info a b"), 64);
+	assert_int_equal(run("info --nonsense a"), 64);
+	assert_int_equal(run("dump a --from x"), 64);
+	assert_int_equal(run("dump a --to -1"), 64);
+	assert_int_equal(run("dump a --vcpu 64"), 64);
+	assert_int_equal(run("--help"), 0);
+	assert_says("usage: samsara COMMAND FILE");
+	assert_int_equal(run("--version"), 0);
+}
+
+static void test_whole(void **state)
+{
+	(void)state;
+	generate(&whole);
+	assert_int_equal(run_on("verify", path, ""), 0);
+	assert_says(": ok: ");
+	assert_says("60 commits");
+	assert_int_equal(run_on("verify", path, "--json"), 0);
+	assert_says("\"ok\": true");
+	assert_says("\"replayable\": 60");
+	assert_int_equal(run_on("info", path, ""), 0);
+	assert_says("replayable to commit 60 of 60, clean end");
+	assert_says("{ \"type\": \"test\" }");
+	assert_int_equal(run_on("info", path, "--json"), 0);
+	assert_says("\"commits\": 60");
+	assert_says("\"text\": \"{ \\\"type\\\": \\\"test\\\" }\"");
+}
+
+static void test_dump(void **state)
+{
+	u32 all, n = 0;
+
+	(void)state;
+	generate(&whole);
+	assert_int_equal(run_on("dump", path, ""), 0);
+	/* 60 commits, the start and three ends. */
+	assert_int_equal(lines(), 64);
+	assert_says("vm-start");
+	assert_says("vm-end");
+	assert_int_equal(run_on("dump", path, "--json"), 0);
+	assert_int_equal(lines(), 64);
+	assert_int_equal(run_on("dump", path, "--from 10 --to 19"), 0);
+	assert_int_equal(lines(), 10);
+	assert_int_equal(run_on("dump", path, "--vcpu 0"), 0);
+	all = lines();
+	assert_int_equal(run_on("dump", path, "--vcpu 1"), 0);
+	n = lines();
+	assert_int_equal(run_on("dump", path, "--vcpu vm"), 0);
+	assert_int_equal(all + n + lines(), 64);
+	assert_int_equal(run_on("dump", path, "--vcpu 2"), 64);
+}
+
+static void test_killed(void **state)
+{
+	struct gen_options o = whole;
+
+	(void)state;
+	o.no_ends = o.no_trailer = true;
+	generate(&o);
+	assert_int_equal(run_on("verify", path, ""), 1);
+	assert_says("the recorder was stopped before the end");
+	assert_says("replayable to commit 60 of 60");
+	assert_int_equal(run_on("dump", path, ""), 0);
+}
+
+static void test_cut(void **state)
+{
+	size_t len;
+
+	(void)state;
+	generate(&whole);
+	len = size();
+	copy_cut(len - 200);
+	assert_int_equal(run_on("verify", cut, ""), 1);
+	assert_says("cut inside");
+	assert_says("at offset ");
+	assert_says("replayable to commit ");
+	assert_int_equal(run_on("info", cut, ""), 1);
+	assert_int_equal(run_on("dump", cut, ""), 1);
+	/* Inside the initial state. */
+	copy_cut(SMR_FILE_HEADER_SIZE + 100);
+	assert_int_equal(run_on("verify", cut, ""), 2);
+	assert_says("nothing can be replayed");
+	copy_cut(100);
+	assert_int_equal(run_on("verify", cut, ""), 2);
+	assert_says("file header is cut");
+}
+
+static void test_unreadable(void **state)
+{
+	int fd;
+
+	(void)state;
+	assert_int_equal(run("info /nonexistent"), 2);
+	assert_says("/nonexistent: can't open: No such file or directory");
+	assert_int_equal(run("info /dev/null"), 2);
+	assert_int_equal(run("verify /etc/passwd"), 2);
+	assert_says("not a recording");
+	assert_int_equal(run("verify /etc/passwd --json"), 2);
+	assert_says("\"error\"");
+	generate(&whole);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pwrite(fd, "\x09", 1, H_MAJOR), 1);
+	close(fd);
+	assert_int_equal(run_on("info", path, ""), 2);
+	assert_says("newer version (format 9.0; this program reads 1.x)");
+	/* No room for the output is an error, too. */
+	generate(&whole);
+	fd = system("test -w /dev/full") ? -1 : 0;
+	if (!fd) {
+		char command[256];
+
+		snprintf(command, sizeof(command), "%s dump %s > /dev/full 2>/dev/null",
+			 getenv("SAMSARA"), path);
+		assert_int_equal(WEXITSTATUS(system(command)), 2);
+	}
+}
+
+static void test_missing_commit(void **state)
+{
+	struct gen_options o = whole;
+
+	(void)state;
+	o.skip = 33;
+	generate(&o);
+	assert_int_equal(run_on("verify", path, ""), 1);
+	assert_says("a commit is missing");
+	assert_says("replayable to commit 32 of 60");
+	assert_int_equal(run_on("dump", path, ""), 1);
+	assert_says("commit 33 is missing");
+}
+
+/* Checksums are right, records too, but not what is in them. */
+static void test_bad_inputs(void **state)
+{
+	struct gen_options o = whole;
+
+	(void)state;
+	for (o.seed = 1; o.seed < 20; o.seed++) {
+		o.bad_inputs = false;
+		generate(&o);
+		run_on("dump", path, "--vcpu vm --from 60 --to 60");
+		if (!lines())
+			break;
+	}
+	assert_true(o.seed < 20);
+	o.bad_inputs = true;
+	generate(&o);
+	assert_int_equal(run_on("verify", path, ""), 1);
+	assert_says("commit 60: inputs can't be decoded");
+	assert_says("replayable to commit 59 of 60");
+	assert_int_equal(run_on("dump", path, ""), 1);
+	assert_says("(rest is damaged)");
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/a.smr", dir);
+	snprintf(cut, sizeof(cut), "%s/cut.smr", dir);
+	snprintf(out_path, sizeof(out_path), "%s/out", dir);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unlink(path);
+	unlink(cut);
+	unlink(out_path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_dump),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_missing_commit),
+		cmocka_unit_test(test_bad_inputs),
+	};
+
+	return cmocka_run_group_tests_name("tool", tests, set_up, tear_down);
+}
