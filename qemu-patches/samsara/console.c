@@ -1,0 +1,158 @@
+/*
+ * Record and replay of multiprocessor KVM guests: the guest's consoles
+ *
+ * A recording says which ports belong to serial and debug consoles.  Replay
+ * has no devices, but shows on standard output what the guest writes there.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "cpu.h"
+#include "hw/char/serial.h"
+#include "hw/qdev-core.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+#define MAX_CONSOLES 16
+
+/* 16550 */
+#define LCR_DLAB 0x80
+#define MCR_LOOP 0x10
+
+typedef enum { KIND_SERIAL, KIND_DEBUGCON, KIND_DEBUG_EXIT } ConsoleKind;
+
+static const struct {
+    const char *type;           /* of the device */
+    const char *word;           /* in the recording */
+} kinds[] = {
+    [KIND_SERIAL] = { TYPE_ISA_SERIAL, "serial" },
+    [KIND_DEBUGCON] = { "isa-debugcon", "debugcon" },
+    [KIND_DEBUG_EXIT] = { "isa-debug-exit", "debug-exit" },
+};
+
+static struct {
+    ConsoleKind kind;
+    uint16_t base;
+    uint8_t lcr, mcr;           /* KIND_SERIAL */
+} consoles[MAX_CONSOLES];
+static unsigned nr_consoles;
+
+static int add_line(Object *obj, void *opaque)
+{
+    GString *text = opaque;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (!strcmp(object_get_typename(obj), kinds[i].type)) {
+            g_string_append_printf(text, "%s 0x%" PRIx64 "\n", kinds[i].word,
+                object_property_get_uint(obj, "iobase", &error_abort));
+        }
+    }
+    return 0;
+}
+
+char *samsara_consoles_to_text(void)
+{
+    GString *text = g_string_new(NULL);
+
+    object_child_foreach_recursive(object_get_root(), add_line, text);
+    return g_string_free(text, false);
+}
+
+static bool parse_line(const char *line, Error **errp)
+{
+    g_auto(GStrv) word = g_strsplit(line, " ", 2);
+    uint64_t base;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (word[0] && word[1] && !strcmp(word[0], kinds[i].word) &&
+            !qemu_strtou64(word[1], NULL, 0, &base) && base <= 0xffff &&
+            nr_consoles < MAX_CONSOLES) {
+            consoles[nr_consoles].kind = i;
+            consoles[nr_consoles++].base = base;
+            return true;
+        }
+    }
+    error_setg(errp, "bad line in the list of consoles");
+    return false;
+}
+
+bool samsara_consoles_load(Error **errp)
+{
+    g_auto(GStrv) lines = NULL;
+    struct smr_err err = { };
+    void *text;
+    size_t len;
+    int i;
+
+    if (smr_reader_blob(samsara_opts.reader, "consoles", &text, &len,
+                        &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
+        return false;
+    }
+    lines = g_strsplit(text, "\n", MAX_CONSOLES + 2);
+    free(text);
+    for (i = 0; lines[i] && *lines[i]; i++) {
+        if (!parse_line(lines[i], errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void show(uint8_t c)
+{
+    if (qemu_write_full(STDOUT_FILENO, &c, 1) != 1) {
+        /* standard output is closed: no reason to stop */
+    }
+}
+
+/* Returns true if the byte is data for the line: not in loopback, DLAB=0. */
+static bool serial_out(unsigned i, unsigned offset, uint8_t value)
+{
+    switch (offset) {
+    case 0:
+        return !(consoles[i].lcr & LCR_DLAB) &&
+               !(consoles[i].mcr & MCR_LOOP);
+    case 3:
+        consoles[i].lcr = value;
+        return false;
+    case 4:
+        consoles[i].mcr = value;
+        return false;
+    default:
+        return false;
+    }
+}
+
+static void out_byte(uint16_t port, uint8_t value)
+{
+    unsigned i;
+
+    for (i = 0; i < nr_consoles; i++) {
+        unsigned offset = (uint16_t)(port - consoles[i].base);
+
+        if ((consoles[i].kind == KIND_SERIAL && serial_out(i, offset, value)) ||
+            (consoles[i].kind == KIND_DEBUGCON && offset == 0)) {
+            show(value);
+        }
+    }
+}
+
+void samsara_console_out(uint16_t port, unsigned size, unsigned count,
+                         const uint8_t *data)
+{
+    unsigned i, b;
+
+    for (i = 0; i < count; i++) {
+        /* wider writes reach the neighbouring registers, as in a real UART */
+        for (b = 0; b < size; b++) {
+            out_byte(port + b, *data++);
+        }
+    }
+}

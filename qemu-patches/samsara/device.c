@@ -1,0 +1,173 @@
+/*
+ * Record and replay of multiprocessor KVM guests: the kernel's device
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <linux/kvm.h>
+#include "qapi/error.h"
+#include "cpu.h"
+#include "hw/boards.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+#define RING_HEADER_BYTES 4096
+
+SamsaraDevice samsara_device = { .fd = -1, .eventfd = -1 };
+
+static void kernel_error(Error **errp, int ret, const char *what)
+{
+    error_setg_errno(errp, -ret, "samsara: the kernel refuses to %s", what);
+    error_append_hint(errp, "See dmesg for the reason.\n");
+}
+
+bool samsara_device_create(KVMState *s, Error **errp)
+{
+    struct kvm_create_device cd = { .type = KVM_DEV_TYPE_SAMSARA_ID };
+    int ret = kvm_vm_ioctl(s, KVM_CREATE_DEVICE, &cd);
+
+    if (ret == -ENODEV || ret == -EINVAL || ret == -ENOTTY) {
+        error_setg(errp, "this kvm-intel module has no samsara support: "
+                   "load the patched modules (see README)");
+        return false;
+    }
+    if (ret < 0) {
+        kernel_error(errp, ret, "record or replay here");
+        return false;
+    }
+    samsara_device.fd = cd.fd;
+    return true;
+}
+
+static int device_attr(int ioctl_nr, uint32_t group, uint64_t attr, void *addr)
+{
+    struct kvm_device_attr da = {
+        .group = group,
+        .attr = attr,
+        .addr = (uintptr_t)addr,
+    };
+
+    return kvm_device_ioctl(samsara_device.fd, ioctl_nr, &da);
+}
+
+int samsara_device_ctrl(uint64_t command)
+{
+    int ret;
+
+    do {
+        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_CTRL, command,
+                          NULL);
+    } while (ret == -EINTR);
+    return ret;
+}
+
+int samsara_device_status(struct kvm_samsara_status *st)
+{
+    memset(st, 0, sizeof(*st));
+    return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_STATUS, 0, st);
+}
+
+int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len)
+{
+    struct kvm_samsara_dma dma = {
+        .gpa = gpa,
+        .uaddr = (uintptr_t)buf,
+        .len = len,
+    };
+    int ret;
+
+    do {
+        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_DMA, 0, &dma);
+    } while (ret == -EINTR);
+    return ret;
+}
+
+static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
+                     Error **errp)
+{
+    size_t len = RING_HEADER_BYTES + (size_t)bytes;
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   samsara_device.fd, i * len);
+
+    if (p == MAP_FAILED) {
+        kernel_error(errp, -errno, "map a log ring");
+        return false;
+    }
+    ring->hdr = p;
+    ring->data = (uint8_t *)p + RING_HEADER_BYTES;
+    ring->size = bytes;
+    return true;
+}
+
+bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
+{
+    unsigned nr_vcpus = current_machine->smp.cpus;
+    struct kvm_samsara_config config = {
+        .version = KVM_SAMSARA_ABI_VERSION,
+        .mode = mode,
+        .nr_vcpus = nr_vcpus,
+        .ring_bytes = samsara_opts.ring,
+        .chunk_limit = samsara_opts.chunk,
+        .stop_at = stop_at,
+        .debug_fault_commit = samsara_opts.debug_fault_commit,
+    };
+    unsigned i;
+    int ret;
+
+    samsara_device.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (samsara_device.eventfd < 0) {
+        error_setg_errno(errp, errno, "samsara: eventfd");
+        return false;
+    }
+    config.eventfd = samsara_device.eventfd;
+    ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_CONFIG, 0, &config);
+    if (ret < 0) {
+        kernel_error(errp, ret, mode == KVM_SAMSARA_MODE_RECORD
+                     ? "record this guest" : "replay this recording");
+        return false;
+    }
+    samsara_device.nr_rings = nr_vcpus + 1;
+    samsara_device.rings = g_new0(SamsaraRing, samsara_device.nr_rings);
+    for (i = 0; i < samsara_device.nr_rings; i++) {
+        if (!map_ring(&samsara_device.rings[i], i, config.ring_bytes, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool samsara_device_start(Error **errp)
+{
+    int ret = samsara_device_ctrl(KVM_SAMSARA_CTRL_START);
+
+    if (ret < 0) {
+        kernel_error(errp, ret, "start");
+        return false;
+    }
+    return true;
+}
+
+void samsara_device_wait(int ms)
+{
+    struct pollfd pfd = { .fd = samsara_device.eventfd, .events = POLLIN };
+    uint64_t count;
+
+    if (poll(&pfd, 1, ms) > 0 &&
+        read(samsara_device.eventfd, &count, sizeof(count)) < 0) {
+        /* somebody else took it: nothing to do */
+    }
+}
+
+void samsara_device_kick(void)
+{
+    uint64_t one = 1;
+
+    if (write(samsara_device.eventfd, &one, sizeof(one)) < 0) {
+        /* full: the other side is awake already */
+    }
+}

@@ -1,0 +1,79 @@
+/*
+ * Record and replay of multiprocessor KVM guests: the replaying machine
+ *
+ * vCPUs with their local APICs, RAM, and nothing else.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "cpu.h"
+#include "hw/boards.h"
+#include "hw/hotplug.h"
+#include "hw/i386/x86.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+#define TYPE_SAMSARA_REPLAY_MACHINE MACHINE_TYPE_NAME("samsara-replay")
+
+static void replay_machine_init(MachineState *machine)
+{
+    Error *err = NULL;
+
+    if (!samsara_opts.reader) {
+        error_report("machine type samsara-replay is for -replay only");
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (!samsara_memory_create(&err)) {
+        error_reportf_err(err, "%s: ", samsara_opts.replay);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    /* microvm, the only machine that is recorded, uses the latest ones */
+    x86_cpus_init(X86_MACHINE(machine), CPU_VERSION_LATEST);
+}
+
+static HotplugHandler *get_hotplug_handler(MachineState *machine,
+                                           DeviceState *dev)
+{
+    return object_dynamic_cast(OBJECT(dev), TYPE_CPU)
+           ? HOTPLUG_HANDLER(machine) : NULL;
+}
+
+static void replay_machine_class_init(ObjectClass *oc, void *data)
+{
+    MachineClass *mc = MACHINE_CLASS(oc);
+    HotplugHandlerClass *hc = HOTPLUG_HANDLER_CLASS(oc);
+
+    mc->desc = "machine of a recording (used by -replay)";
+    mc->init = replay_machine_init;
+    mc->max_cpus = SMR_FILE_MAX_VCPUS;
+    mc->default_cpu_type = TARGET_DEFAULT_CPU_TYPE;
+    mc->smp_props.dies_supported = true;
+    mc->no_serial = 1;
+    mc->no_parallel = 1;
+    mc->no_floppy = 1;
+    mc->no_cdrom = 1;
+    mc->no_sdcard = 1;
+    mc->get_hotplug_handler = get_hotplug_handler;
+    hc->pre_plug = x86_cpu_pre_plug;
+    hc->plug = x86_cpu_plug;
+}
+
+static const TypeInfo replay_machine_info = {
+    .name = TYPE_SAMSARA_REPLAY_MACHINE,
+    .parent = TYPE_X86_MACHINE,
+    .class_init = replay_machine_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_HOTPLUG_HANDLER },
+        { }
+    },
+};
+
+static void register_types(void)
+{
+    type_register_static(&replay_machine_info);
+}
+type_init(register_types)

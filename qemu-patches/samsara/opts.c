@@ -1,0 +1,332 @@
+/*
+ * Record and replay of multiprocessor KVM guests: -record and -replay
+ *
+ * The options become properties of the KVM accelerator.  For -replay the
+ * recording is opened here, before the machine is chosen, since it holds the
+ * machine.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/accel.h"
+#include "qemu/config-file.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/help_option.h"
+#include "qemu/module.h"
+#include "qemu/option.h"
+#include "qapi/error.h"
+#include "qapi/qmp/qstring.h"
+#include "qom/object.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+SamsaraOpts samsara_opts;
+
+static QemuOptsList record_opts = {
+    .name = "record",
+    .implied_opt_name = "file",
+    .head = QTAILQ_HEAD_INITIALIZER(record_opts.head),
+    .desc = {
+        {
+            .name = "file",
+            .type = QEMU_OPT_STRING,
+            .help = "recording to write",
+        }, {
+            .name = "mode",
+            .type = QEMU_OPT_STRING,
+            .help = "parallel: vCPUs really run in parallel (default)",
+        }, {
+            .name = "chunk",
+            .type = QEMU_OPT_NUMBER,
+            .help = "longest chunk in conditional branches (default: "
+                    "/sys/kernel/samsara/chunk_size)",
+        }, {
+            .name = "compress",
+            .type = QEMU_OPT_NUMBER,
+            .help = "0 (none) to 9 (best), default 1",
+        }, {
+            .name = "ring",
+            .type = QEMU_OPT_SIZE,
+            .help = "size of each vCPU's log buffer, 64K to 16M, a power of "
+                    "two, default 1M",
+        }, {
+            .name = "debug-fault-commit",
+            .type = QEMU_OPT_NUMBER,
+            .help = "test aid: falsify one logged value at this commit or "
+                    "the next one with an input",
+        },
+        { /* end of list */ }
+    },
+};
+
+static QemuOptsList replay_opts = {
+    .name = "replay",
+    .implied_opt_name = "file",
+    .head = QTAILQ_HEAD_INITIALIZER(replay_opts.head),
+    .desc = {
+        {
+            .name = "file",
+            .type = QEMU_OPT_STRING,
+            .help = "recording to replay",
+        }, {
+            .name = "mode",
+            .type = QEMU_OPT_STRING,
+            .help = "serial: chunks one by one in commit order (default)",
+        }, {
+            .name = "stop-at",
+            .type = QEMU_OPT_NUMBER,
+            .help = "end after this commit",
+        },
+        { /* end of list */ }
+    },
+};
+
+static QemuOpts *parse(QemuOptsList *list, const char *optarg)
+{
+    QemuOpts *opts;
+
+    if (has_help_option(optarg)) {
+        qemu_opts_print_help(list, true);
+        exit(0);
+    }
+    if (!QTAILQ_EMPTY(&list->head)) {
+        error_report("-%s may be given once only", list->name);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    opts = qemu_opts_parse_noisily(list, optarg, true);
+    if (!opts) {
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (!qemu_opt_get(opts, "file")) {
+        error_report("-%s needs file=", list->name);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    return opts;
+}
+
+void samsara_parse_record(const char *optarg)
+{
+    parse(&record_opts, optarg);
+}
+
+void samsara_parse_replay(const char *optarg)
+{
+    parse(&replay_opts, optarg);
+}
+
+/* Turns an option into a property of the accelerator. */
+static int set_property(void *opaque, const char *name, const char *value,
+                        Error **errp)
+{
+    const char *verb = opaque;
+    g_autofree char *prop = NULL;
+
+    if (!strcmp(name, "mode")) {
+        return 0;
+    }
+    prop = !strcmp(name, "file") ? g_strdup(verb)
+                                 : g_strdup_printf("%s-%s", verb, name);
+    object_register_sugar_prop(ACCEL_CLASS_NAME("kvm"), prop, value, false);
+    return 0;
+}
+
+static void check_mode(QemuOpts *opts, const char *verb, const char *only)
+{
+    const char *mode = qemu_opt_get(opts, "mode");
+
+    if (mode && strcmp(mode, only)) {
+        error_report("-%s mode=%s is not implemented: the only mode is %s",
+                     verb, mode, only);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+}
+
+static void require_kvm(const char *verb, QDict *machine_opts)
+{
+    QemuOpts *accel = QTAILQ_FIRST(&qemu_find_opts("accel")->head);
+    const char *name = accel ? qemu_opt_get(accel, "accel")
+                             : qdict_get_try_str(machine_opts, "accel");
+
+    if (!accel_find("kvm")) {
+        error_report("-%s needs KVM, which is not in this build", verb);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (name && strcmp(name, "kvm")) {
+        error_report("-%s needs -accel kvm, not %s", verb, name);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (!name) {
+        qdict_put_str(machine_opts, "accel", "kvm");
+    }
+}
+
+static void configure_record(QemuOpts *opts, QDict *machine_opts,
+                             const char *cpu_option)
+{
+    check_mode(opts, "record", "parallel");
+    require_kvm("record", machine_opts);
+    samsara_opts.cpu = g_strdup(cpu_option);
+    qemu_opt_foreach(opts, set_property, (void *)"record", &error_fatal);
+    /* The option ROM patches the guest's code behind our back. */
+    object_register_sugar_prop("apic-common", "vapic", "off", true);
+}
+
+/* What the recording holds may not be given again. */
+static void refuse_machine_options(QDict *machine_opts, const char *cpu_option)
+{
+    static const char * const options[][2] = {
+        { "type", "-machine" }, { "smp", "-smp" }, { "kernel", "-kernel" },
+        { "initrd", "-initrd" }, { "append", "-append" },
+        { "firmware", "-bios" }, { "memory-backend", "-machine" },
+    };
+    const QDictEntry *e;
+    const char *option = NULL;
+    QemuOpts *mem = QTAILQ_FIRST(&qemu_find_opts("memory")->head);
+    int i;
+
+    for (e = qdict_first(machine_opts); e; e = qdict_next(machine_opts, e)) {
+        if (!strcmp(e->key, "accel")) {
+            continue;
+        }
+        option = "-machine";
+        for (i = 0; i < ARRAY_SIZE(options); i++) {
+            if (!strcmp(e->key, options[i][0])) {
+                option = options[i][1];
+            }
+        }
+    }
+    if (cpu_option) {
+        option = "-cpu";
+    }
+    if (mem && (qemu_opt_get(mem, "size") || qemu_opt_get(mem, "maxmem") ||
+                qemu_opt_get(mem, "slots"))) {
+        option = "-m";
+    }
+    if (!QTAILQ_EMPTY(&qemu_find_opts("device")->head)) {
+        option = "-device";
+    }
+    if (option) {
+        error_report("%s cannot be given with -replay: the recording holds "
+                     "the machine", option);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+}
+
+static void open_recording(const char *file)
+{
+    struct smr_err err = { };
+    void *text;
+    size_t len;
+    Error *local_err = NULL;
+
+    if (smr_reader_open(&samsara_opts.reader, file, &err) < 0 ||
+        smr_reader_extent(samsara_opts.reader, &samsara_opts.extent,
+                          &err) < 0) {
+        error_report("%s", smr_file_errstr(&err));
+        exit(SAMSARA_EXIT_FILE);
+    }
+    if (!samsara_opts.extent.initial) {
+        error_report("%s: the initial state is incomplete: nothing to replay",
+                     file);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    if (smr_reader_blob(samsara_opts.reader, "machine", &text, &len,
+                        &err) < 0) {
+        error_report("%s", smr_file_errstr(&err));
+        exit(SAMSARA_EXIT_FILE);
+    }
+    if (samsara_machine_from_text(&samsara_opts.machine, text, &local_err) &&
+        samsara_opts.machine.cpus !=
+        smr_reader_info(samsara_opts.reader)->nr_vcpus) {
+        error_setg(&local_err, "machine description: number of vCPUs differs "
+                   "from the header's");
+    }
+    free(text);
+    if (local_err) {
+        error_reportf_err(local_err, "%s: ", file);
+        exit(SAMSARA_EXIT_FILE);
+    }
+}
+
+static void check_extent(const char *file, QemuOpts *opts)
+{
+    const struct smr_extent *x = &samsara_opts.extent;
+    uint64_t stop_at = qemu_opt_get_number(opts, "stop-at", 0);
+
+    if (!x->replayable) {
+        error_report("%s: no complete commit: nothing to replay", file);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    if (stop_at > x->replayable) {
+        error_report("-replay stop-at=%" PRIu64 ": the last commit is %" PRIu64,
+                     stop_at, x->replayable);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (x->damage.code && !x->complete) {
+        warn_report("%s", smr_file_errstr(&x->damage));
+    }
+    if (!x->complete) {
+        warn_report("%s: recording is incomplete: replaying up to commit %"
+                    PRIu64, file, x->replayable);
+    }
+}
+
+static void put_smp(QDict *machine_opts, const SamsaraMachine *m)
+{
+    QDict *smp = qdict_new();
+    const struct { const char *key; uint32_t n; } v[] = {
+        { "cpus", m->cpus }, { "sockets", m->sockets }, { "dies", m->dies },
+        { "cores", m->cores }, { "threads", m->threads },
+    };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(v); i++) {
+        g_autofree char *n = g_strdup_printf("%" PRIu32, v[i].n);
+
+        qdict_put_str(smp, v[i].key, n);
+    }
+    qdict_put(machine_opts, "smp", smp);
+}
+
+static void configure_replay(QemuOpts *opts, QDict *machine_opts,
+                             const char **cpu_option)
+{
+    const char *file = qemu_opt_get(opts, "file");
+
+    check_mode(opts, "replay", "serial");
+    refuse_machine_options(machine_opts, *cpu_option);
+    require_kvm("replay", machine_opts);
+    open_recording(file);
+    check_extent(file, opts);
+
+    qdict_put_str(machine_opts, "type", "samsara-replay");
+    put_smp(machine_opts, &samsara_opts.machine);
+    *cpu_option = samsara_opts.machine.cpu;
+    qemu_opt_foreach(opts, set_property, (void *)"replay", &error_fatal);
+}
+
+void samsara_configure(QDict *machine_opts, const char **cpu_option)
+{
+    QemuOpts *record = QTAILQ_FIRST(&record_opts.head);
+    QemuOpts *replay = QTAILQ_FIRST(&replay_opts.head);
+
+    if (record && replay) {
+        error_report("-record and -replay are mutually exclusive");
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (record) {
+        configure_record(record, machine_opts, *cpu_option);
+    } else if (replay) {
+        configure_replay(replay, machine_opts, cpu_option);
+    }
+}
+
+static void register_opts(void)
+{
+    qemu_add_opts(&record_opts);
+    qemu_add_opts(&replay_opts);
+}
+opts_init(register_opts);

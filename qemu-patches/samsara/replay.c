@@ -1,0 +1,280 @@
+/*
+ * Record and replay of multiprocessor KVM guests: replay
+ *
+ * A thread fills the kernel's rings from the file.  The vCPUs run without any
+ * device: what they read comes from the log, what they write to consoles is
+ * shown, everything else is dropped.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "block/aio.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "qapi/error.h"
+#include "cpu.h"
+#include "hw/boards.h"
+#include "sysemu/runstate.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+#define FEED_MS     50
+/* vCPUs may be showing output when the kernel has done the last commit */
+#define PARK_MS     5000
+
+static struct {
+    QemuThread thread;
+    struct smr_log **logs;      /* per ring; NULL: all of it is fed */
+    uint64_t limit;             /* last commit that will be replayed */
+    unsigned parked;            /* vCPUs that have nothing left to do */
+    int64_t ended_ms;           /* when the kernel was seen to have ended */
+    bool finished;
+    int code;                   /* exit status */
+} rep;
+
+/* The end */
+
+static void exit_bh(void *opaque)
+{
+    exit(rep.code);
+}
+
+/* May be called by any thread.  The first call decides. */
+static void finish(int code)
+{
+    if (!qatomic_xchg(&rep.finished, true)) {
+        rep.code = code;
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), exit_bh, NULL);
+    }
+}
+
+static void report_exact(const struct kvm_samsara_status *st)
+{
+    fprintf(stderr, "samsara: replay exact: %" PRIu64 " commits, %" PRIu64
+            " chunks, mem_digest=%016" PRIx64 "\n", (uint64_t)st->commits,
+            (uint64_t)st->chunks, (uint64_t)st->mem_digest);
+}
+
+static void report_divergence(const struct kvm_samsara_status *st)
+{
+    g_autofree char *where = st->div_vcpu < 0
+        ? g_strdup("VM")
+        : g_strdup_printf("vCPU %d", (int)st->div_vcpu);
+
+    error_report("samsara: DIVERGED at commit %" PRIu64 ", %s: field %s: "
+                 "recorded 0x%" PRIx64 ", replayed 0x%" PRIx64,
+                 (uint64_t)st->div_commit, where, smr_div_name(st->div_field),
+                 (uint64_t)st->div_expected, (uint64_t)st->div_got);
+}
+
+static void finish_exact(const struct kvm_samsara_status *st)
+{
+    if (st->commits < rep.limit) {
+        error_report("samsara: the kernel has ended the replay at commit %"
+                     PRIu64 " of %" PRIu64, (uint64_t)st->commits, rep.limit);
+        finish(SAMSARA_EXIT_KERNEL);
+        return;
+    }
+    report_exact(st);
+    finish(SAMSARA_EXIT_EXACT);
+}
+
+/* Called by the feeder only, so that there is one report. */
+static void check_end(void)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    struct kvm_samsara_status st;
+
+    if (qatomic_read(&rep.finished) || samsara_device_status(&st) < 0) {
+        return;
+    }
+    switch (st.state) {
+    case KVM_SAMSARA_STATE_STOPPED:
+        /* let the vCPUs show their last output */
+        rep.ended_ms = rep.ended_ms ?: now;
+        if (qatomic_read(&rep.parked) == current_machine->smp.cpus ||
+            now - rep.ended_ms > PARK_MS) {
+            finish_exact(&st);
+        }
+        break;
+    case KVM_SAMSARA_STATE_DIVERGED:
+        report_divergence(&st);
+        finish(SAMSARA_EXIT_DIVERGED);
+        break;
+    case KVM_SAMSARA_STATE_FAILED:
+        error_report("samsara: the kernel can't go on after commit %" PRIu64
+                     ": %s (see dmesg)", (uint64_t)st.commits,
+                     strerror(-st.error));
+        finish(SAMSARA_EXIT_KERNEL);
+        break;
+    }
+}
+
+/* The feeder thread */
+
+static void end_of_log(unsigned i)
+{
+    SamsaraRing *r = &samsara_device.rings[i];
+
+    smr_write_once(&r->hdr->flags, KVM_SAMSARA_RING_EOF);
+    smr_store_release(&r->hdr->head, r->pos);
+    smr_log_close(rep.logs[i]);
+    rep.logs[i] = NULL;
+}
+
+static size_t fill_ring(unsigned i)
+{
+    SamsaraRing *r = &samsara_device.rings[i];
+    struct smr_err err = { };
+    size_t total = 0;
+
+    while (rep.logs[i]) {
+        uint64_t used = r->pos - smr_load_acquire(&r->hdr->tail);
+        size_t offset = r->pos & (r->size - 1);
+        size_t room = r->size - MIN(used, r->size);
+        int n;
+
+        if (!room) {
+            break;
+        }
+        n = smr_log_read(rep.logs[i], r->data + offset,
+                         MIN(room, r->size - offset), &err);
+        if (n < 0) {
+            error_report("%s", smr_file_errstr(&err));
+            finish(SAMSARA_EXIT_FILE);
+            end_of_log(i);
+            return 1;
+        }
+        if (n == 0) {
+            end_of_log(i);
+            return 1;
+        }
+        r->pos += n;
+        smr_store_release(&r->hdr->head, r->pos);
+        total += n;
+    }
+    return total;
+}
+
+static size_t fill(void)
+{
+    size_t n = 0;
+    unsigned i;
+
+    for (i = 0; i < samsara_device.nr_rings; i++) {
+        n += fill_ring(i);
+    }
+    if (n) {
+        samsara_device_ctrl(KVM_SAMSARA_CTRL_WAKE);
+    }
+    return n;
+}
+
+static void *feeder_thread(void *unused)
+{
+    while (!qatomic_read(&rep.finished)) {
+        if (!fill()) {
+            samsara_device_wait(rep.ended_ms ? 1 : FEED_MS);
+        }
+        check_end();
+    }
+    return NULL;
+}
+
+/* Start */
+
+static bool open_logs(Error **errp)
+{
+    const struct smr_extent *x = &samsara_opts.extent;
+    struct smr_err err = { };
+    unsigned i;
+
+    rep.logs = g_new0(struct smr_log *, samsara_device.nr_rings);
+    for (i = 0; i < samsara_device.nr_rings; i++) {
+        if (smr_log_open(&rep.logs[i], samsara_opts.reader, i,
+                         x->complete ? U64_MAX : x->replayable, &err) < 0) {
+            error_setg(errp, "%s", smr_file_errstr(&err));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The kernel stops by itself where the log of a complete recording ends. */
+static uint64_t stop_at(void)
+{
+    if (samsara_opts.stop_at) {
+        return samsara_opts.stop_at;
+    }
+    return samsara_opts.extent.complete ? 0 : samsara_opts.extent.replayable;
+}
+
+void samsara_replay_start(void)
+{
+    Error *err = NULL;
+
+    samsara_vcpus_load();
+    if (!samsara_memory_load(&err) || !samsara_consoles_load(&err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    samsara_device_config(KVM_SAMSARA_MODE_REPLAY, stop_at(), &error_fatal);
+    if (!open_logs(&err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    rep.limit = stop_at() ?: samsara_opts.extent.replayable;
+    fill();
+    samsara_device_start(&error_fatal);
+    qatomic_set(&samsara_running, true);
+    qemu_thread_create(&rep.thread, "samsara", feeder_thread, NULL,
+                       QEMU_THREAD_JOINABLE);
+}
+
+/* Exits from KVM_RUN */
+
+static void park(CPUState *cpu)
+{
+    qemu_mutex_lock_iothread();
+    cpu->stopped = true;
+    qemu_mutex_unlock_iothread();
+    qatomic_inc(&rep.parked);
+    samsara_device_kick();
+}
+
+bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret)
+{
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        if (run->io.direction == KVM_EXIT_IO_OUT) {
+            samsara_console_out(run->io.port, run->io.size, run->io.count,
+                                (uint8_t *)run + run->io.data_offset);
+        }
+        /* what was read is filled in by the kernel */
+        *ret = 0;
+        break;
+    case KVM_EXIT_SAMSARA:
+        park(cpu);
+        *ret = EXCP_HALTED;
+        break;
+    case KVM_EXIT_UNKNOWN:
+    case KVM_EXIT_FAIL_ENTRY:
+    case KVM_EXIT_INTERNAL_ERROR:
+        error_report("samsara: vCPU %d can't run: KVM exit reason %" PRIu32,
+                     cpu->cpu_index, (uint32_t)run->exit_reason);
+        finish(SAMSARA_EXIT_KERNEL);
+        park(cpu);
+        *ret = EXCP_HALTED;
+        break;
+    default:
+        /* no device is there: MMIO, shutdown, reset are the log's business */
+        *ret = 0;
+        break;
+    }
+    return true;
+}

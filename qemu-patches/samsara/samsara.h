@@ -1,0 +1,122 @@
+/*
+ * Record and replay of multiprocessor KVM guests: what the rest of QEMU calls
+ *
+ * Everything here is called from the hooks in qemu-patches; the functions
+ * return at once when neither -record nor -replay was given.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#ifndef ACCEL_KVM_SAMSARA_H
+#define ACCEL_KVM_SAMSARA_H
+
+#include "qapi/qmp/qdict.h"
+
+/* -record, -replay: parse one option; exit on error and after "help" */
+void samsara_parse_record(const char *optarg);
+void samsara_parse_replay(const char *optarg);
+
+/*
+ * Turn the options into accelerator properties and, for -replay, machine
+ * options and CPU model read from the recording.  Exits on error.
+ */
+void samsara_configure(QDict *machine_opts, const char **cpu_option);
+
+#ifdef NEED_CPU_H
+
+#include "exec/memory.h"
+#include "hw/core/cpu.h"
+
+#if defined(CONFIG_KVM) && defined(TARGET_I386)
+
+struct KVMState;
+struct kvm_run;
+
+/* A recording is being made: writes to guest memory must be logged. */
+extern bool samsara_recording;
+/* The guest's state belongs to the recording or to the replay. */
+extern bool samsara_running;
+
+void samsara_accel_class_init(ObjectClass *oc);
+
+/* After KVM_CREATE_VM, before anything else.  Exits on error. */
+void samsara_kvm_init(struct KVMState *s, MachineState *ms);
+
+/* Hide what cannot be replayed from the guest. */
+bool samsara_cpu_realize(CPUState *cs, Error **errp);
+
+bool samsara_do_dma_write(void *host, const void *buf, hwaddr len);
+void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len);
+void samsara_do_memory_change(hwaddr gpa, hwaddr size);
+bool samsara_do_put_registers(int level);
+bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret);
+
+/*
+ * Write to guest memory on behalf of a device model, as a commit of its own.
+ * Returns false if the caller has to do it: nothing is being recorded.
+ */
+static inline bool samsara_dma_write(void *host, const void *buf, hwaddr len)
+{
+    return unlikely(qatomic_read(&samsara_recording)) &&
+           samsara_do_dma_write(host, buf, len);
+}
+
+/* Guest memory was written to by any other means. */
+static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
+                                       hwaddr len)
+{
+    if (unlikely(qatomic_read(&samsara_recording))) {
+        samsara_do_check_write(mr, offset, len);
+    }
+}
+
+/* Device models may not keep writable pointers to guest memory. */
+static inline bool samsara_must_bounce(bool is_write)
+{
+    return is_write && unlikely(qatomic_read(&samsara_recording));
+}
+
+/* KVM's memory slots are about to change. */
+static inline void samsara_memory_change(hwaddr gpa, hwaddr size)
+{
+    if (unlikely(qatomic_read(&samsara_running))) {
+        samsara_do_memory_change(gpa, size);
+    }
+}
+
+/* Returns true if a vCPU's registers must not be written to. */
+static inline bool samsara_put_registers(int level)
+{
+    return unlikely(qatomic_read(&samsara_running)) &&
+           samsara_do_put_registers(level);
+}
+
+/* Handles an exit from KVM_RUN while replaying; returns true if it did. */
+static inline bool samsara_exit(CPUState *cpu, struct kvm_run *run, int *ret)
+{
+    return unlikely(qatomic_read(&samsara_running)) &&
+           samsara_do_exit(cpu, run, ret);
+}
+
+#else
+
+static inline bool samsara_dma_write(void *host, const void *buf, hwaddr len)
+{
+    return false;
+}
+
+static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
+                                       hwaddr len)
+{
+}
+
+static inline bool samsara_must_bounce(bool is_write)
+{
+    return false;
+}
+
+#endif
+#endif /* NEED_CPU_H */
+
+#endif /* ACCEL_KVM_SAMSARA_H */
