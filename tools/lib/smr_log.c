@@ -97,9 +97,12 @@ static int bad_record(const struct smr_log *l, const char *what, struct smr_err 
 /* The segment's header says which commits it holds. */
 static int check_hint(const struct smr_log *l, struct smr_err *err)
 {
-	const struct smr_segment *s = &l->r->segment[l->current];
+	const struct smr_segment *s;
 
-	if (l->buf && l->pos == l->len && (s->first != l->first || s->last != l->last))
+	if (!l->buf || l->pos != l->len)
+		return 0;
+	s = &l->r->segment[l->current];
+	if (s->first != l->first || s->last != l->last)
 		return damaged(l->r, s, err, "commits differ from its header");
 	return 0;
 }
