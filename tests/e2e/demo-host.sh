@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# The demonstration, inside the simulated host: a Linux guest natively, recorded,
+# replayed twice; then the table.
+
+. "$(dirname "$0")/lib.sh"
+
+vcpus=${1:-2}
+exact=yes
+
+show()	# FILE: what the guest printed
+{
+	grep -a RESULT "$1" | tr -d '\r' | sed 's/^/      guest: /'
+}
+
+broken()
+{
+	echo "      $1"
+	tails "$TMP/$2.err" "$TMP/$2.out"
+	keep demo "$TMP"/*.err "$TMP"/*.out "$TMP/rec.smr"
+	exit 1
+}
+
+machine linux "$vcpus" "" 0xe9
+echo "  Linux, $vcpus vCPUs, not recorded ..."
+native "$TMP/native"
+[ "$RC" = $PASS ] || broken "QEMU: status $RC" native
+native_took=$TOOK
+show "$TMP/native.out"
+
+echo "  the same, recorded: qemu-system-x86_64 ... -record file=rec.smr"
+record "$TMP/rec"
+[ "$RC" = $PASS ] && [ -n "$DIGEST" ] || broken "QEMU: status $RC" rec
+record_took=$TOOK
+show "$TMP/rec.out"
+samsara verify "$TMP/rec.smr" > "$TMP/verify.out" 2>&1 || broken "samsara verify: status $?" rec
+
+for i in 1 2; do
+	echo "  replay $i: qemu-system-x86_64 -replay file=rec.smr"
+	replay "$TMP/rep" "$TMP/rec.smr"
+	show "$TMP/rep.out"
+	[ "$RC" = 0 ] && [ "$R_DIGEST" = "$DIGEST" ] && [ "$R_COMMITS" = "$COMMITS" ] &&
+		cmp -s "$TMP/rec.out" "$TMP/rep.out" || {
+		exact=no
+		echo "      QEMU: status $RC"
+		tails "$TMP/rep.err"
+	}
+done
+
+echo
+printf '  %-8s %5s %8s %9s %10s %20s  %s\n' guest vCPUs chunks rollbacks 'log bytes' \
+	'record/native time' 'replays exact'
+printf '  %-8s %5s %8s %9s %10s %20s  %s\n' Linux "$vcpus" "$CHUNKS" "$ROLLBACKS" "$LOG" \
+	"$(seconds "$record_took")/$(seconds "$native_took") s = $(ratio "$record_took" "$native_took")" \
+	"$exact"
+[ $exact = yes ] || broken "a replay was not exact" rep

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash disable=SC2034
+# Sourced by the scripts that run inside the simulated host (busybox sh): running
+# QEMU natively, recording, replaying, and comparing what came out.
+
+QEMU=${QEMU:-qemu-system-x86_64}
+GUESTS=${GUESTS:-/guests}
+# Simulated seconds for one run of QEMU.
+LIMIT=${LIMIT:-90}
+PASS=33				# isa-debug-exit after a guest wrote 0x10
+TMP=${TMP:-/tmp/e2e}
+mkdir -p "$TMP"
+
+now()	# hundredths of a second since boot
+{
+	read -r up _ < /proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# seconds HUNDREDTHS
+seconds()
+{
+	echo "$(($1 / 100)).$(printf '%02d' $(($1 % 100)))"
+}
+
+# ratio A B: A / B with two digits
+ratio()
+{
+	[ "$2" -gt 0 ] || { echo -; return; }
+	seconds $(($1 * 100 / $2))
+}
+
+# machine GUEST VCPUS APPEND DEBUGCON: sets ARGS
+machine()
+{
+	ARGS="-M microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=on -accel kvm
+		-cpu host -smp $2 -nodefaults -no-user-config -display none
+		-no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
+		-chardev stdio,id=console,signal=off"
+	if [ "$1" = linux ]; then
+		ARGS="$ARGS -m 64 -kernel $GUESTS/vmlinux
+			-initrd $GUESTS/linux.cpio -serial chardev:console"
+		APPEND="console=ttyS0 quiet reboot=t panic=-1 tsc=reliable no_timer_check $3"
+	else
+		ARGS="$ARGS -m 32 -kernel $GUESTS/$1.elf"
+		case $3 in
+		*con=0x3f8*) ARGS="$ARGS -serial chardev:console";;
+		*) ARGS="$ARGS -device isa-debugcon,iobase=$4,chardev=console";;
+		esac
+		APPEND=$3
+	fi
+}
+
+# Runs QEMU with output in $1.out and $1.err; sets RC and TOOK.
+run_qemu()
+{
+	local base=$1 start
+	shift
+	start=$(now)
+	timeout "$LIMIT" "$QEMU" "$@" > "$base.out" 2> "$base.err" < /dev/null
+	RC=$?
+	TOOK=$(($(now) - start))
+}
+
+# native BASE: runs the machine that machine() described, unrecorded
+native()
+{
+	# shellcheck disable=SC2086
+	run_qemu "$1" $ARGS -append "$APPEND"
+}
+
+# record BASE [OPTION]...: the same, recorded to BASE.smr; sets the counters
+record()
+{
+	local base=$1 opts=
+	shift
+	for o; do opts="$opts,$o"; done
+	rm -f "$base.smr"
+	# shellcheck disable=SC2086
+	run_qemu "$base" $ARGS -append "$APPEND" -record "file=$base.smr$opts"
+	SUMMARY=$(sed -n 's/^.*samsara: recorded //p' "$base.err")
+	COMMITS=$(field 's/^\([0-9]*\) commits.*/\1/p')
+	CHUNKS=$(field 's/^.* \([0-9]*\) chunks.*/\1/p')
+	ROLLBACKS=$(field 's/^.* \([0-9]*\) rollbacks.*/\1/p')
+	LOG=$(field 's/^.* \([0-9]*\) log bytes.*/\1/p')
+	STORED=$(field 's/^.*(\([0-9]*\) compressed).*/\1/p')
+	DIGEST=$(field 's/^.*mem_digest=\([0-9a-f]*\).*/\1/p')
+}
+
+field()
+{
+	echo "$SUMMARY" | sed -n "$1"
+}
+
+# replay BASE FILE [OPTION]...: sets RC, TOOK, R_COMMITS and R_DIGEST
+replay()
+{
+	local base=$1 file=$2 opts=
+	shift 2
+	for o; do opts="$opts,$o"; done
+	run_qemu "$base" -display none -replay "file=$file$opts"
+	R_LINE=$(sed -n 's/^.*samsara: replay exact: //p' "$base.err")
+	R_COMMITS=${R_LINE%% *}
+	R_DIGEST=${R_LINE##*mem_digest=}
+}
+
+# The guest's RESULT line without the name.
+result_of()
+{
+	sed -n 's/^.*RESULT [a-z]* \(.*\)$/\1/p' "$1" | tr -d '\r' | tail -n 1
+}
+
+# keep NAME FILE...: what a failure leaves behind
+keep()
+{
+	local dir=/work/out/$1
+	shift
+	mkdir -p "$dir"
+	for f; do
+		[ -f "$f" ] || continue
+		[ "$(stat -c %s "$f")" -gt 8000000 ] || cp "$f" "$dir/"
+	done
+	dmesg | tail -n 60 > "$dir/dmesg"
+}
+
+# tails FILE...: their ends, indented
+tails()
+{
+	for f; do
+		[ -s "$f" ] || continue
+		echo "    $(basename "$f"):"
+		tail -n 8 "$f" | cut -c1-200 | sed 's/^/      /'
+	done
+}

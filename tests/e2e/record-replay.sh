@@ -1,0 +1,100 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Records a guest and replays the recordings, inside the simulated host:
+#
+#	record-replay.sh GUEST VCPUS [OPTION]... [RECORD-OPTION]...
+#
+#	--name NAME       of the case (default GUEST-VCPUS)
+#	--recordings N    default 1
+#	--replays N       of each recording, default 2
+#	--distinct        the recordings' signatures must not all be the same
+#	--append STRING   the guest's command line
+#	--debugcon PORT   default 0xe9
+#	--native          also run it unrecorded, and compare the times
+#
+# Prints "ok NAME ..." or "not ok NAME ..." and returns 0 or 1. A replay is good if
+# QEMU finds every commit's digests equal and says so by its status, the final
+# digest of all memory and vCPUs is that of the recording, and the guest printed
+# the same, byte by byte.
+
+. "$(dirname "$0")/lib.sh"
+
+guest=$1 vcpus=$2
+shift 2
+name=$guest-$vcpus recordings=1 replays=2 debugcon=0xe9
+distinct='' append='' with_native=''
+while :; do
+	case $1 in
+	--name) name=$2-$vcpus; shift 2;;
+	--recordings) recordings=$2; shift 2;;
+	--replays) replays=$2; shift 2;;
+	--append) append=$2; shift 2;;
+	--debugcon) debugcon=$2; shift 2;;
+	--distinct) distinct=1; shift;;
+	--native) with_native=1; shift;;
+	*) break;;
+	esac
+done
+
+not_ok()	# REASON FILE...
+{
+	local reason=$1
+	shift
+	echo "not ok $name: $reason"
+	tails "$@"
+	keep "$name" "$@" "$rec.smr" "$rec.out" "$rec.err"
+	exit 1
+}
+
+check_recording()
+{
+	[ "$RC" = $PASS ] || not_ok "recording: QEMU status $RC, not $PASS" "$rec.out" "$rec.err"
+	[ -n "$DIGEST" ] || not_ok "recording: no summary" "$rec.err"
+	sig=$(result_of "$rec.out")
+	[ -n "$sig" ] || not_ok "recording: no RESULT" "$rec.out" "$rec.err"
+	samsara verify "$rec.smr" > "$TMP/verify.out" 2>&1 ||
+		not_ok "samsara verify: status $?" "$TMP/verify.out"
+}
+
+check_replay()	# NUMBER
+{
+	[ "$RC" = 0 ] || not_ok "replay $1: QEMU status $RC" "$rep.err" "$rep.out"
+	[ "$R_COMMITS" = "$COMMITS" ] ||
+		not_ok "replay $1: $R_COMMITS commits, recorded $COMMITS" "$rep.err"
+	[ "$R_DIGEST" = "$DIGEST" ] ||
+		not_ok "replay $1: digest $R_DIGEST, recorded $DIGEST" "$rep.err"
+	cmp -s "$rec.out" "$rep.out" ||
+		not_ok "replay $1: the guest's output differs" "$rec.out" "$rep.out"
+}
+
+machine "$guest" "$vcpus" "$append" "$debugcon"
+rec=$TMP/$name.rec rep=$TMP/$name.rep sigs='' times='' i=0
+if [ -n "$with_native" ]; then
+	native "$TMP/$name.native"
+	[ "$RC" = $PASS ] || not_ok "native: QEMU status $RC" "$TMP/$name.native.out" "$TMP/$name.native.err"
+	native_took=$TOOK
+fi
+while [ $i -lt "$recordings" ]; do
+	i=$((i + 1))
+	record "$rec" "$@"
+	check_recording
+	took=$TOOK
+	sigs="$sigs ${sig%% *}"
+	j=0 rep_took=0
+	while [ $j -lt "$replays" ]; do
+		j=$((j + 1))
+		replay "$rep" "$rec.smr"
+		check_replay $j
+		rep_took=$TOOK
+	done
+done
+differing=$(for s in $sigs; do echo "$s"; done | sort -u | wc -l)
+[ -z "$distinct" ] || [ "$differing" -gt 1 ] ||
+	not_ok "$recordings recordings, all with the signature $sig"
+[ -z "$with_native" ] || times=" native=$(seconds "$native_took") record/native=$(ratio "$took" "$native_took")"
+rm -f "$TMP/$name".*
+echo "ok $name vcpus=$vcpus recordings=$recordings replays=$((recordings * replays))" \
+	"sigs=$differing sig=${sig%% *} commits=$COMMITS chunks=$CHUNKS" \
+	"rollbacks=$ROLLBACKS log=$LOG stored=$STORED record=$(seconds "$took")" \
+	"replay=$(seconds "$rep_took")$times"
