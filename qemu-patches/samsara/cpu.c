@@ -145,8 +145,6 @@ bool samsara_cpu_realize(CPUState *cs, Error **errp)
     cpu->enable_lmce = false;
     /* depends on the host's clock, not on the CPU model */
     cpu->vmware_cpuid_freq = false;
-    /* also refuse the MSRs of what CPUID hides */
-    cpu->kvm_pv_enforce_cpuid = true;
     if (samsara_opts.replay) {
         cpu->host_phys_bits = false;
         cpu->phys_bits = samsara_opts.machine.phys_bits;

@@ -33,6 +33,8 @@ static const char * const devices[] = {
     "ioapic",           /* the second one: it sends messages to the first's */
     "isa-debug-exit",
     "isa-debugcon",
+    "isa-i8259",        /* microvm's; KVM's own is what the guest sees */
+    "isa-pit",
     "isa-serial",
     "isabus-bridge",
     "kvm-apic",

@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include <sys/ioctl.h>
 #include <linux/kvm.h>
+#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "cpu.h"
@@ -108,6 +109,12 @@ static struct kvm_cpuid2 *get_cpuid(CPUState *cpu, Error **errp)
     if (ret < 0) {
         state_error(cpu, errp, "get", "CPUID", ret);
         g_clear_pointer(&c, g_free);
+        return NULL;
+    }
+    /* Linux 6.1 leaves nent as it was: the rest is still zero */
+    while (c->nent && buffer_is_zero(&c->entries[c->nent - 1],
+                                     sizeof(c->entries[0]))) {
+        c->nent--;
     }
     return c;
 }
