@@ -278,8 +278,8 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
 		ret = 0;
 		if (is_commit(ev.rec) && ev.rec->commit_seq != expected) {
-			fprintf(stderr, "samsara: %s: commit %llu is missing: no replay behind it\n",
-				o->file, ULL(expected));
+			fprintf(stderr, "samsara: %s: commit %llu is missing\n", o->file,
+				ULL(expected));
 			status = EXIT_DAMAGED;
 		}
 		if (is_commit(ev.rec))

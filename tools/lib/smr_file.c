@@ -70,7 +70,9 @@ void smr_uuid_text(const u8 uuid[16], char text[SMR_UUID_TEXT])
 
 u64 smr_segment_chain(u64 chain, const u8 header[SMR_SEGMENT_HEADER_SIZE])
 {
-	return smr_chain(chain, get_le(header + S_PAYLOAD_CRC, 4) << 32 | get_le(header + S_CRC, 4));
+	u64 crcs = get_le(header + S_PAYLOAD_CRC, 4) << 32 | get_le(header + S_CRC, 4);
+
+	return smr_chain(chain, crcs);
 }
 
 bool smr_blob_name_ok(const char *name, size_t len)

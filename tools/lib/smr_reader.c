@@ -51,7 +51,8 @@ static int check_version(struct smr_reader *r, const u8 *h, struct smr_err *err)
 	info->minor = (u16)get_le(h + H_MINOR, 2);
 	if (info->major > SMR_FILE_MAJOR)
 		return smr_fail(err, SMR_FILE_EVERSION, r->path, H_MAJOR,
-				"written by a newer version (format %u.%u; this program reads %u.x)",
+				"written by a newer version (format %u.%u; "
+				"this program reads %u.x)",
 				info->major, info->minor, SMR_FILE_MAJOR);
 	if (smr_crc32c(0, h, H_CRC) != get_le(h + H_CRC, 4))
 		return smr_fail(err, SMR_FILE_EHEADER, r->path, H_CRC,
@@ -368,7 +369,8 @@ int smr_get_piece(const struct smr_reader *r, const struct smr_segment *s, const
 
 /* Adds a piece to the blob that is being collected. */
 static int add_piece(const struct smr_reader *r, const struct smr_segment *s,
-		     const struct smr_piece *b, u8 **data, u64 *have, u64 *total, struct smr_err *err)
+		     const struct smr_piece *b, u8 **data, u64 *have, u64 *total,
+		     struct smr_err *err)
 {
 	if (!*data) {
 		*data = malloc(b->total + 1);
@@ -404,8 +406,8 @@ static int collect(const struct smr_reader *r, const char *name, u8 *buf, u8 **d
 			return ret;
 	}
 	if (!*data)
-		return smr_fail(err, SMR_FILE_ENOENT, r->path, 0, "blob %.63s: not in the recording",
-				name);
+		return smr_fail(err, SMR_FILE_ENOENT, r->path, 0,
+				"blob %.63s: not in the recording", name);
 	if (*len < total)
 		return damaged(r, s, err, "blob %.63s: its end is missing", name);
 	return 0;
