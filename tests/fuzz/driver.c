@@ -99,6 +99,7 @@ int main(int argc, char **argv)
 		len = runs < nr_files ? corpus[k].len : mutate(&r, p, corpus[k].len);
 		LLVMFuzzerTestOneInput(p, len);
 	}
+	free(p);
 	printf("%s: %llu runs in %ld s\n", argv[0], (unsigned long long)runs, seconds);
 	return 0;
 }
