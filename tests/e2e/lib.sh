@@ -5,8 +5,8 @@
 
 QEMU=${QEMU:-qemu-system-x86_64}
 GUESTS=${GUESTS:-/guests}
-# Simulated seconds for one run of QEMU.
-LIMIT=${LIMIT:-90}
+# Simulated seconds for one run of QEMU; a good one takes less than ten.
+LIMIT=${LIMIT:-40}
 PASS=33				# isa-debug-exit after a guest wrote 0x10
 TMP=${TMP:-/tmp/e2e}
 mkdir -p "$TMP"

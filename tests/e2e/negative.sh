@@ -10,7 +10,7 @@
 EXACT=0 SETUP=1 BADFILE=2 CPU=3 DIVERGED=4
 failures=0
 small=$TMP/small.smr
-seed=${SEED:-0}
+seed=$((${SEED:-0} * 7919 + 123456789))
 
 ok()
 {
@@ -25,10 +25,10 @@ not_ok()	# NAME REASON
 	keep "$1" "$TMP/$1.err" "$TMP/$1.out" "$TMP/$1.smr"
 }
 
-random()	# BELOW: a number that depends on the seed
+random()	# BELOW: sets R, which depends on the seed
 {
 	seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
-	echo $(((seed >> 8) % $1))
+	R=$(((seed >> 8) % $1))
 }
 
 size_of()
@@ -43,12 +43,12 @@ expect()
 	errors=$(grep -v -e ': warning:' -e ': info:' "$TMP/$1.err" | grep -c .)
 	if [ "$RC" != "$2" ]; then
 		not_ok "$1" "status $RC, not $2"
-	elif ! grep -Eq "$3" "$TMP/$1.err"; then
+	elif ! grep -Eq -e "$3" "$TMP/$1.err"; then
 		not_ok "$1" "no error that matches '$3'"
 	elif [ "$errors" -gt 2 ]; then
 		not_ok "$1" "$errors lines of errors"
 	else
-		ok "$1" "status $RC: $(grep -E "$3" "$TMP/$1.err" | head -n 1 |
+		ok "$1" "status $RC: $(grep -E -e "$3" "$TMP/$1.err" | head -n 1 |
 			sed 's/^qemu-system-x86_64: //' | cut -c1-150)"
 	fi
 }
@@ -107,7 +107,7 @@ cuts()
 		1) len=100;;
 		2) len=4096;;
 		7) len=$((small_size - 1));;
-		*) len=$((4096 + $(random $((small_size - 4096)))));;
+		*) random $((small_size - 4096)); len=$((4096 + R));;
 		esac
 		head -c $len "$small" > "$TMP/cut-$i.smr"
 		as_far_as_verified "cut-$i" "$TMP/cut-$i.smr"
@@ -121,11 +121,14 @@ flips()
 	for i in 0 1 2 3 4 5; do
 		cp "$small" "$TMP/flip-$i.smr"
 		if [ $i -lt 3 ]; then
-			at=$(random "$small_size")
+			random "$small_size"
+			at=$R
 		else
-			at=$((small_size - 1 - $(random 4000)))
+			random "$STORED"
+			at=$((small_size - 1 - R))
 		fi
-		flip "$TMP/flip-$i.smr" "$at" "$(random 8)"
+		random 8
+		flip "$TMP/flip-$i.smr" "$at" "$R"
 		as_far_as_verified "flip-$i" "$TMP/flip-$i.smr"
 	done
 }
@@ -205,7 +208,7 @@ full_disk()
 	mount -t tmpfs -o size=$(((initial / 4096 + 8) * 4))k small "$disk"
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/full-later" $ARGS -append n=20000 \
-		-record file="$disk/r.smr",chunk=200,compress=0
+		-record file="$disk/r.smr",chunk=1000,compress=0
 	expect full-later $PASS 'No space left'
 	cp "$disk/r.smr" "$TMP/full-later.smr"
 	umount "$disk"
