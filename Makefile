@@ -78,7 +78,7 @@ qemu-full: sources
 
 tools: check-deps
 	@echo "[7/9] building the tools ..."
-	@[ ! -f tools/Makefile ] || $(MAKE) --no-print-directory -C tools O=$(BUILD)/tools
+	@[ ! -f tools/Makefile ] || $(MAKE) -s --no-print-directory -C tools O=$(BUILD)/tools
 
 guests: guest-kernel
 	@echo "[8/9] building the guests ..."

@@ -28,7 +28,8 @@ build()
 	strip -o "$out/bochs" "$src/bochs"
 }
 
-key=$(hash_files "$BUILD/sources/manifest.bochs" "$0" "$P"/series "$P"/*.patch "$P"/pmu.*)
+lock bochs
+key=$(key build "$BUILD/sources/manifest.bochs" "$P"/series "$P"/*.patch "$P"/pmu.*)
 if ! is_cached bochs "$key"; then
 	step 2 "building the simulated machine, Bochs (about 90 s) ..."
 fi

@@ -78,7 +78,8 @@ build()
 	[ ! -f tools/objtool/objtool ] || cp tools/objtool/objtool "$out/kbuild/tools/objtool/"
 }
 
-key=$(hash_files "$BUILD/sources/manifest.linux" "$0" "${configs[@]}")
+lock "$variant-kernel"
+key=$(key build "$BUILD/sources/manifest.linux" "${configs[@]}")
 if ! is_cached "$variant-kernel" "$key"; then
 	step $n "building the $variant kernel (about $about) ..."
 fi

@@ -6,6 +6,7 @@
 #	build-modules.sh debug    build/modules-debug, for its debug kernel
 #	build-modules.sh debian   build/modules-debian, for Debian's kernel
 #	build-modules.sh intree   compiles arch/x86/kvm inside the patched tree
+#	build-modules.sh tree DIR only makes the sources of the external modules
 #
 # The first three are external modules made in a small source tree of their
 # own, build/kvm-src*, that is kept up to date file by file: a change in one
@@ -27,11 +28,11 @@ base_tree()
 	mkdir -p "$dest/arch/x86" "$dest/virt" "$dest/include/uapi/linux"
 	cp -a "$linux/arch/x86/kvm" "$dest/arch/x86/"
 	cp -a "$linux/virt/kvm" "$dest/virt/"
-	echo 'obj-m += arch/x86/kvm/' > "$dest/Kbuild"
+	cp "$K/Kbuild" "$dest/"
 	base_id > "$dest/.samsara-source"
 }
 
-base_id() { cat "$BUILD/sources/manifest.linux"; readlink -f "$kernel"; }
+base_id() { cat "$BUILD/sources/manifest.linux"; readlink -f "$kernel" || true; }
 
 # patches, then our own files; only what differs is touched
 sync_sources()
@@ -85,6 +86,7 @@ intree()
 	make -C "$src" O="$obj" -j"$JOBS" arch/x86/kvm/
 }
 
+lock "modules-$variant"
 case $variant in
 own)
 	step 5 "building the KVM modules (about 30 s) ..."
@@ -100,6 +102,11 @@ intree)
 	say "compiling KVM inside the patched kernel tree (about 2 min) ..."
 	logged modules-intree intree
 	grep -E 'warning:' "$BUILD/log/modules-intree.log" || true;;
+tree)
+	kernel=
+	base_tree "$2"
+	sync_sources "$2"
+	rm -f "$2"/.samsara-*;;
 *)
-	die "build-modules.sh: own, debug, debian or intree, not $variant";;
+	die "build-modules.sh: own, debug, debian, intree or tree, not $variant";;
 esac

@@ -68,6 +68,7 @@ configure_full()
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios
 }
 
+lock qemu
 if ! cmp -s "$BUILD/sources/manifest.qemu" "$orig/.samsara-source"; then
 	say "unpacking QEMU ..."
 	rm -rf "$src" "$BUILD/qemu" "$BUILD/qemu-full"
@@ -86,18 +87,21 @@ case $variant in
 small)
 	# A finished binary of the same content may be in the cache; it is only
 	# used as long as nothing has been built here.
-	key=$(find "$P" "$K/core" "$K/include" "$TOP/tools/lib" -type f | sort | xargs cat |
-		cat - "$0" "$TOP/scripts/qemu-samsara.mak" "$BUILD/sources/manifest.qemu" | sha256sum | cut -c1-20)
+	key=$( (declare -f configure_small
+		find "$P" "$K/core" "$K/include" "$TOP/tools/lib" -type f | sort | xargs cat
+		cat "$TOP/scripts/qemu-samsara.mak" "$BUILD/sources/manifest.qemu") | sha256sum | cut -c1-20)
 	bin=$BUILD/qemu/qemu-system-x86_64
 	if [ ! -f "$BUILD/qemu/build.ninja" ] && is_cached qemu "$key"; then
 		mkdir -p "$BUILD/qemu"
 		cp "$CACHE/qemu-$key/qemu-system-x86_64" "$bin"
 		exit 0
 	fi
-	if [ ! -f "$BUILD/qemu/build.ninja" ] || [ "$0" -nt "$BUILD/qemu/build.ninja" ]; then
+	config=$( (declare -f configure_small; cat "$TOP/scripts/qemu-samsara.mak") | sha256sum)
+	if [ ! -f "$BUILD/qemu/build.ninja" ] || [ "$config" != "$(cat "$BUILD/qemu/.samsara-config")" ]; then
 		step 6 "configuring and building QEMU (about 3 min) ..."
 		rm -rf "$BUILD/qemu"
 		logged qemu-configure configure_small
+		echo "$config" > "$BUILD/qemu/.samsara-config"
 	fi
 	if ! ninja -C "$BUILD/qemu" -n qemu-system-x86_64 | grep -q 'no work to do'; then
 		logged qemu ninja -C "$BUILD/qemu" -j"$JOBS" qemu-system-x86_64
@@ -105,6 +109,8 @@ small)
 	fi
 	copy_stripped() { strip -o "$1/qemu-system-x86_64" "$bin"; }
 	store qemu "$key" copy_stripped
+	# these are copied, not linked: old ones can go
+	( cd "$CACHE" && ls -dt qemu-* | tail -n +6 | xargs -r rm -rf )
 	;;
 full)
 	say "building QEMU in its default configuration (about 10 min) ..."

@@ -44,14 +44,27 @@ logged()
 	die "failed after $((SECONDS - start)) s; the whole output is in $log"
 }
 
-# hash of the names (without directories) and contents of files
-hash_files()
+# lock NAME: until the script ends, so that two makes in one clone do not work
+# in the same directory
+lock()
+{
+	exec 9> "$BUILD/.lock-$1"
+	flock -n 9 || { say "waiting for another build of $1"; flock 9; }
+}
+
+# key FUNCTION FILE...: hash of a build recipe (a shell function) and of the
+# names, without directories, and contents of the files it works on
+key()
 {
 	local f
-	for f; do
-		printf '%s ' "${f##*/}"
-		sha256sum < "$f"
-	done | sha256sum | cut -c1-20
+	{
+		declare -f "$1"
+		shift
+		for f; do
+			printf '%s ' "${f##*/}"
+			sha256sum < "$f"
+		done
+	} | sha256sum | cut -c1-20
 }
 
 is_cached() { [ -d "$CACHE/$1-$2" ]; }

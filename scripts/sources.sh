@@ -67,6 +67,7 @@ unpack_linux()
 	mv "$BUILD/linux.tmp" "$BUILD/linux"
 }
 
+lock sources
 mkdir -p "$S"
 current=$S/current
 if [ -n "${REFRESH:-}" ] || [ ! -d "$current" ] ||
