@@ -76,6 +76,8 @@ static void flush_cached(struct kvm_vcpu *vcpu)
 		vmcs_writel(GUEST_RSP, vcpu->arch.regs[VCPU_REGS_RSP]);
 	if (kvm_register_is_dirty(vcpu, VCPU_REGS_RIP))
 		vmcs_writel(GUEST_RIP, vcpu->arch.regs[VCPU_REGS_RIP]);
+	if (kvm_register_is_dirty(vcpu, VCPU_EXREG_CR3))
+		vmcs_writel(GUEST_CR3, vcpu->arch.cr3);
 }
 
 /* The x87, SSE and AVX components, in the standard format whatever the host uses. */

@@ -515,7 +515,7 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 	}
 	while (alive(sv->vm)) {
 		if (sv->chunk_open) {
-			if (sv->begun && samsara_event_requeued(vcpu)) {
+			if (samsara_event_requeued(vcpu)) {
 				samsara_reinject(vcpu);
 				return 1;
 			}
