@@ -14,7 +14,7 @@ build()
 	mkdir "$src"
 	tar xf "$BUILD"/sources/bochs_*.orig.tar.* -C "$src" --strip-components=1
 	"$TOP/scripts/apply-series.sh" "$src" "$P/series"
-	cp "$P"/pmu.cc "$P"/pmu.h "$src/cpu/"
+	cp "$P"/*.cc "$P"/*.h "$src/cpu/"
 	# --disable-show-ips: its alarm handler logs and can deadlock the logger.
 	# --enable-evex: AVX alone does not compile in 3.0.
 	( cd "$src"
@@ -29,7 +29,7 @@ build()
 }
 
 lock bochs
-key=$(key build "$BUILD/sources/manifest.bochs" "$P"/series "$P"/*.patch "$P"/pmu.*)
+key=$(key build "$BUILD/sources/manifest.bochs" "$P"/series "$P"/*.patch "$P"/*.cc "$P"/*.h)
 if ! is_cached bochs "$key"; then
 	step 2 "building the simulated machine, Bochs (about 90 s) ..."
 fi

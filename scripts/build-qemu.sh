@@ -110,7 +110,8 @@ small)
 	copy_stripped() { strip -o "$1/qemu-system-x86_64" "$bin"; }
 	store qemu "$key" copy_stripped
 	# these are copied, not linked: old ones can go
-	( cd "$CACHE" && ls -dt qemu-* | tail -n +6 | xargs -r rm -rf )
+	# shellcheck disable=SC2012 # names are ours
+	ls -dt "$CACHE"/qemu-* | tail -n +6 | xargs -r rm -rf
 	;;
 full)
 	say "building QEMU in its default configuration (about 10 min) ..."

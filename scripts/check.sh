@@ -8,6 +8,7 @@
 #
 # and anything else it likes. It exits with status 0 if nothing failed. A suite
 # that fails without saying what counts as one failed test.
+# shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 set +e
 
@@ -37,6 +38,7 @@ suite()
 }
 
 start=$SECONDS
+rm -f "$BUILD"/log/check-*.log
 for s; do
 	case $s in
 	unit) suite unit "$TOP/tests/unit/run";;
