@@ -208,7 +208,7 @@ static void run(u32 cpu)
 		single_step(cpu);
 		breakpoints(cpu);
 	}
-	apic_timer_periodic(500 + cpu * 13);
+	apic_timer_periodic(2000 + cpu * 13);
 	for (i = 0; i < rounds; i++)
 		user_mode(cpu);
 	apic_timer_stop();

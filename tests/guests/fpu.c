@@ -13,7 +13,7 @@ static u8 image[MAX_CPUS][XSAVE_SIZE] __aligned(64);
 static u8 handler_image[MAX_CPUS][XSAVE_SIZE] __aligned(64);
 static struct {
 	u64 sig, ticks, exact[4];
-} __aligned(CACHE_LINE) st[MAX_CPUS];
+} __aligned(PAGE_SIZE) st[MAX_CPUS];
 static u64 loops, period;
 static bool has_avx, has_xsave;
 
@@ -246,7 +246,7 @@ void guest_main(void)
 	has_xsave = r[2] >> 26 & 1;
 	has_avx = has_xsave && (r[2] >> 28 & 1);
 	loops = param("n", 6000);
-	period = param("us", 400);
+	period = param("us", 2000);
 	for (i = 0; i < 64; i++) {
 		/* 0.5 to 1, made of bits: the compiler may not use SSE here. */
 		u64 bits = 0x3fe0000000000000ul | mix(i, 3) >> 12;

@@ -250,7 +250,7 @@ static void run(u32 cpu)
 	memory_reads(cpu);
 	sync_cpus();
 	if (!cpu)
-		pit_start(1000);
+		pit_start(400);
 	sync_cpus();
 	pit_through_ioapic(cpu);
 }

@@ -14,7 +14,7 @@ static u8 dst[MAX_CPUS][BUF_SIZE + SKEW] __aligned(PAGE_SIZE);
 static u8 shared[BUF_SIZE] __aligned(PAGE_SIZE);
 static struct {
 	u64 sig, ticks, cuts;
-} __aligned(CACHE_LINE) seen[MAX_CPUS];
+} __aligned(PAGE_SIZE) seen[MAX_CPUS];
 static u64 rounds, period;
 
 static bool is_string_op(const u8 *p)
@@ -153,7 +153,7 @@ void guest_main(void)
 	u32 i;
 
 	rounds = param("n", 12);
-	period = param("us", 500);
+	period = param("us", 2000);
 	irq_set(VEC_TIMER, tick);
 	smp_run(run);
 	for (i = 0; i < nr_cpus; i++) {

@@ -12,7 +12,7 @@ static struct {
 	u64 sig, left, counter, ticks;
 	u64 delta;	/* TSC, for deadline mode */
 	u32 mode, us;
-} __aligned(CACHE_LINE) st[MAX_CPUS];
+} __aligned(PAGE_SIZE) st[MAX_CPUS];
 static u64 nr_ticks, period, loops;
 
 extern const u8 loop_reg[], loop_reg_end[], loop_mem[], loop_mem_end[];
@@ -157,8 +157,8 @@ void guest_main(void)
 	u64 s = 0, ticks = 0;
 	u32 i;
 
-	nr_ticks = param("ticks", 8);
-	period = param("us", 500);
+	nr_ticks = param("ticks", 6);
+	period = param("us", 2000);
 	loops = param("n", 20000);
 	irq_set(VEC_TIMER, tick);
 	smp_run(run);
