@@ -68,8 +68,8 @@ static bool check_value(const char *name, uint64_t value, Error **errp)
         return false;
     }
     if (!strcmp(name, "record-ring") &&
-        (value < 64 * KiB || value > 16 * MiB || !is_power_of_2(value))) {
-        error_setg(errp, "%s: must be a power of two from 64K to 16M", name);
+        (value < 256 * KiB || value > 16 * MiB || !is_power_of_2(value))) {
+        error_setg(errp, "%s: must be a power of two from 256K to 16M", name);
         return false;
     }
     return true;
@@ -161,7 +161,11 @@ static void at_exit(Notifier *n, void *unused)
 
 static void interrupted(Notifier *n, void *unused)
 {
-    error_report("samsara: replay interrupted");
+    struct kvm_samsara_status st;
+
+    samsara_device_status(&st);
+    error_report("samsara: replay interrupted after commit %" PRIu64,
+                 (uint64_t)st.commits);
     exit(SAMSARA_EXIT_SETUP);
 }
 

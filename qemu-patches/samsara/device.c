@@ -22,6 +22,8 @@ SamsaraDevice samsara_device = { .fd = -1, .eventfd = -1 };
 
 static void kernel_error(Error **errp, int ret, const char *what)
 {
+    ERRP_GUARD();
+
     error_setg_errno(errp, -ret, "samsara: the kernel refuses to %s", what);
     error_append_hint(errp, "See dmesg for the reason.\n");
 }
@@ -106,6 +108,7 @@ static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
 
 bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
 {
+    ERRP_GUARD();
     unsigned nr_vcpus = current_machine->smp.cpus;
     struct kvm_samsara_config config = {
         .version = KVM_SAMSARA_ABI_VERSION,
@@ -129,6 +132,10 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
     if (ret < 0) {
         kernel_error(errp, ret, mode == KVM_SAMSARA_MODE_RECORD
                      ? "record this guest" : "replay this recording");
+        if (ret == -EINVAL && config.chunk_limit) {
+            error_append_hint(errp, "chunk=%" PRIu64 " may be out of range.\n",
+                              samsara_opts.chunk);
+        }
         return false;
     }
     samsara_device.nr_rings = nr_vcpus + 1;

@@ -18,6 +18,7 @@
 #include "exec/address-spaces.h"
 #include "samsara.h"
 #include "samsara-int.h"
+#include "trace.h"
 
 /* Above all the machine's own regions. */
 #define OVERLAY_PRIORITY 10000
@@ -121,6 +122,7 @@ static bool separate(const SamsaraSlot *slot, Error **errp)
 bool samsara_memory_collect(Error **errp)
 {
     SamsaraSlot *alias;
+    unsigned i;
 
     read_slots();
     while ((alias = find_alias())) {
@@ -133,6 +135,10 @@ bool samsara_memory_collect(Error **errp)
         error_setg(errp, "samsara: %u memory slots, only %u can be recorded",
                    samsara_nr_slots, MAX_SLOTS);
         return false;
+    }
+    for (i = 0; i < samsara_nr_slots; i++) {
+        trace_samsara_slot(samsara_slots[i].gpa, samsara_slots[i].size,
+                           samsara_slots[i].readonly);
     }
     return true;
 }
@@ -156,7 +162,7 @@ static const char *slot_name(const SamsaraSlot *slot)
     ram_addr_t offset;
     MemoryRegion *mr = memory_region_from_host(slot->host, &offset);
 
-    return mr && !strpbrk(memory_region_name(mr), " \n")
+    return mr && !strpbrk(memory_region_name(mr), "\n ")
            ? memory_region_name(mr) : "ram";
 }
 
@@ -218,6 +224,7 @@ bool samsara_do_dma_write(void *host, const void *buf, hwaddr len)
 
         n = MIN(n, KVM_SAMSARA_DMA_MAX);
         ret = s ? samsara_device_dma(s->gpa + offset, from, n) : -EFAULT;
+        trace_samsara_dma(s ? s->gpa + offset : 0, n, ret);
         if (ret < 0) {
             samsara_record_stop("a device model's write could not be recorded:"
                                 " %s", strerror(-ret));

@@ -50,7 +50,7 @@ static QemuOptsList record_opts = {
         }, {
             .name = "ring",
             .type = QEMU_OPT_SIZE,
-            .help = "size of each vCPU's log buffer, 64K to 16M, a power of "
+            .help = "size of each vCPU's log buffer, 256K to 16M, a power of "
                     "two, default 1M",
         }, {
             .name = "debug-fault-commit",

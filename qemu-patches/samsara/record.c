@@ -23,6 +23,7 @@
 #include "hw/boards.h"
 #include "samsara.h"
 #include "samsara-int.h"
+#include "trace.h"
 
 /* What a killed QEMU loses at most */
 #define FLUSH_MS    100
@@ -80,6 +81,7 @@ static size_t drain_ring(unsigned i)
     if (!len) {
         return 0;
     }
+    trace_samsara_drain(i, r->pos, len);
     append(i, r->data + offset, first);
     append(i, r->data, len - first);
     r->pos += len;

@@ -218,7 +218,7 @@ bool samsara_check_memory(Error **errp)
     return true;
 }
 
-/* The kernel, the log and the file name a vCPU by its id, which is its APIC's. */
+/* Kernel, log and file know a vCPU by its id, which is that of its APIC. */
 bool samsara_check_vcpus(Error **errp)
 {
     unsigned n = current_machine->smp.cpus;

@@ -22,6 +22,7 @@
 #include "sysemu/runstate.h"
 #include "samsara.h"
 #include "samsara-int.h"
+#include "trace.h"
 
 #define FEED_MS     50
 /* vCPUs may be showing output when the kernel has done the last commit */
@@ -144,6 +145,7 @@ static size_t fill_ring(unsigned i)
         }
         n = smr_log_read(rep.logs[i], r->data + offset,
                          MIN(room, r->size - offset), &err);
+        trace_samsara_fill(i, r->pos, n);
         if (n < 0) {
             error_report("%s", smr_file_errstr(&err));
             finish(SAMSARA_EXIT_FILE);
@@ -240,6 +242,7 @@ void samsara_replay_start(void)
 
 static void park(CPUState *cpu)
 {
+    trace_samsara_park(cpu->cpu_index);
     qemu_mutex_lock_iothread();
     cpu->stopped = true;
     qemu_mutex_unlock_iothread();

@@ -29,7 +29,7 @@ typedef struct SamsaraMachine {
     char *cmdline;              /* for information */
     uint32_t cpus, sockets, dies, cores, threads;
     uint32_t phys_bits;
-    uint64_t tsc_khz;           /* for information: the log holds all TSC reads */
+    uint64_t tsc_khz;           /* for information: reads are in the log */
 } SamsaraMachine;
 
 /* opts.c: what the command line says.  Sizes and counts are 0 if not given. */
