@@ -33,7 +33,7 @@ ratio()
 # machine GUEST VCPUS APPEND DEBUGCON: sets ARGS
 machine()
 {
-	ARGS="-M microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=on -accel kvm
+	ARGS="-M microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=on -accel kvm,kernel-irqchip=on
 		-cpu host -smp $2 -nodefaults -no-user-config -display none
 		-no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
 		-chardev stdio,id=console,signal=off"

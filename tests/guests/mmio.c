@@ -50,6 +50,13 @@ static void ioapic_route(u32 pin, u32 cpu, u32 low)
 	ioapic_write(0x10 + 2 * pin, low);
 }
 
+/* IRQ 0 is on pin 2 as on a PC, or on pin 0 as KVM has it by default. */
+static void pit_route(u32 cpu, u32 low)
+{
+	ioapic_route(0, cpu, low);
+	ioapic_route(2, cpu, low);
+}
+
 static u8 cmos(u8 reg)
 {
 	outb(0x70, reg);
@@ -191,9 +198,9 @@ static void pit_through_ioapic(u32 cpu)
 
 	for (turn = 0; turn < nr_cpus; turn++) {
 		if (turn == cpu) {
-			ioapic_route(2, cpu, VEC_PIT);
+			pit_route(cpu, VEC_PIT);
 			wait_for(&pit_ticks, ticks_wanted, turn & 1);
-			ioapic_route(2, 0, IOAPIC_MASKED);
+			pit_route(0, IOAPIC_MASKED);
 			wait_for(&pit_ticks, 0, false);
 		}
 		sync_cpus();
