@@ -54,11 +54,18 @@ void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
 /*
  * Put the event whose delivery an exit cut short back into the VM-entry
  * fields, as KVM does for one it re-injects.
+ *
+ * The exit may have set RFLAGS.RF, which would then be in the frame the guest
+ * gets.  Interrupts and NMIs are injected at a chunk's start only, where RF was
+ * normal, so it still has to be.  A fault has RF set in its frame in any case.
  */
 void samsara_reinject(struct kvm_vcpu *vcpu)
 {
 	u32 info = INTR_INFO_VALID_MASK;
 	u8 vector;
+
+	if (!vcpu->arch.exception.injected)
+		samsara_normalise(to_samsara(vcpu));
 
 	if (vcpu->arch.exception.injected) {
 		vector = vcpu->arch.exception.vector;

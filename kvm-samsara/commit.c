@@ -146,7 +146,10 @@ static void log_commit(struct samsara_vcpu *sv)
 /* Under commit_lock, after mem_digest is that of commit n. */
 static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec)
 {
-	if (rec->commit_seq % SAMSARA_MEMDIGEST_INTERVAL)
+	u64 rest;
+
+	div64_u64_rem(rec->commit_seq, READ_ONCE(samsara_tunables.memdigest_interval), &rest);
+	if (rest)
 		return;
 	rec->flags |= SMR_F_MEMDIGEST;
 	rec->mem_digest = vm->mem_digest;
@@ -196,6 +199,8 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	mutex_unlock(&vm->commit_lock);
 
 	for (i = 0; i < sv->nr_dirty; i++) {
+		if (sv->dirty[i]->changed)
+			trace_kvm_samsara_page(sv->id, sv->dirty[i]->gfn, sv->dirty[i]->delta);
 		publish_copy(sv->dirty[i]);
 		sv->dirty[i]->valid = n;
 	}

@@ -261,11 +261,15 @@ void samsara_ept_harvest(struct samsara_vcpu *sv)
 static void rehash_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
 	u64 e = *sptep;
+	u64 delta;
 
 	*sptep = e & ~(EPT_A | EPT_D);
-	if (e & EPT_D)
-		sv->vm->mem_digest +=
-			samsara_page_rehash(samsara_gfn_to_page(sv->vm, gfn, NULL), gfn);
+	if (!(e & EPT_D))
+		return;
+	delta = samsara_page_rehash(samsara_gfn_to_page(sv->vm, gfn, NULL), gfn);
+	sv->vm->mem_digest += delta;
+	if (delta)
+		trace_kvm_samsara_page(sv->id, gfn, delta);
 }
 
 /* Replay: account for the pages written in the chunk. */

@@ -26,8 +26,6 @@
 /* Makes a vCPU pass samsara_pre_enter() before it enters the guest again. */
 #define KVM_REQ_SAMSARA		KVM_ARCH_REQ_FLAGS(40, KVM_REQUEST_WAIT | KVM_REQUEST_NO_WAKEUP)
 
-/* Every so many commits the record carries a digest of all RAM. */
-#define SAMSARA_MEMDIGEST_INTERVAL	64
 /* Ring bytes a vCPU keeps free: a chunk, its exit and an I/O completion. */
 #define SAMSARA_RING_RESERVE		(32 * 1024)
 #define SAMSARA_INPUT_BYTES		(8 * 1024)
@@ -238,6 +236,7 @@ struct samsara_tunables {
 	u64 chunk_limit;	/* conditional branches */
 	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
 	u64 max_copies;		/* private copies a vCPU keeps between chunks */
+	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
 };
 
 extern struct samsara_tunables samsara_tunables;

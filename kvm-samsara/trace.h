@@ -96,6 +96,27 @@ TRACE_EVENT(kvm_samsara_copy,
 	TP_printk("vcpu %u gfn 0x%llx", __entry->vcpu, __entry->gfn)
 );
 
+/* A page whose content a commit changed, and by how much its digest. */
+TRACE_EVENT(kvm_samsara_page,
+	TP_PROTO(u32 vcpu, u64 gfn, u64 delta),
+	TP_ARGS(vcpu, gfn, delta),
+
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, gfn)
+		__field(u64, delta)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->gfn = gfn;
+		__entry->delta = delta;
+	),
+
+	TP_printk("vcpu %u gfn 0x%llx delta %llx", __entry->vcpu, __entry->gfn,
+		  __entry->delta)
+);
+
 /* Replay: a commit has been done. */
 TRACE_EVENT(kvm_samsara_replayed,
 	TP_PROTO(u32 vcpu, u64 seq, u32 type, u32 end, u64 steps),
