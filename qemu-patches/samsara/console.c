@@ -78,7 +78,8 @@ static bool parse_line(const char *line, Error **errp)
             return true;
         }
     }
-    error_setg(errp, "bad line in the list of consoles");
+    error_setg(errp, "%s: bad line in the list of consoles",
+               samsara_opts.replay);
     return false;
 }
 

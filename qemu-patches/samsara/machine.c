@@ -28,7 +28,7 @@ static void replay_machine_init(MachineState *machine)
         exit(SAMSARA_EXIT_SETUP);
     }
     if (!samsara_memory_create(&err)) {
-        error_reportf_err(err, "%s: ", samsara_opts.replay);
+        error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
     /* microvm, the only machine that is recorded, uses the latest ones */

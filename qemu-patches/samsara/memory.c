@@ -302,6 +302,7 @@ static bool parse_map(char *text, Error **errp)
 /* Makes the RAM regions of the replaying machine. */
 bool samsara_memory_create(Error **errp)
 {
+    ERRP_GUARD();
     struct smr_err err = { };
     void *text;
     size_t len;
@@ -316,6 +317,7 @@ bool samsara_memory_create(Error **errp)
     ok = parse_map(text, errp);
     free(text);
     if (!ok) {
+        error_prepend(errp, "%s: ", samsara_opts.replay);
         return false;
     }
     for (i = 0; i < samsara_nr_slots; i++) {
@@ -379,8 +381,8 @@ bool samsara_memory_load(Error **errp)
         return false;
     }
     if (ret) {
-        error_setg(errp, "RAM at 0x%" PRIx64 " is outside the memory map",
-                   (uint64_t)gpa);
+        error_setg(errp, "%s: RAM at 0x%" PRIx64 " is outside the memory map",
+                   samsara_opts.replay, (uint64_t)gpa);
         return false;
     }
     return true;

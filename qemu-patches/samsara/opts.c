@@ -188,7 +188,7 @@ static void refuse_machine_options(QDict *machine_opts, const char *cpu_option)
     int i;
 
     for (e = qdict_first(machine_opts); e; e = qdict_next(machine_opts, e)) {
-        if (!strcmp(e->key, "accel")) {
+        if (!strcmp(e->key, "accel") || !strcmp(e->key, "graphics")) {
             continue;
         }
         option = "-machine";
