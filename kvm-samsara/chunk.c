@@ -140,6 +140,7 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	samsara_counter_read(sv, &sv->start_counts);
 	WRITE_ONCE(sv->limit_hit, false);
 	sv->chunk_tsc = rdtsc();
+	sv->fault_seen = false;
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
 	sv->flush = true;
 	WRITE_ONCE(sv->chunk_open, true);
@@ -174,12 +175,39 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	}
 }
 
+void samsara_set_stepping(struct samsara_vcpu *sv, bool on)
+{
+	if (sv->stepping == on)
+		return;
+	sv->stepping = on;
+	if (on)
+		exec_controls_setbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
+	else
+		exec_controls_clearbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
+}
+
+/*
+ * Is the instruction that took the last EPT violation still to be executed?
+ * The processor may have done a part of it: set accessed and dirty flags in
+ * the guest's page tables for the operands before the one that faulted.  A
+ * chunk must not end there, because replay would stop before the instruction.
+ */
+static bool half_done(struct samsara_vcpu *sv)
+{
+	struct smr_position now;
+
+	if (!sv->fault_seen)
+		return false;
+	samsara_position(sv, &now);
+	return samsara_same_position(&now, &sv->fault_pos);
+}
+
 /* Does anything wait that takes effect between chunks only? */
 static bool must_end(struct samsara_vcpu *sv)
 {
 	return kvm_request_pending(sv->vcpu) || READ_ONCE(sv->limit_hit) ||
 	       sv->inputs.size - sv->inputs.len < SAMSARA_INPUT_RESERVE ||
-	       sv->nr_free_copies == 0 || READ_ONCE(sv->vm->stopping) ||
+	       sv->nr_free_copies < SAMSARA_COPY_RESERVE || READ_ONCE(sv->vm->stopping) ||
 	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
 }
 
@@ -188,6 +216,7 @@ static void end_async(struct samsara_vcpu *sv)
 	samsara_normalise(sv);
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);
+	samsara_set_stepping(sv, false);
 	samsara_commit_chunk(sv);
 	/* Bound the memory the copies take. */
 	if (sv->nr_copies > READ_ONCE(samsara_tunables.max_copies))
@@ -270,6 +299,44 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 	return samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
 }
 
+/*
+ * KVM wants to look at events: not before the boundary.  must_end() still sees
+ * why KVM_REQ_SAMSARA was made.
+ */
+static void defer_requests(struct samsara_vcpu *sv)
+{
+	kvm_clear_request(KVM_REQ_SAMSARA, sv->vcpu);
+	if (kvm_check_request(KVM_REQ_EVENT, sv->vcpu))
+		sv->event_deferred = true;
+}
+
+/* Inside a chunk.  False: it has ended. */
+static bool go_on(struct samsara_vcpu *sv)
+{
+	/* The event's delivery belongs to this chunk: finish it. */
+	if (samsara_event_requeued(sv->vcpu)) {
+		defer_requests(sv);
+		samsara_reinject(sv->vcpu);
+		return true;
+	}
+	if (sv->event_deferred) {
+		sv->event_deferred = false;
+		kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
+	}
+	if (!must_end(sv)) {
+		samsara_set_stepping(sv, false);
+		return true;
+	}
+	/* After an error the instruction can't be finished: roll back. */
+	if (!READ_ONCE(sv->vm->error) && half_done(sv)) {
+		defer_requests(sv);
+		samsara_set_stepping(sv, true);
+		return true;
+	}
+	end_async(sv);
+	return false;
+}
+
 int samsara_pre_enter(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
@@ -278,26 +345,8 @@ int samsara_pre_enter(struct kvm_vcpu *vcpu)
 	if (samsara_replaying(sv->vm))
 		return samsara_replay_pre_enter(sv);
 
-	if (sv->chunk_open) {
-		if (samsara_event_requeued(vcpu)) {
-			/*
-			 * The event's delivery belongs to this chunk: finish
-			 * it.  KVM asked itself to look at events again, which
-			 * has to wait for the boundary.
-			 */
-			if (kvm_check_request(KVM_REQ_EVENT, vcpu))
-				sv->event_deferred = true;
-			samsara_reinject(vcpu);
-			return 1;
-		}
-		if (sv->event_deferred) {
-			sv->event_deferred = false;
-			kvm_make_request(KVM_REQ_EVENT, vcpu);
-		}
-		if (!must_end(sv))
-			return 1;
-		end_async(sv);
-	}
+	if (sv->chunk_open && go_on(sv))
+		return 1;
 	/* First the request, then what it is about: samsara_stop() sets them the other way. */
 	kvm_check_request(KVM_REQ_SAMSARA, vcpu);
 	if (!samsara_recording(sv->vm) || READ_ONCE(sv->vm->stopping))
@@ -334,14 +383,14 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
 
 	r = samsara_ept_fault(sv, vmcs_read64(GUEST_PHYSICAL_ADDRESS), is_write(qualification));
-	if (r == -ENOSPC)
-		return 1;	/* must_end() sees that there is no copy left */
-	if (r < 0) {
+	/* On ENOSPC must_end() sees that there is no copy left. */
+	if (r < 0 && r != -ENOSPC) {
 		samsara_fail(sv->vm, r, "no memory for a private page");
 		WRITE_ONCE(sv->limit_hit, true);
-		return 1;
 	}
-	return r;
+	sv->fault_seen = true;
+	samsara_position(sv, &sv->fault_pos);
+	return r ? 1 : 0;
 }
 
 /* Returns 1 if the exit belongs inside the chunk and is done with. */
@@ -377,7 +426,7 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	if (sv->stepping && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG &&
+	if (sv->stepping && samsara_replaying(sv->vm) && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG &&
 	    !samsara_event_requeued(vcpu) && samsara_replay_step(sv))
 		return EXIT_FASTPATH_REENTER_GUEST;
 	return EXIT_FASTPATH_NONE;
@@ -402,6 +451,7 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 	if (handle_inside(sv))
 		return 1;
 
+	samsara_set_stepping(sv, false);
 	samsara_normalise(sv);
 	if (samsara_replaying(sv->vm)) {
 		samsara_replay_sync_end(sv, reason);

@@ -174,10 +174,12 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	}
 
 	/*
-	 * An event whose delivery was cut short is part of the chunk, not of
-	 * the next one: only the start is a clean point to go back to.
+	 * An event whose delivery was cut short, or an instruction, is part of
+	 * the chunk, not of the next one: only the start is a clean point.
 	 */
-	if (sv->rec.end == SMR_END_ASYNC && samsara_event_requeued(sv->vcpu)) {
+	if (sv->rec.end == SMR_END_ASYNC &&
+	    (samsara_event_requeued(sv->vcpu) ||
+	     (sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)))) {
 		rollback(sv);
 		return -EAGAIN;
 	}

@@ -216,17 +216,6 @@ static void done(struct samsara_vcpu *sv)
 		samsara_signal_user(vm);
 }
 
-static void set_stepping(struct samsara_vcpu *sv, bool on)
-{
-	if (sv->stepping == on)
-		return;
-	sv->stepping = on;
-	if (on)
-		exec_controls_setbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
-	else
-		exec_controls_clearbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
-}
-
 /* A window exit comes again if the window is watched again. */
 static void set_windows(struct samsara_vcpu *sv)
 {
@@ -288,7 +277,7 @@ void samsara_replay_begin(struct samsara_vcpu *sv)
 /* Everything of the open chunk has run. */
 static void end_chunk(struct samsara_vcpu *sv)
 {
-	set_stepping(sv, false);
+	samsara_set_stepping(sv, false);
 	samsara_ept_rehash_dirty(sv);
 	sv->chunk_open = false;
 	sv->chunks++;
@@ -304,12 +293,12 @@ static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 	if (sv->armed && !READ_ONCE(sv->limit_hit))
 		return 0;
 	sv->armed = false;
-	if (branches > SAMSARA_LANDING_MARGIN) {
+	if (branches > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD) {
 		sv->armed = true;
 		return samsara_counter_arm(sv, branches - SAMSARA_LANDING_MARGIN, 0);
 	}
-	if (jumps > SAMSARA_LANDING_MARGIN) {
-		set_stepping(sv, false);
+	if (jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD) {
+		samsara_set_stepping(sv, false);
 		sv->armed = true;
 		return samsara_counter_arm(sv, 0, jumps - SAMSARA_LANDING_MARGIN);
 	}
@@ -317,14 +306,8 @@ static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 		sv->landing_steps++;
 		return 0;
 	}
-	set_stepping(sv, true);
+	samsara_set_stepping(sv, true);
 	return samsara_counter_arm(sv, 0, 0);
-}
-
-static bool same_position(const struct smr_position *a, const struct smr_position *b)
-{
-	return a->branches == b->branches && a->jumps == b->jumps && a->rip == b->rip &&
-	       a->rcx == b->rcx;
 }
 
 /* After a single step, IRQs off.  True: short of the end, take another step. */
@@ -334,8 +317,8 @@ bool samsara_replay_step(struct samsara_vcpu *sv)
 	struct smr_position now;
 
 	samsara_position(sv, &now);
-	if (now.branches > end->branches || now.jumps > end->jumps || same_position(&now, end) ||
-	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN)
+	if (now.branches > end->branches || now.jumps > end->jumps || samsara_same_position(&now, end) ||
+	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD)
 		return false;
 	sv->landing_steps++;
 	return true;
@@ -362,7 +345,7 @@ static int landed(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
 		return -ESHUTDOWN;
 	}
-	if (same_position(&now, end))
+	if (samsara_same_position(&now, end))
 		return 1;
 	return approach(sv, &now);
 }
@@ -526,8 +509,11 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 			r = landed(sv);
 			if (!r)
 				return 1;
-			if (r < 0)
+			if (r < 0) {
+				if (alive(sv->vm))
+					samsara_fail(sv->vm, r, "the branch counter can't be set");
 				break;
+			}
 			samsara_normalise(sv);
 			end_chunk(sv);
 		} else if (sv->exit_pending) {

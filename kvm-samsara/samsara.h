@@ -34,6 +34,8 @@
 #define SAMSARA_SECTION_PAGES		64
 /* Private copies a vCPU keeps between chunks. */
 #define SAMSARA_MAX_COPIES		4096
+/* Kept free to finish an instruction with. */
+#define SAMSARA_COPY_RESERVE		32
 /* Chunk size, in conditional branches. */
 #define SAMSARA_CHUNK_LIMIT_MIN		256
 #define SAMSARA_CHUNK_LIMIT_MAX		(1ull << 32)
@@ -45,6 +47,8 @@
  * few tens of instructions.
  */
 #define SAMSARA_LANDING_MARGIN		128
+/* Shortest distance that is worth, and safe for, an overflow. */
+#define SAMSARA_MIN_PERIOD		64
 
 #define SAMSARA_XSAVE_BYTES		832	/* legacy, header, AVX */
 
@@ -110,8 +114,11 @@ struct samsara_vcpu {
 	bool exit_pending;	/* the chunk committed, its exit is not handled yet */
 	bool in_section;
 	bool flush;		/* TLB before the next entry */
-	bool event_deferred;	/* KVM_REQ_EVENT taken back while an event is re-injected */
+	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
+	bool fault_seen;	/* fault_pos is valid */
+	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
 	bool limit_hit;		/* the branch counter overflowed */
+	bool stepping;		/* monitor trap flag is on */
 	u32 rollbacks_in_a_row;
 
 	u64 chunk_tsc;
@@ -153,7 +160,6 @@ struct samsara_vcpu {
 	bool have_rec;		/* rec was taken from the ring and is not done */
 	bool begun;		/* the open chunk has been entered */
 	bool armed;		/* a counter will overflow before the end */
-	bool stepping;		/* monitor trap flag */
 	struct smr_cursor items;
 
 	/* Totals */
@@ -243,6 +249,13 @@ extern struct samsara_tunables samsara_tunables;
 int samsara_sysfs_init(void);
 void samsara_sysfs_exit(void);
 
+static inline bool samsara_same_position(const struct smr_position *a,
+					 const struct smr_position *b)
+{
+	return a->branches == b->branches && a->jumps == b->jumps && a->rip == b->rip &&
+	       a->rcx == b->rcx;
+}
+
 /* device.c */
 void samsara_fail(struct samsara_vm *vm, int error, const char *why);
 void samsara_signal_user(struct samsara_vm *vm);
@@ -295,6 +308,7 @@ void samsara_leave(struct kvm_vcpu *vcpu);
 int samsara_run_exit_handler(struct samsara_vcpu *sv);
 bool samsara_exit_needs_section(u16 reason);
 void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
+void samsara_set_stepping(struct samsara_vcpu *sv, bool on);
 void samsara_reinject(struct kvm_vcpu *vcpu);
 void samsara_normalise(struct samsara_vcpu *sv);
 
