@@ -38,7 +38,7 @@ static const u16 vmcs_fields[] = {
 
 static_assert(ARRAY_SIZE(vmcs_fields) <= ARRAY_SIZE(((struct samsara_checkpoint *)0)->vmcs));
 
-static u64 read_field(u16 field)
+static __always_inline u64 read_field(u16 field)
 {
 	switch (vmcs_field_width(field)) {
 	case VMCS_FIELD_WIDTH_U16:

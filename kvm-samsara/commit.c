@@ -56,6 +56,13 @@ static void release_exclusive(struct samsara_vcpu *sv)
 	wake_up_all(&sv->vm->wq);
 }
 
+/* memcmp() of a line costs several times as much. */
+static inline bool same_line(const u64 *a, const u64 *b)
+{
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) |
+		 (a[4] ^ b[4]) | (a[5] ^ b[5]) | (a[6] ^ b[6]) | (a[7] ^ b[7]));
+}
+
 /*
  * Which lines of the copy differ from the original?  RULE 8: the processor's
  * page walks set the dirty flag of page tables they did not change.
@@ -65,15 +72,15 @@ static void release_exclusive(struct samsara_vcpu *sv)
  */
 static void compare_copy(struct samsara_copy *copy)
 {
-	const u8 *old = page_address(copy->orig->page);
-	const u8 *new = page_address(copy->page);
+	const u64 *old = page_address(copy->orig->page);
+	const u64 *new = page_address(copy->page);
 	u64 addr = gfn_to_gpa(copy->gfn);
 	u32 i;
 
 	copy->changed = 0;
 	copy->delta = 0;
-	for (i = 0; i < SMR_LINES_PER_PAGE; i++, old += SMR_LINE, new += SMR_LINE) {
-		if (!memcmp(old, new, SMR_LINE))
+	for (i = 0; i < SMR_LINES_PER_PAGE; i++, old += 8, new += 8) {
+		if (same_line(old, new))
 			continue;
 		copy->changed |= BIT_ULL(i);
 		copy->delta += smr_line_digest(new, addr + i * SMR_LINE) -

@@ -35,14 +35,42 @@
 /* EPT pointer: write-back, 4-level walk, accessed and dirty flags. */
 #define EPTP_FLAGS	(6ull | (3ull << 3) | BIT_ULL(6))
 
+/*
+ * A table of the EPT.  `used` says which entries are present, so that a walk
+ * does not look at 512 of them; entries only ever come.
+ */
+struct ept_table {
+	struct list_head list;
+	u64 *entries;
+	DECLARE_BITMAP(used, EPT_ENTRIES);
+};
+
+static struct ept_table *table_of(u64 *entries)
+{
+	return (void *)page_private(virt_to_page(entries));
+}
+
 static u64 *alloc_table(struct samsara_vcpu *sv)
 {
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	struct ept_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 
-	if (!page)
+	if (!table)
 		return NULL;
-	list_add(&page->lru, &sv->ept_tables);
-	return page_address(page);
+	table->entries = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!table->entries) {
+		kfree(table);
+		return NULL;
+	}
+	set_page_private(virt_to_page(table->entries), (unsigned long)table);
+	list_add(&table->list, &sv->ept_tables);
+	return table->entries;
+}
+
+static void mark_used(u64 *entry)
+{
+	u64 *entries = (u64 *)((unsigned long)entry & PAGE_MASK);
+
+	__set_bit(entry - entries, table_of(entries)->used);
 }
 
 int samsara_ept_init(struct samsara_vcpu *sv)
@@ -74,16 +102,16 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 
 void samsara_ept_free(struct samsara_vcpu *sv)
 {
-	struct page *page, *next;
+	struct ept_table *table, *next;
 	u32 i;
 
 	for (i = 0; sv->copies && i < SAMSARA_MAX_COPIES; i++)
 		if (sv->copies[i].page)
 			__free_page(sv->copies[i].page);
 	if (sv->ept_root) {
-		list_for_each_entry_safe(page, next, &sv->ept_tables, lru) {
-			list_del(&page->lru);
-			__free_page(page);
+		list_for_each_entry_safe(table, next, &sv->ept_tables, list) {
+			free_page((unsigned long)table->entries);
+			kfree(table);
 		}
 	}
 	vfree(sv->copies);
@@ -113,10 +141,13 @@ static u64 *leaf_of(struct samsara_vcpu *sv, gfn_t gfn)
 			if (!next)
 				return NULL;
 			*entry = __pa(next) | EPT_TABLE;
+			mark_used(entry);
 		}
 		table = __va(*entry & EPT_ADDR);
 	}
-	return &table[gfn & (EPT_ENTRIES - 1)];
+	entry = &table[gfn & (EPT_ENTRIES - 1)];
+	mark_used(entry);
+	return entry;
 }
 
 static u64 leaf_to(struct page *page, u64 flags)
@@ -232,20 +263,25 @@ static void harvest_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t base,
 			  void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
 {
+	const unsigned long *used = table_of(table)->used;
+	unsigned long word;
+	u64 *entry;
 	gfn_t gfn;
-	u64 e;
-	int i;
+	u32 i, w;
 
-	for (i = 0; i < EPT_ENTRIES; i++) {
-		e = table[i];
-		if (!(e & EPT_A))
-			continue;
-		gfn = base + ((gfn_t)i << (9 * (level - 1)));
-		if (level == 1) {
-			leaf(sv, &table[i], gfn);
-		} else {
-			table[i] = e & ~EPT_A;
-			walk_accessed(sv, __va(e & EPT_ADDR), level - 1, gfn, leaf);
+	for (w = 0; w < BITS_TO_LONGS(EPT_ENTRIES); w++) {
+		for (word = used[w]; word; word &= word - 1) {
+			i = w * BITS_PER_LONG + __ffs(word);
+			entry = &table[i];
+			if (!(*entry & EPT_A))
+				continue;
+			gfn = base + ((gfn_t)i << (9 * (level - 1)));
+			if (level == 1) {
+				leaf(sv, entry, gfn);
+				continue;
+			}
+			*entry &= ~EPT_A;
+			walk_accessed(sv, __va(*entry & EPT_ADDR), level - 1, gfn, leaf);
 		}
 	}
 }
