@@ -173,6 +173,8 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 		sv->flush = false;
 		samsara_flush(sv);
 	}
+	if (sv->breakpoint)
+		samsara_load_breakpoint(sv);
 }
 
 void samsara_set_stepping(struct samsara_vcpu *sv, bool on)
@@ -407,7 +409,7 @@ static int handle_inside(struct samsara_vcpu *sv)
 		return 1;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
-		return is_nmi(vmx_get_intr_info(vcpu));
+		return is_nmi(vmx_get_intr_info(vcpu)) || sv->breakpoint_hit;
 	case EXIT_REASON_EPT_VIOLATION:
 		return handle_ept_violation(sv);
 	case EXIT_REASON_RDTSC:
@@ -426,8 +428,11 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	if (sv->stepping && samsara_replaying(sv->vm) && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG &&
-	    !samsara_event_requeued(vcpu) && samsara_replay_step(sv))
+	bool hit = samsara_unload_breakpoint(sv);
+
+	if (samsara_replaying(sv->vm) && !samsara_event_requeued(vcpu) &&
+	    (hit || (sv->stepping && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG)) &&
+	    samsara_replay_step(sv))
 		return EXIT_FASTPATH_REENTER_GUEST;
 	return EXIT_FASTPATH_NONE;
 }

@@ -154,16 +154,33 @@ static noinline void known_loop(unsigned long n)
 		     : "+r" (n) : : "cc");
 }
 
+/* Branches counted for n rounds of the known loop, IRQs off. */
+static u64 count_known_loop(struct perf_event *event, unsigned long n)
+{
+	u64 base, got;
+
+	/* The difference of two runs takes out the branches of reading. */
+	base = read_event(event);
+	known_loop(1);
+	base = read_event(event) - base;
+	got = read_event(event);
+	known_loop(n + 1);
+	return read_event(event) - got - base + selftest_skew;
+}
+
 /*
- * Does the processor count conditional branches exactly?  Interrupts off, so
- * that nothing else runs between the two reads.
+ * Does the processor count conditional branches exactly?  An NMI adds its own
+ * branches, so one exact run out of a few is enough; a processor that miscounts
+ * has none.
  */
 int samsara_counter_selftest(void)
 {
 	const unsigned long n = 10000;
 	struct perf_event *event;
 	unsigned long flags;
-	u64 base, got;
+	bool runs = true;
+	u64 got = 0;
+	int i;
 
 	if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
 		return -ENODEV;
@@ -173,23 +190,19 @@ int samsara_counter_selftest(void)
 			PTR_ERR(event));
 		return -ENODEV;
 	}
-	local_irq_save(flags);
-	if (!event_runs(event)) {
+	for (i = 0; i < 8 && runs && got != 2 * n; i++) {
+		local_irq_save(flags);
+		runs = event_runs(event);
+		if (runs)
+			got = count_known_loop(event, n);
 		local_irq_restore(flags);
-		perf_event_release_kernel(event);
+	}
+	perf_event_release_kernel(event);
+
+	if (!runs) {
 		pr_warn("samsara: the branch counter is in use by someone else\n");
 		return -EBUSY;
 	}
-	/* The difference of two runs takes out the branches of reading. */
-	base = read_event(event);
-	known_loop(1);
-	base = read_event(event) - base;
-	got = read_event(event);
-	known_loop(n + 1);
-	got = read_event(event) - got - base + selftest_skew;
-	local_irq_restore(flags);
-	perf_event_release_kernel(event);
-
 	if (got != 2 * n) {
 		pr_warn("samsara: this CPU miscounts conditional branches: %llu instead of %lu\n",
 			got, 2 * n);

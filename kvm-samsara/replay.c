@@ -9,6 +9,9 @@
  * is set to overflow a little early, and the rest is single-stepped with the
  * monitor trap flag, which the guest can't see.
  */
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
+
 #include "samsara.h"
 #include "trace.h"
 
@@ -278,17 +281,85 @@ void samsara_replay_begin(struct samsara_vcpu *sv)
 static void end_chunk(struct samsara_vcpu *sv)
 {
 	samsara_set_stepping(sv, false);
+	sv->breakpoint = false;
 	samsara_ept_rehash_dirty(sv);
 	sv->chunk_open = false;
 	sv->chunks++;
 	done(sv);
 }
 
-/* Come closer to the end: by counter if far away, by single steps if near. */
+/*
+ * The breakpoint is only in the VMCS and DR0 while the guest runs: neither the
+ * guest nor a digest sees it.  IRQs off.
+ */
+void samsara_load_breakpoint(struct samsara_vcpu *sv)
+{
+	sv->guest_dr7 = vmcs_readl(GUEST_DR7);
+	set_debugreg(sv->rec.pos.rip, 0);
+	vmcs_writel(GUEST_DR7, DR7_FIXED_1 | DR_GLOBAL_ENABLE);
+	sv->breakpoint_loaded = true;
+}
+
+/* After VM-exit, IRQs off.  True: the exit is the breakpoint's. */
+bool samsara_unload_breakpoint(struct samsara_vcpu *sv)
+{
+	u32 info;
+
+	sv->breakpoint_hit = false;
+	if (!sv->breakpoint_loaded)
+		return false;
+	sv->breakpoint_loaded = false;
+	vmcs_writel(GUEST_DR7, sv->guest_dr7);
+	if (to_vmx(sv->vcpu)->exit_reason.basic != EXIT_REASON_EXCEPTION_NMI)
+		return false;
+	info = vmx_get_intr_info(sv->vcpu);
+	sv->breakpoint_hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
+	return sv->breakpoint_hit;
+}
+
+/*
+ * A breakpoint at the linear address RIP: not if the guest uses breakpoints
+ * itself, nor if a code segment's base may come in between.
+ */
+static bool can_break(struct samsara_vcpu *sv)
+{
+	return READ_ONCE(samsara_tunables.landing_breakpoint) &&
+	       (sv->vcpu->arch.efer & EFER_LMA) && !sv->vcpu->arch.switch_db_regs &&
+	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);
+}
+
+/*
+ * The last stretch.  Elsewhere than at the landing point's RIP: run into a
+ * breakpoint there.  At that RIP, but in an earlier iteration: one step.
+ */
+static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
+{
+	sv->breakpoint = now->rip != sv->rec.pos.rip && can_break(sv);
+	samsara_set_stepping(sv, !sv->breakpoint);
+	sv->landing_steps++;
+}
+
+/* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
+bool samsara_replay_step(struct samsara_vcpu *sv)
+{
+	const struct smr_position *end = &sv->rec.pos;
+	struct smr_position now;
+
+	samsara_position(sv, &now);
+	if (now.branches > end->branches || now.jumps > end->jumps ||
+	    samsara_same_position(&now, end) ||
+	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD)
+		return false;
+	choose_step(sv, &now);
+	return true;
+}
+
+/* Come closer to the end: by counter if far away, by breakpoint and steps if near. */
 static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 {
 	u64 branches = sv->rec.pos.branches - now->branches;
 	u64 jumps = sv->rec.pos.jumps - now->jumps;
+	bool near = sv->stepping || sv->breakpoint;
 
 	if (sv->armed && !READ_ONCE(sv->limit_hit))
 		return 0;
@@ -299,29 +370,12 @@ static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 	}
 	if (jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD) {
 		samsara_set_stepping(sv, false);
+		sv->breakpoint = false;
 		sv->armed = true;
 		return samsara_counter_arm(sv, 0, jumps - SAMSARA_LANDING_MARGIN);
 	}
-	if (sv->stepping) {
-		sv->landing_steps++;
-		return 0;
-	}
-	samsara_set_stepping(sv, true);
-	return samsara_counter_arm(sv, 0, 0);
-}
-
-/* After a single step, IRQs off.  True: short of the end, take another step. */
-bool samsara_replay_step(struct samsara_vcpu *sv)
-{
-	const struct smr_position *end = &sv->rec.pos;
-	struct smr_position now;
-
-	samsara_position(sv, &now);
-	if (now.branches > end->branches || now.jumps > end->jumps || samsara_same_position(&now, end) ||
-	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD)
-		return false;
-	sv->landing_steps++;
-	return true;
+	choose_step(sv, now);
+	return near ? 0 : samsara_counter_arm(sv, 0, 0);
 }
 
 /* Is the guest at the end of its chunk?  Returns 1: yes; 0: run on; or an error. */

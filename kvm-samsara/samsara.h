@@ -119,6 +119,10 @@ struct samsara_vcpu {
 	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
 	bool limit_hit;		/* the branch counter overflowed */
 	bool stepping;		/* monitor trap flag is on */
+	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
+	bool breakpoint_hit;	/* the last exit was its #DB */
+	bool breakpoint_loaded;	/* ... is in the VMCS */
+	unsigned long guest_dr7;	/* meanwhile */
 	u32 rollbacks_in_a_row;
 
 	u64 chunk_tsc;
@@ -242,6 +246,7 @@ struct samsara_tunables {
 	u64 chunk_limit;	/* conditional branches */
 	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
 	u64 max_copies;		/* private copies a vCPU keeps between chunks */
+	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
 	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
 };
 
@@ -339,6 +344,8 @@ int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 byt
 int samsara_replay_pre_enter(struct samsara_vcpu *sv);
 void samsara_replay_begin(struct samsara_vcpu *sv);
 bool samsara_replay_step(struct samsara_vcpu *sv);
+void samsara_load_breakpoint(struct samsara_vcpu *sv);
+bool samsara_unload_breakpoint(struct samsara_vcpu *sv);
 void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason);
 int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
 bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item);

@@ -13,6 +13,7 @@ struct samsara_tunables samsara_tunables = {
 	.rollback_limit = 4,
 	.max_copies = SAMSARA_MAX_COPIES / 2,
 	.memdigest_interval = 64,
+	.landing_breakpoint = 1,
 };
 
 static struct kobject *samsara_kobj;
@@ -57,6 +58,7 @@ static struct tunable tunable_##_name = {					\
 TUNABLE(chunk_limit, SAMSARA_CHUNK_LIMIT_MIN, SAMSARA_CHUNK_LIMIT_MAX);
 TUNABLE(rollback_limit, 1, 1000);
 TUNABLE(max_copies, 16, SAMSARA_MAX_COPIES / 2);
+TUNABLE(landing_breakpoint, 0, 1);
 TUNABLE(memdigest_interval, 1, 1u << 20);
 
 static struct attribute *samsara_attrs[] = {
@@ -64,6 +66,7 @@ static struct attribute *samsara_attrs[] = {
 	&tunable_rollback_limit.attr.attr,
 	&tunable_max_copies.attr.attr,
 	&tunable_memdigest_interval.attr.attr,
+	&tunable_landing_breakpoint.attr.attr,
 	NULL,
 };
 

@@ -16,13 +16,15 @@ build()
 	"$TOP/scripts/apply-series.sh" "$src" "$P/series"
 	cp "$P"/*.cc "$P"/*.h "$src/cpu/"
 	# --disable-show-ips: its alarm handler logs and can deadlock the logger.
+	# --enable-x86-debugger: instruction breakpoints, which replay lands with.
 	# --enable-evex: AVX alone does not compile in 3.0.
 	( cd "$src"
 	  ./configure --prefix=/usr --with-nogui --enable-smp --enable-x86-64 \
 		--enable-vmx=2 --enable-avx --enable-evex --enable-cpu-level=6 \
 		--enable-all-optimizations --enable-pci \
 		--enable-fast-function-calls --enable-handlers-chaining \
-		--enable-repeat-speedups --disable-docbook --disable-show-ips \
+		--enable-repeat-speedups --enable-x86-debugger \
+		--disable-docbook --disable-show-ips \
 		CXXFLAGS="-O2 -fno-plt"
 	  make -j"$JOBS" bochs )
 	strip -o "$out/bochs" "$src/bochs"
