@@ -23,7 +23,7 @@ help:
 	@echo 'make deps            install missing Debian packages (the only step that needs root)'
 	@echo 'make                 build everything for the simulated host'
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
-	@echo 'make check           all tests; check-unit, check-pmu, check-e2e: parts of them'
+	@echo 'make check           all tests; check-unit, check-testbed, check-e2e: parts of them'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
@@ -105,13 +105,13 @@ demo: deps
 	@tests/e2e/demo
 
 check: all
-	@scripts/check.sh unit pmu e2e
+	@scripts/check.sh unit testbed pmu e2e
 
 check-unit: check-deps
 	@scripts/check.sh unit
 
-check-pmu: testbed
-	@scripts/check.sh pmu
+check-testbed: testbed
+	@scripts/check.sh testbed pmu
 
 check-e2e: all
 	@scripts/check.sh e2e
@@ -127,5 +127,5 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full tools guests testbed demo check check-unit check-pmu \
+	qemu-full tools guests testbed demo check check-unit check-testbed \
 	check-e2e install uninstall clean
