@@ -184,7 +184,7 @@ void samsara_checkpoint_restore(struct samsara_vcpu *sv)
  * it says how the processor tracks the state, not what it is; XSAVE stores the
  * initial values of components that are not in use.
  */
-u64 samsara_state_digest(struct samsara_vcpu *sv)
+static u64 state_digest(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	u64 chain = 0;
@@ -213,4 +213,11 @@ u64 samsara_state_digest(struct samsara_vcpu *sv)
 		chain = smr_chain(chain, *(u64 *)&sv->xsave[i * 8]);
 	}
 	return chain;
+}
+
+/* Fold the state after a commit into the vCPU's chain. */
+void samsara_chain_state(struct samsara_vcpu *sv)
+{
+	sv->state_digest = state_digest(sv);
+	sv->chain = smr_chain(sv->chain, sv->state_digest);
 }

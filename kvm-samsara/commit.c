@@ -116,7 +116,7 @@ static void rollback(struct samsara_vcpu *sv)
 {
 	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
-	samsara_drop_dirty(sv);
+	samsara_refresh_dirty(sv);
 	samsara_checkpoint_restore(sv);
 	sv->inputs.len = 0;
 	sv->chunk_last_tsc = sv->last_tsc;
@@ -217,7 +217,7 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 
 	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
-	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
+	samsara_chain_state(sv);
 	log_commit(sv);
 	sv->chunks++;
 	if (sv->rec.end == SMR_END_ASYNC)
@@ -297,7 +297,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	maybe_add_memdigest(vm, &rec);
 	smr_order_published(vm->order, sv->id);
 
-	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
+	samsara_chain_state(sv);
 	sv->rec = rec;
 	log_commit(sv);
 	sv->sections++;

@@ -13,8 +13,13 @@
 
 #include "samsara.h"
 
-#define EVENT_COND_BRANCHES	0x01c4	/* BR_INST_RETIRED.CONDITIONAL */
 #define EVENT_ALL_BRANCHES	0x00c4	/* BR_INST_RETIRED.ALL_BRANCHES */
+/*
+ * BR_INST_RETIRED.CONDITIONAL: Nehalem to Comet Lake, and from Ice Lake on.  The
+ * self test takes the one that counts.
+ */
+static const u16 cond_branches_events[] = { 0x01c4, 0x11c4 };
+static u16 cond_branches_event;
 /* A period no chunk reaches. */
 #define PERIOD_NEVER		(1ull << 40)
 /* perf's own mark of a throttled event: MAX_INTERRUPTS of kernel/events/core.c. */
@@ -111,7 +116,7 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 	if (sv->vm->config.mode == KVM_SAMSARA_MODE_RECORD)
 		period = sv->vm->config.chunk_limit;
 
-	event = create(EVENT_COND_BRANCHES, period, true, sv);
+	event = create(cond_branches_event, period, true, sv);
 	if (IS_ERR(event))
 		return PTR_ERR(event);
 	sv->branch_event = event;
@@ -169,11 +174,10 @@ static u64 count_known_loop(struct perf_event *event, unsigned long n)
 }
 
 /*
- * Does the processor count conditional branches exactly?  An NMI adds its own
- * branches, so one exact run out of a few is enough; a processor that miscounts
- * has none.
+ * Does the event count conditional branches exactly?  An NMI adds its own, so
+ * one exact run out of a few is enough; a processor that miscounts has none.
  */
-int samsara_counter_selftest(void)
+static int test_event(u16 config)
 {
 	const unsigned long n = 10000;
 	struct perf_event *event;
@@ -182,11 +186,9 @@ int samsara_counter_selftest(void)
 	u64 got = 0;
 	int i;
 
-	if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
-		return -ENODEV;
-	event = create(EVENT_COND_BRANCHES, PERIOD_NEVER, false, NULL);
+	event = create(config, PERIOD_NEVER, false, NULL);
 	if (IS_ERR(event)) {
-		pr_warn("samsara: no counter of conditional branches (perf error %ld)\n",
+		pr_warn("samsara: no counter for event %x (perf error %ld)\n", config,
 			PTR_ERR(event));
 		return -ENODEV;
 	}
@@ -204,9 +206,25 @@ int samsara_counter_selftest(void)
 		return -EBUSY;
 	}
 	if (got != 2 * n) {
-		pr_warn("samsara: this CPU miscounts conditional branches: %llu instead of %lu\n",
-			got, 2 * n);
+		pr_warn("samsara: event %x miscounts conditional branches: %llu instead of %lu\n",
+			config, got, 2 * n);
 		return -EOPNOTSUPP;
 	}
 	return 0;
+}
+
+int samsara_counter_selftest(void)
+{
+	int i, r = -ENODEV;
+
+	if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL)
+		return r;
+	for (i = 0; i < ARRAY_SIZE(cond_branches_events); i++) {
+		r = test_event(cond_branches_events[i]);
+		if (!r) {
+			cond_branches_event = cond_branches_events[i];
+			break;
+		}
+	}
+	return r;
 }

@@ -42,6 +42,7 @@ static void log_ends(struct samsara_vm *vm)
 
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		rec.chain = vm->vcpus[i]->chain;
+		rec.state_digest = vm->vcpus[i]->state_digest;
 		samsara_log(vm->vcpus[i], &rec);
 	}
 	rec = (struct smr_record) {

@@ -335,13 +335,23 @@ void samsara_drop_stale(struct samsara_vcpu *sv)
 	}
 }
 
-/* Rollback: forget what the chunk wrote. */
-void samsara_drop_dirty(struct samsara_vcpu *sv)
+/*
+ * Rollback: forget what the chunk wrote.  The copies are made anew rather than
+ * dropped, since the chunk is about to write the same pages again.  A commit
+ * above the prefix may be half copied; its stamp is above `valid`, so the copy
+ * is dropped before it is used, or the chunk does not commit.
+ */
+void samsara_refresh_dirty(struct samsara_vcpu *sv)
 {
+	u64 valid = smr_order_prefix(sv->vm->order);
+	struct samsara_copy *copy;
 	u32 i;
 
-	for (i = 0; i < sv->nr_dirty; i++)
-		drop_copy(sv, sv->dirty[i]);
+	for (i = 0; i < sv->nr_dirty; i++) {
+		copy = sv->dirty[i];
+		copy->valid = valid;
+		copy_page(page_address(copy->page), page_address(copy->orig->page));
+	}
 	sv->nr_dirty = 0;
 }
 

@@ -15,22 +15,31 @@
 #include "samsara.h"
 #include "trace.h"
 
-void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
+static void diverged(struct samsara_vm *vm, s32 vcpu, u64 commit, u32 field, u64 expected,
+		     u64 got)
 {
-	struct samsara_vm *vm = sv->vm;
-
 	if (cmpxchg(&vm->div_field, KVM_SAMSARA_DIV_NONE, field) != KVM_SAMSARA_DIV_NONE)
 		return;
-	vm->div_vcpu = sv->id;
-	vm->div_commit = sv->rec.commit_seq;
+	vm->div_vcpu = vcpu;
+	vm->div_commit = commit;
 	vm->div_expected = expected;
 	vm->div_got = got;
 	/* The fields before the state that says they are valid. */
 	smp_store_release(&vm->state, KVM_SAMSARA_STATE_DIVERGED);
-	pr_warn_ratelimited("samsara: replay diverged: commit %llu vcpu %u %s: recorded %llx, replayed %llx (end %s, rip %lx)\n",
-			    sv->rec.commit_seq, sv->id, smr_div_name(field), expected, got,
-			    smr_end_name(sv->rec.end), kvm_rip_read(sv->vcpu));
+	pr_warn_ratelimited("samsara: replay diverged: commit %llu vcpu %d %s: recorded %llx, replayed %llx\n",
+			    commit, vcpu, smr_div_name(field), expected, got);
 	wake_up_all(&vm->wq);
+}
+
+void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
+{
+	diverged(sv->vm, sv->id, sv->rec.commit_seq, field, expected, got);
+}
+
+/* In the VM's own stream. */
+static void vm_diverged(struct samsara_vm *vm, u32 field, u64 expected, u64 got)
+{
+	diverged(vm, -1, vm->vm_rec.commit_seq, field, expected, got);
 }
 
 /* The next input item of the record being replayed. */
@@ -61,20 +70,17 @@ static bool past_stop(struct samsara_vm *vm, u64 n)
 	return vm->config.stop_at && n > vm->config.stop_at;
 }
 
-static void check_memdigest(struct samsara_vcpu *sv, const struct smr_record *rec)
+static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *rec)
 {
-	if ((rec->flags & SMR_F_MEMDIGEST) && rec->mem_digest != sv->vm->mem_digest)
-		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
-				 sv->vm->mem_digest);
+	return (rec->flags & SMR_F_MEMDIGEST) && rec->mem_digest != vm->mem_digest;
 }
 
 /*
  * The VM's own stream, by whichever vCPU gets to it.  Returns false if user
  * space has to add data first.
  */
-static bool advance_vm_stream(struct samsara_vcpu *sv)
+static bool advance_vm_stream(struct samsara_vm *vm)
 {
-	struct samsara_vm *vm = sv->vm;
 	struct smr_record *rec = &vm->vm_rec;
 	int r;
 
@@ -87,7 +93,7 @@ static bool advance_vm_stream(struct samsara_vcpu *sv)
 			if (r == -ENODATA)
 				return true;
 			if (r < 0) {
-				samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, -r);
+				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -r);
 				return true;
 			}
 			vm->have_vm_rec = true;
@@ -95,16 +101,18 @@ static bool advance_vm_stream(struct samsara_vcpu *sv)
 		switch (rec->type) {
 		case SMR_VM_START:
 			if (rec->mem_digest != vm->mem_digest)
-				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
-						 vm->mem_digest);
+				vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+					    vm->mem_digest);
 			break;
 		case SMR_DMA:
 			if (rec->commit_seq != vm->replayed + 1 || past_stop(vm, rec->commit_seq))
 				return true;
 			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
 					      rec->commit_seq))
-				samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
-			check_memdigest(sv, rec);
+				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
+			if (memdigest_differs(vm, rec))
+				vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+					    vm->mem_digest);
 			WRITE_ONCE(vm->replayed, rec->commit_seq);
 			vm->dma_commits++;
 			break;
@@ -136,7 +144,7 @@ static int wait_turn(struct samsara_vcpu *sv, u64 n)
 
 	for (;;) {
 		mutex_lock(&vm->commit_lock);
-		starved = !advance_vm_stream(sv);
+		starved = !advance_vm_stream(vm);
 		mine = vm->replayed + 1 == n;
 		mutex_unlock(&vm->commit_lock);
 		if (!alive(vm))
@@ -199,17 +207,18 @@ static void done(struct samsara_vcpu *sv)
 
 	if (smr_next_item(&sv->items, &sv->last_tsc, &item))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
-	sv->chain = smr_chain(sv->chain, samsara_state_digest(sv));
+	samsara_chain_state(sv);
 	if ((u32)sv->chain != sv->rec.digest)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->chain);
-	check_memdigest(sv, &sv->rec);
+	if (memdigest_differs(vm, &sv->rec))
+		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->mem_digest);
 
 	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
 				   sv->landing_steps);
 	mutex_lock(&vm->commit_lock);
 	if (alive(vm)) {
 		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);
-		advance_vm_stream(sv);
+		advance_vm_stream(vm);
 	}
 	mutex_unlock(&vm->commit_lock);
 	sv->have_rec = false;
@@ -458,14 +467,20 @@ static int ended(struct samsara_vcpu *sv)
 
 	if (!sv->ended) {
 		sv->ended = true;
-		if (sv->have_rec && sv->rec.type == SMR_VCPU_END && sv->rec.chain != sv->chain)
-			samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain, sv->chain);
+		if (sv->have_rec && sv->rec.type == SMR_VCPU_END) {
+			if (sv->rec.chain != sv->chain)
+				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain,
+						 sv->chain);
+			if (sv->rec.state_digest != sv->state_digest)
+				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
+						 sv->rec.state_digest, sv->state_digest);
+		}
 		mutex_lock(&vm->commit_lock);
 		vm->nr_ended++;
 		if (vm->nr_ended == vm->nr_vcpus && alive(vm)) {
 			u64 digest;
 
-			advance_vm_stream(sv);
+			advance_vm_stream(vm);
 			digest = samsara_memory_digest(vm);
 			if (digest != vm->mem_digest)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->mem_digest,

@@ -130,6 +130,7 @@ struct samsara_vcpu {
 	struct samsara_counts start_counts;
 	struct smr_record rec;	/* of the chunk or section being made or replayed */
 	u64 chain;
+	u64 state_digest;	/* at the last commit */
 
 	/* Private EPT */
 	u64 *ept_root;
@@ -279,7 +280,7 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
 void samsara_ept_harvest(struct samsara_vcpu *sv);
 u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv);
 void samsara_drop_stale(struct samsara_vcpu *sv);
-void samsara_drop_dirty(struct samsara_vcpu *sv);
+void samsara_refresh_dirty(struct samsara_vcpu *sv);
 void samsara_drop_all(struct samsara_vcpu *sv);
 void samsara_flush(struct samsara_vcpu *sv);
 
@@ -294,7 +295,7 @@ bool samsara_counter_ok(struct samsara_vcpu *sv);
 /* checkpoint.c */
 void samsara_checkpoint_save(struct samsara_vcpu *sv);
 void samsara_checkpoint_restore(struct samsara_vcpu *sv);
-u64 samsara_state_digest(struct samsara_vcpu *sv);
+void samsara_chain_state(struct samsara_vcpu *sv);
 
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);

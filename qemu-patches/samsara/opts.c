@@ -42,7 +42,7 @@ static QemuOptsList record_opts = {
             .name = "chunk",
             .type = QEMU_OPT_NUMBER,
             .help = "longest chunk in conditional branches (default: "
-                    "/sys/kernel/samsara/chunk_size)",
+                    "/sys/kernel/samsara/chunk_limit)",
         }, {
             .name = "compress",
             .type = QEMU_OPT_NUMBER,

@@ -44,7 +44,7 @@ struct kvm_samsara_config {
 	__u32 version;		/* KVM_SAMSARA_ABI_VERSION */
 	__u32 mode;		/* KVM_SAMSARA_MODE_* */
 	__u32 nr_vcpus;		/* vCPUs that will take part, ids 0..nr_vcpus-1 */
-	__u32 ring_bytes;	/* data bytes of each ring, a power of two, 64 KiB..16 MiB */
+	__u32 ring_bytes;	/* data bytes of each ring, a power of two, 256 KiB..16 MiB */
 	__s32 eventfd;		/* signalled when a ring wants attention, or -1 */
 	__u32 flags;		/* 0 */
 	__u64 chunk_limit;	/* longest chunk in retired conditional branches, 0: sysfs default */
