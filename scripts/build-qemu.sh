@@ -114,6 +114,8 @@ small)
 	ls -dt "$CACHE"/qemu-* | tail -n +6 | xargs -r rm -rf
 	;;
 full)
+	# takes long; the sources are in place, so let the other variant go on
+	lock qemu-full
 	say "building QEMU in its default configuration (about 10 min) ..."
 	[ -f "$BUILD/qemu-full/build.ninja" ] || logged qemu-full-configure configure_full
 	logged qemu-full ninja -C "$BUILD/qemu-full" -j"$JOBS" qemu-system-x86_64

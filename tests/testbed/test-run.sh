@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Self test of the runner and of the patch application: every way a run can end
 # has its own exit status, results come back, runs repeat and can be parallel.
+# shellcheck disable=SC2016 # those scripts are for the other machine
 set -euo pipefail
 
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -68,7 +69,7 @@ printf -- '--- a/file.c\n+++ b/file.c\n@@ -2,3 +2,3 @@\n 2\n-3\n+three\n 4\n' > 
 printf -- '--- a/file.c\n+++ b/file.c\n@@ -5,3 +5,3 @@\n 5\n-wrong\n+six\n 7\n' > "$tmp/p/bad.patch"
 printf 'good.patch\nbad.patch\n' > "$tmp/p/series"
 out=$("$TOP/scripts/apply-series.sh" "$tmp/src" "$tmp/p/series" 2>&1) && status=0 || status=$?
-report "$([ $status = 1 ] && [[ $out == *bad.patch*file.c*'Hunk #1'* ]]; echo $?)" \
+report "$([ "$status" = 1 ] && [[ $out == *bad.patch*file.c*'Hunk #1'* ]]; echo $?)" \
 	build-bad-patch "status $status: $out"
 report "$([ "$(sed -n 3p "$tmp/src/file.c")" = three ] && [ "$(sed -n 6p "$tmp/src/file.c")" = 6 ]; echo $?)" \
 	build-bad-patch-untouched "the file was changed"
