@@ -192,23 +192,21 @@ options()
 	expect refused-machine $SETUP '-M microvm'
 }
 
-# A file system with room for the initial state only, and one without even that.
+# A file system without room for the initial state, and one with too little for
+# the log: that guest goes on unrecorded, and what was written replays.
 full_disk()
 {
-	local disk=$TMP/disk initial
-	initial=$(samsara info --json "$small" | sed -n 's/.*"file_bytes": *\([0-9]*\).*/\1/p')
-	[ -n "$initial" ] || initial=$small_size
+	local disk=$TMP/disk
 	mkdir -p "$disk"
+	machine racey 2 n=200000 0xe9
 	mount -t tmpfs -o size=16k small "$disk"
-	machine racey 2 n=20000 0xe9
 	# shellcheck disable=SC2086
-	run_qemu "$TMP/full-at-start" $ARGS -append n=20000 -record file="$disk/r.smr"
+	run_qemu "$TMP/full-at-start" $ARGS -append n=200000 -record file="$disk/r.smr"
 	expect full-at-start $SETUP 'No space left'
 	umount "$disk"
-	mount -t tmpfs -o size=$(((initial / 4096 + 8) * 4))k small "$disk"
+	mount -t tmpfs -o size=$(((small_size / 4096 + 1) * 4))k small "$disk"
 	# shellcheck disable=SC2086
-	run_qemu "$TMP/full-later" $ARGS -append n=20000 \
-		-record file="$disk/r.smr",chunk=1000,compress=0
+	run_qemu "$TMP/full-later" $ARGS -append n=400000 -record file="$disk/r.smr",chunk=500
 	expect full-later $PASS 'No space left'
 	cp "$disk/r.smr" "$TMP/full-later.smr"
 	umount "$disk"
@@ -233,8 +231,9 @@ killed()
 seeded_fault()
 {
 	local at
-	machine tsc 2 n=50 0xe9
-	record "$TMP/fault" debug-fault-commit=100
+	# late enough that the inputs are TSC values, all of which count
+	machine tsc 2 n=400 0xe9
+	record "$TMP/fault" debug-fault-commit=320
 	if [ "$RC" != $PASS ]; then
 		not_ok fault "recording: status $RC"
 		return
@@ -242,8 +241,8 @@ seeded_fault()
 	replay "$TMP/fault" "$TMP/fault.smr"
 	expect fault $DIVERGED 'DIVERGED at commit [0-9]+, vCPU [0-9]+: field [a-z]+'
 	at=$(sed -n 's/.*DIVERGED at commit \([0-9]*\).*/\1/p' "$TMP/fault.err")
-	[ "${at:-0}" -ge 100 ] && [ "$at" -le 600 ] ||
-		not_ok fault "seeded at commit 100, reported at ${at:-none}"
+	[ "${at:-0}" -ge 320 ] && [ "$at" -le 340 ] ||
+		not_ok fault "seeded at commit 320, reported at ${at:-none}"
 }
 
 reload()	# DIRECTORY [PARAMETER]...
