@@ -163,6 +163,33 @@ static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec)
 }
 
 /*
+ * Did the chunk end before its first instruction?  Then there is nothing to
+ * commit.  There may be something to see, though: the first VM-exit of a vCPU
+ * stores its segments in the processor's own form, and replay has no such exit.
+ */
+static bool is_empty(struct samsara_vcpu *sv)
+{
+	const struct smr_position start = {
+		.rip = sv->cp.vmcs[0],
+		.rcx = sv->cp.regs[VCPU_REGS_RCX],
+	};
+
+	return sv->rec.end == SMR_END_ASYNC && !(sv->rec.flags & SMR_F_EVENT) &&
+	       samsara_same_position(&sv->rec.pos, &start);
+}
+
+/*
+ * An event whose delivery was cut short, or an instruction, is part of the
+ * chunk, not of the next one: only the start is a clean point.
+ */
+static bool ends_in_the_middle(struct samsara_vcpu *sv)
+{
+	return sv->rec.end == SMR_END_ASYNC &&
+	       (samsara_event_requeued(sv->vcpu) ||
+		(sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)));
+}
+
+/*
  * End the open chunk.  sv->rec holds its start and its end.  Returns 0: it has
  * committed and is in memory, as is everything before it; -EAGAIN: rolled back
  * to its start.
@@ -180,13 +207,7 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 		delta += sv->dirty[i]->delta;
 	}
 
-	/*
-	 * An event whose delivery was cut short, or an instruction, is part of
-	 * the chunk, not of the next one: only the start is a clean point.
-	 */
-	if (sv->rec.end == SMR_END_ASYNC &&
-	    (samsara_event_requeued(sv->vcpu) ||
-	     (sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)))) {
+	if (is_empty(sv) || ends_in_the_middle(sv)) {
 		rollback(sv);
 		return -EAGAIN;
 	}
