@@ -147,7 +147,7 @@ static int run(const struct command *c, const struct options *o)
 
 int extent_status(const struct smr_extent *x)
 {
-	if (!x->initial)
+	if (!x->initial || !x->replayable)
 		return EXIT_UNREADABLE;
 	return x->complete && x->trailer && !x->damage.code ? EXIT_OK : EXIT_DAMAGED;
 }
