@@ -15,7 +15,8 @@ mkdir -p "$TMP"
 now()	# hundredths of a second since boot
 {
 	read -r up _ < /proc/uptime
-	echo "${up%.*}${up#*.}"
+	# 1xx - 100: a leading 0 would make it octal
+	echo $((${up%.*} * 100 + 1${up#*.} - 100))
 }
 
 # seconds HUNDREDTHS
