@@ -83,6 +83,7 @@ static void stop_recording(struct samsara_vm *vm)
 
 	/* From here on the vCPUs use KVM's own EPT. */
 	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_LOAD_MMU_PGD);
+	/* After the request: a vCPU that stops waiting must see it. */
 	smp_store_release(&vm->stopping, false);
 	wake_up_all(&vm->wq);
 	samsara_signal_user(vm);
