@@ -213,8 +213,17 @@ static bool must_end(struct samsara_vcpu *sv)
 	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
 }
 
+/* See samsara_load_breakpoint(): an IRET to the instruction may set RF, too. */
+static bool breakpoint_fires_here(struct samsara_vcpu *sv)
+{
+	return !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) &&
+	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_MOV_SS);
+}
+
 static void end_async(struct samsara_vcpu *sv)
 {
+	if (!breakpoint_fires_here(sv))
+		sv->rec.flags |= SMR_F_STEP;
 	samsara_normalise(sv);
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);

@@ -93,6 +93,8 @@ static void print_chunk(const struct smr_record *r)
 	if (r->end == SMR_END_ASYNC)
 		printf(" end async at branches %llu jumps %llu rip 0x%llx rcx 0x%llx",
 		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx));
+	if (r->flags & SMR_F_STEP)
+		printf(" step");
 	else
 		printf(" end %u (%s)", r->end, smr_end_name(r->end));
 	printf(" digest %08x", r->digest);
@@ -218,6 +220,8 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_u64(j, "jumps", r->pos.jumps);
 	json_hex(j, "rip", r->pos.rip);
 	json_hex(j, "rcx", r->pos.rcx);
+	if (r->flags & SMR_F_STEP)
+		json_bool(j, "step", true);
 	json_close(j, '}');
 }
 

@@ -140,7 +140,14 @@ static u64 get_fixed(struct smr_cursor *c, u32 len)
 
 static u32 flags_of_type(u8 type)
 {
-	return type == SMR_DMA ? SMR_F_MEMDIGEST : SMR_F_ALL;
+	switch (type) {
+	case SMR_CHUNK:
+		return SMR_F_ALL;
+	case SMR_SECTION:
+		return SMR_F_ALL & ~SMR_F_STEP;
+	default:
+		return SMR_F_MEMDIGEST;
+	}
 }
 
 /* Which optional fields an event has follows from its intr_info alone. */

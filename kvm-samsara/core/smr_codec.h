@@ -31,7 +31,8 @@ enum smr_type {
 #define SMR_F_INIT		0x02	/* INIT reset before the start */
 #define SMR_F_SIPI		0x04	/* start-up IPI before the start (after INIT if both) */
 #define SMR_F_MEMDIGEST		0x08	/* mem_digest is present */
-#define SMR_F_ALL		0x0f
+#define SMR_F_STEP		0x10	/* CHUNK: an instruction breakpoint at the end does not fire */
+#define SMR_F_ALL		0x1f
 
 /*
  * How a chunk ended: a VMX basic exit reason.  SMR_END_ASYNC (external

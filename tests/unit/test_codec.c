@@ -186,7 +186,9 @@ static void test_refused(void **state)
 	r.start_seq = 11;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = good;
-	r.flags = 0x10;
+	r.flags = SMR_F_ALL + 1;
+	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
+	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = 11, .flags = SMR_F_STEP };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_VM_END, .commit_seq = 9 };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
