@@ -56,7 +56,8 @@ external()
 	shift 2
 	base_tree "$src"
 	sync_sources "$src"
-	logged "modules-$variant" make "$@" M="$src" -j"$JOBS" modules
+	logged "modules-$variant" make "$@" M="$src" KCFLAGS="-ffile-prefix-map=$src=." \
+		-j"$JOBS" modules
 	grep -E 'warning:' "$BUILD/log/modules-$variant.log" || true
 	mkdir -p "$out"
 	for ko in "$src"/arch/x86/kvm/*.ko; do

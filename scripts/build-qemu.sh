@@ -56,7 +56,8 @@ configure_small()
 		--audio-drv-list= --with-git-submodules=ignore \
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios \
 		--disable-install-blobs --disable-strip --disable-debug-info \
-		--disable-pie --disable-werror
+		--disable-pie --disable-werror \
+		--extra-cflags="-ffile-prefix-map=$src=."
 }
 
 configure_full()
