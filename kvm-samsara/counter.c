@@ -67,12 +67,16 @@ static u64 read_event(struct perf_event *event)
 	unsigned int width = 48;
 	u64 prev, raw, count;
 
-	/* An overflow NMI may update count and prev_count between our reads. */
+	/*
+	 * An overflow NMI may update count and prev_count between our reads.
+	 * It may set prev_count to what it was; count always grows.
+	 */
 	do {
 		prev = local64_read(&event->hw.prev_count);
 		count = local64_read(&event->count);
 		rdpmcl(event->hw.event_base_rdpmc, raw);
-	} while (prev != local64_read(&event->hw.prev_count));
+	} while (prev != local64_read(&event->hw.prev_count) ||
+		 count != local64_read(&event->count));
 
 	return count + (((raw << (64 - width)) - (prev << (64 - width))) >> (64 - width));
 }
