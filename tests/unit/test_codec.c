@@ -415,7 +415,7 @@ static void test_hostile(void **state)
 	memcpy(bad, good, sizeof(good));
 	bad[sizeof(good)] = 0;
 	assert_int_equal(decode_bytes(bad, sizeof(bad)), -EBADMSG);	/* length differs */
-	bad[2] = 0x10;
+	bad[2] = SMR_F_ALL + 1;
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);	/* reserved flag */
 	memcpy(bad, good, sizeof(good));
 	bad[3] = 0;
