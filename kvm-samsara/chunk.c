@@ -139,6 +139,7 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	samsara_checkpoint_save(sv);
 	samsara_counter_read(sv, &sv->start_counts);
 	WRITE_ONCE(sv->limit_hit, false);
+	sv->spinning = false;
 	sv->chunk_tsc = rdtsc();
 	sv->fault_seen = false;
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
@@ -207,7 +208,7 @@ static bool half_done(struct samsara_vcpu *sv)
 /* Does anything wait that takes effect between chunks only? */
 static bool must_end(struct samsara_vcpu *sv)
 {
-	return kvm_request_pending(sv->vcpu) || READ_ONCE(sv->limit_hit) ||
+	return kvm_request_pending(sv->vcpu) || READ_ONCE(sv->limit_hit) || sv->spinning ||
 	       sv->inputs.size - sv->inputs.len < SAMSARA_INPUT_RESERVE ||
 	       sv->nr_free_copies < SAMSARA_COPY_RESERVE || READ_ONCE(sv->vm->stopping) ||
 	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
@@ -415,6 +416,9 @@ static int handle_inside(struct samsara_vcpu *sv)
 		return 1;
 	case EXIT_REASON_PREEMPTION_TIMER:
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
+		return 1;
+	case EXIT_REASON_PAUSE_INSTRUCTION:
+		sv->spinning = samsara_recording(sv->vm) && samsara_spins_in_vain(sv);
 		return 1;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */

@@ -112,6 +112,29 @@ static bool conflicts(struct samsara_vcpu *sv)
 	return false;
 }
 
+/*
+ * The guest spins, waiting for another processor.  It waits in vain if the chunk
+ * has seen a page that has changed since, has written something that the other
+ * may be waiting for, or keeps everyone from committing.
+ */
+bool samsara_spins_in_vain(struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	if (READ_ONCE(sv->vm->exclusive) == sv)
+		return true;
+	samsara_ept_harvest(sv, false);
+	for (i = 0; i < sv->nr_access; i++)
+		if (smr_page_stale(&sv->access[i]->meta, sv->start_seq))
+			return true;
+	for (i = 0; i < sv->nr_dirty; i++) {
+		compare_copy(sv->dirty[i]);
+		if (sv->dirty[i]->changed)
+			return true;
+	}
+	return false;
+}
+
 static void rollback(struct samsara_vcpu *sv)
 {
 	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
@@ -121,7 +144,9 @@ static void rollback(struct samsara_vcpu *sv)
 	sv->inputs.len = 0;
 	sv->chunk_last_tsc = sv->last_tsc;
 	sv->rollbacks++;
-	sv->rollbacks_in_a_row++;
+	/* Who waits for another vCPU must not get the token and stop it. */
+	if (!sv->spinning)
+		sv->rollbacks_in_a_row++;
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
 	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
@@ -201,7 +226,7 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	u32 i;
 	u64 n;
 
-	samsara_ept_harvest(sv);
+	samsara_ept_harvest(sv, true);
 	for (i = 0; i < sv->nr_dirty; i++) {
 		compare_copy(sv->dirty[i]);
 		delta += sv->dirty[i]->delta;

@@ -238,12 +238,11 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	return r ?: 1;
 }
 
-static void harvest_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
 	u64 e = *sptep;
 	struct page *page;
 
-	*sptep = e & ~(EPT_A | EPT_D);
 	page = pfn_to_page((e & EPT_ADDR) >> PAGE_SHIFT);
 	if (e & EPT_W) {
 		struct samsara_copy *copy = (void *)page_private(page);
@@ -257,11 +256,12 @@ static void harvest_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 }
 
 /*
- * Visit every accessed leaf below @table.  An entry whose accessed flag is
- * clear has no accessed entry below it, so the cost follows the working set.
+ * Visit every accessed leaf below @table, and clear the flags if @clear.  An
+ * entry whose accessed flag is clear has no accessed entry below it, so the cost
+ * follows the working set.
  */
 static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t base,
-			  void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
+			  bool clear, void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
 {
 	const unsigned long *used = table_of(table)->used;
 	unsigned long word;
@@ -276,22 +276,23 @@ static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t 
 			if (!(*entry & EPT_A))
 				continue;
 			gfn = base + ((gfn_t)i << (9 * (level - 1)));
-			if (level == 1) {
+			if (level == 1)
 				leaf(sv, entry, gfn);
-				continue;
-			}
-			*entry &= ~EPT_A;
-			walk_accessed(sv, __va(*entry & EPT_ADDR), level - 1, gfn, leaf);
+			else
+				walk_accessed(sv, __va(*entry & EPT_ADDR), level - 1, gfn,
+					      clear, leaf);
+			if (clear)
+				*entry &= ~(EPT_A | EPT_D);
 		}
 	}
 }
 
-/* Recording: fill access[] and dirty[] from the flags, and clear them. */
-void samsara_ept_harvest(struct samsara_vcpu *sv)
+/* Recording: fill access[] and dirty[] from the flags, and clear them if @clear. */
+void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear)
 {
 	sv->nr_access = 0;
 	sv->nr_dirty = 0;
-	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, harvest_leaf);
+	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, clear, note_leaf);
 }
 
 static void rehash_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
@@ -299,7 +300,6 @@ static void rehash_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 	u64 e = *sptep;
 	u64 delta;
 
-	*sptep = e & ~(EPT_A | EPT_D);
 	if (!(e & EPT_D))
 		return;
 	delta = samsara_page_rehash(samsara_gfn_to_page(sv->vm, gfn, NULL), gfn);
@@ -311,7 +311,7 @@ static void rehash_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 /* Replay: account for the pages written in the chunk. */
 u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv)
 {
-	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, rehash_leaf);
+	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, true, rehash_leaf);
 	return sv->vm->mem_digest;
 }
 
@@ -330,7 +330,7 @@ void samsara_drop_stale(struct samsara_vcpu *sv)
 		if (!copy->sptep)
 			continue;
 		left--;
-		if (READ_ONCE(copy->orig->meta.version) > copy->valid)
+		if (smr_page_stale(&copy->orig->meta, copy->valid))
 			drop_copy(sv, copy);
 	}
 }

@@ -364,12 +364,22 @@ static bool can_break(struct samsara_vcpu *sv)
 }
 
 /*
- * The last stretch.  Elsewhere than at the landing point's RIP: run into a
- * breakpoint there.  At that RIP, but in an earlier iteration: one step.
+ * The last stretch: run into a breakpoint at the landing point's RIP.  If the
+ * guest is at that RIP in an earlier iteration, RFLAGS.RF takes it over the
+ * breakpoint; the processor clears RF after the instruction, and never shows it
+ * to the guest but in the frame of a fault, where it is set in any case.  Not
+ * so in the last iteration, which may be one of a REP: RF would hold for all of
+ * them.  There, one step.
  */
 static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 {
-	sv->breakpoint = now->rip != sv->rec.pos.rip && can_break(sv);
+	const struct smr_position *end = &sv->rec.pos;
+	bool at_rip = now->rip == end->rip;
+	bool last = now->branches == end->branches && now->jumps == end->jumps;
+
+	sv->breakpoint = !(at_rip && last) && can_break(sv);
+	if (sv->breakpoint && at_rip)
+		vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
 	samsara_set_stepping(sv, !sv->breakpoint);
 	sv->landing_steps++;
 }

@@ -118,6 +118,7 @@ struct samsara_vcpu {
 	bool fault_seen;	/* fault_pos is valid */
 	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
 	bool limit_hit;		/* the branch counter overflowed */
+	bool spinning;		/* the open chunk ends because it spins in vain */
 	bool stepping;		/* monitor trap flag is on */
 	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
 	bool breakpoint_hit;	/* the last exit was its #DB */
@@ -277,7 +278,7 @@ u64 samsara_page_rehash(struct samsara_page *sp, gfn_t gfn);
 int samsara_ept_init(struct samsara_vcpu *sv);
 void samsara_ept_free(struct samsara_vcpu *sv);
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
-void samsara_ept_harvest(struct samsara_vcpu *sv);
+void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear);
 u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv);
 void samsara_drop_stale(struct samsara_vcpu *sv);
 void samsara_refresh_dirty(struct samsara_vcpu *sv);
@@ -299,6 +300,7 @@ void samsara_chain_state(struct samsara_vcpu *sv);
 
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);
+bool samsara_spins_in_vain(struct samsara_vcpu *sv);
 bool samsara_section_begin(struct samsara_vcpu *sv);
 void samsara_section_end(struct samsara_vcpu *sv);
 int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma);
