@@ -112,6 +112,17 @@ static bool conflicts(struct samsara_vcpu *sv)
 	return false;
 }
 
+/* After the compare. */
+static bool has_written(struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	for (i = 0; i < sv->nr_dirty; i++)
+		if (sv->dirty[i]->changed)
+			return true;
+	return false;
+}
+
 /*
  * The guest spins, waiting for another processor.  It waits in vain if the chunk
  * has seen a page that has changed since, has written something that the other
@@ -127,16 +138,15 @@ bool samsara_spins_in_vain(struct samsara_vcpu *sv)
 	for (i = 0; i < sv->nr_access; i++)
 		if (smr_page_stale(&sv->access[i]->meta, sv->start_seq))
 			return true;
-	for (i = 0; i < sv->nr_dirty; i++) {
+	for (i = 0; i < sv->nr_dirty; i++)
 		compare_copy(sv->dirty[i]);
-		if (sv->dirty[i]->changed)
-			return true;
-	}
-	return false;
+	return has_written(sv);
 }
 
 static void rollback(struct samsara_vcpu *sv)
 {
+	bool wrote = has_written(sv);
+
 	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
 	samsara_refresh_dirty(sv);
@@ -144,8 +154,12 @@ static void rollback(struct samsara_vcpu *sv)
 	sv->inputs.len = 0;
 	sv->chunk_last_tsc = sv->last_tsc;
 	sv->rollbacks++;
-	/* Who waits for another vCPU must not get the token and stop it. */
-	if (!sv->spinning)
+	/*
+	 * Who only waits for another vCPU must not get the token and stop it.  A
+	 * chunk that has written something before it began to wait is another
+	 * matter: it may be the way into a queue, and has to get through.
+	 */
+	if (!sv->spinning || wrote)
 		sv->rollbacks_in_a_row++;
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
