@@ -91,10 +91,9 @@ static void print_chunk(const struct smr_record *r)
 	printf(" start %llu", ULL(r->start_seq));
 	print_start(r);
 	if (r->end == SMR_END_ASYNC)
-		printf(" end async at branches %llu jumps %llu rip 0x%llx rcx 0x%llx",
-		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx));
-	if (r->flags & SMR_F_STEP)
-		printf(" step");
+		printf(" end async at branches %llu jumps %llu rip 0x%llx rcx 0x%llx%s",
+		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx),
+		       r->flags & SMR_F_STEP ? " step" : "");
 	else
 		printf(" end %u (%s)", r->end, smr_end_name(r->end));
 	printf(" digest %08x", r->digest);
