@@ -128,6 +128,42 @@ static void test_whole(void **state)
 	assert_says("\"text\": \"{ \\\"type\\\": \\\"test\\\" }\"");
 }
 
+/* Lines with @what in them. */
+static u32 lines_with(const char *what)
+{
+	char *p, *end;
+	u32 n = 0;
+
+	for (p = out; (end = strchr(p, '\n')); p = end + 1) {
+		*end = 0;
+		n += strstr(p, what) != NULL;
+		*end = '\n';
+	}
+	return n;
+}
+
+/* A chunk has one end, and people and programs are told the same one. */
+static void test_dump_ends(void **state)
+{
+	u32 chunks, async, step, nr_ends = 0;
+	const char *p;
+
+	(void)state;
+	generate(&whole);
+	assert_int_equal(run_on("dump", path, "--json"), 0);
+	chunks = lines_with("\"type\": \"chunk\"");
+	async = lines_with("\"end_name\": \"async\"");
+	step = lines_with("\"step\": true");
+	assert_true(chunks > async && async > step && step > 0);
+
+	assert_int_equal(run_on("dump", path, ""), 0);
+	for (p = out; (p = strstr(p, " end ")); p++)
+		nr_ends++;
+	assert_int_equal(nr_ends, chunks);
+	assert_int_equal(lines_with(" end async at branches "), async);
+	assert_int_equal(lines_with(" step digest "), step);
+}
+
 static void test_dump(void **state)
 {
 	u32 all, n = 0;
@@ -281,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_dump),
+		cmocka_unit_test(test_dump_ends),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_unreadable),
