@@ -214,7 +214,11 @@ static bool must_end(struct samsara_vcpu *sv)
 	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
 }
 
-/* See samsara_load_breakpoint(): an IRET to the instruction may set RF, too. */
+/*
+ * Would an instruction breakpoint fire before the instruction the guest is at?
+ * An IRET to it that set RF, as after a page fault, or a MOV SS before it keeps
+ * it from firing: then replay can't land with one (choose_step()).
+ */
 static bool breakpoint_fires_here(struct samsara_vcpu *sv)
 {
 	return !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) &&
@@ -441,10 +445,9 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	bool hit = samsara_unload_breakpoint(sv);
-
+	samsara_unload_breakpoint(sv);
 	if (samsara_replaying(sv->vm) && !samsara_event_requeued(vcpu) &&
-	    (hit || (sv->stepping && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG)) &&
+	    (sv->breakpoint_hit || (sv->stepping && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG)) &&
 	    samsara_replay_step(sv))
 		return EXIT_FASTPATH_REENTER_GUEST;
 	return EXIT_FASTPATH_NONE;

@@ -102,6 +102,7 @@ static void publish_copy(struct samsara_copy *copy)
 	copy->orig->meta.digest += copy->delta;
 }
 
+/* Final under commit_lock.  Without it: true stays true, false may change. */
 static bool conflicts(struct samsara_vcpu *sv)
 {
 	u32 i;
@@ -112,7 +113,20 @@ static bool conflicts(struct samsara_vcpu *sv)
 	return false;
 }
 
-/* After the compare. */
+/* Compare every copy harvested; returns the change of the memory digest. */
+static u64 compare_dirty(struct samsara_vcpu *sv)
+{
+	u64 delta = 0;
+	u32 i;
+
+	for (i = 0; i < sv->nr_dirty; i++) {
+		compare_copy(sv->dirty[i]);
+		delta += sv->dirty[i]->delta;
+	}
+	return delta;
+}
+
+/* After compare_dirty(). */
 static bool has_written(struct samsara_vcpu *sv)
 {
 	u32 i;
@@ -130,37 +144,31 @@ static bool has_written(struct samsara_vcpu *sv)
  */
 bool samsara_spins_in_vain(struct samsara_vcpu *sv)
 {
-	u32 i;
-
 	if (READ_ONCE(sv->vm->exclusive) == sv)
 		return true;
 	samsara_ept_harvest(sv, false);
-	for (i = 0; i < sv->nr_access; i++)
-		if (smr_page_stale(&sv->access[i]->meta, sv->start_seq))
-			return true;
-	for (i = 0; i < sv->nr_dirty; i++)
-		compare_copy(sv->dirty[i]);
+	if (conflicts(sv))
+		return true;
+	compare_dirty(sv);
 	return has_written(sv);
 }
 
 static void rollback(struct samsara_vcpu *sv)
 {
-	bool wrote = has_written(sv);
-
 	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
-	samsara_refresh_dirty(sv);
-	samsara_checkpoint_restore(sv);
-	sv->inputs.len = 0;
-	sv->chunk_last_tsc = sv->last_tsc;
-	sv->rollbacks++;
 	/*
 	 * Who only waits for another vCPU must not get the token and stop it.  A
 	 * chunk that has written something before it began to wait is another
 	 * matter: it may be the way into a queue, and has to get through.
 	 */
-	if (!sv->spinning || wrote)
+	if (!sv->spinning || has_written(sv))
 		sv->rollbacks_in_a_row++;
+	samsara_refresh_dirty(sv);
+	samsara_checkpoint_restore(sv);
+	sv->inputs.len = 0;
+	sv->chunk_last_tsc = sv->last_tsc;
+	sv->rollbacks++;
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
 	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
@@ -236,15 +244,12 @@ static bool ends_in_the_middle(struct samsara_vcpu *sv)
 int samsara_commit_chunk(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	u64 delta = 0;
+	u64 delta;
 	u32 i;
 	u64 n;
 
 	samsara_ept_harvest(sv, true);
-	for (i = 0; i < sv->nr_dirty; i++) {
-		compare_copy(sv->dirty[i]);
-		delta += sv->dirty[i]->delta;
-	}
+	delta = compare_dirty(sv);
 
 	if (is_empty(sv) || ends_in_the_middle(sv)) {
 		rollback(sv);

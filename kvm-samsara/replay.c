@@ -6,8 +6,9 @@
  *
  * An end the guest caused itself needs no search: the same exit comes again.
  * Any other end is a position (branches, jumps, RIP, RCX): the branch counter
- * is set to overflow a little early, and the rest is single-stepped with the
- * monitor trap flag, which the guest can't see.
+ * is set to overflow a little early, and the rest is done with an instruction
+ * breakpoint and single steps of the monitor trap flag, see choose_step().  The
+ * guest sees neither.
  */
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
@@ -334,21 +335,20 @@ void samsara_load_breakpoint(struct samsara_vcpu *sv)
 	sv->breakpoint_loaded = true;
 }
 
-/* After VM-exit, IRQs off.  True: the exit is the breakpoint's. */
-bool samsara_unload_breakpoint(struct samsara_vcpu *sv)
+/* After VM-exit, IRQs off: also finds out if the exit is the breakpoint's. */
+void samsara_unload_breakpoint(struct samsara_vcpu *sv)
 {
 	u32 info;
 
 	sv->breakpoint_hit = false;
 	if (!sv->breakpoint_loaded)
-		return false;
+		return;
 	sv->breakpoint_loaded = false;
 	vmcs_writel(GUEST_DR7, sv->guest_dr7);
 	if (to_vmx(sv->vcpu)->exit_reason.basic != EXIT_REASON_EXCEPTION_NMI)
-		return false;
+		return;
 	info = vmx_get_intr_info(sv->vcpu);
 	sv->breakpoint_hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
-	return sv->breakpoint_hit;
 }
 
 /*

@@ -348,7 +348,7 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv);
 void samsara_replay_begin(struct samsara_vcpu *sv);
 bool samsara_replay_step(struct samsara_vcpu *sv);
 void samsara_load_breakpoint(struct samsara_vcpu *sv);
-bool samsara_unload_breakpoint(struct samsara_vcpu *sv);
+void samsara_unload_breakpoint(struct samsara_vcpu *sv);
 void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason);
 int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
 bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item);

@@ -105,12 +105,6 @@ u64 smr_order_prefix(const struct smr_order *o);
  */
 bool smr_order_done_before(const struct smr_order *o, u32 agent, u64 n);
 
-/* Under the commit lock. */
-static inline bool smr_page_valid(const struct smr_page *page, u64 start_seq)
-{
-	return page->version <= start_seq;
-}
-
 /* Under the commit lock; n from smr_order_commit() in the same critical section. */
 static inline void smr_page_commit(struct smr_page *page, u64 n)
 {
@@ -121,6 +115,12 @@ static inline void smr_page_commit(struct smr_page *page, u64 n)
 static inline bool smr_page_stale(const struct smr_page *page, u64 start_seq)
 {
 	return smr_read_once(&page->version) > start_seq;
+}
+
+/* The check, under the commit lock. */
+static inline bool smr_page_valid(const struct smr_page *page, u64 start_seq)
+{
+	return !smr_page_stale(page, start_seq);
 }
 
 #endif /* SMR_ORDER_H */
