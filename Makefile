@@ -34,7 +34,8 @@ help:
 	@echo '  modules-debug      for a host kernel with lockdep, KASAN, ... (debug-kernel)'
 	@echo '  qemu-full          QEMU in its default configuration'
 	@echo 'make clean           remove build/ (CACHE stays: $(CACHE))'
-	@echo 'Variables: CACHE=dir, JOBS=n, REFRESH=1 (newer source packages), DESTDIR=dir'
+	@echo 'Variables: CACHE=dir, JOBS=n, REFRESH=1 (newer source packages), DESTDIR=dir;'
+	@echo '  for check: SEED=n (other interleavings of the guests), SKID=n (late interrupts)'
 
 deps:
 	@scripts/deps.sh

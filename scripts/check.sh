@@ -8,6 +8,9 @@
 #
 # and anything else it likes. It exits with status 0 if nothing failed. A suite
 # that fails without saying what counts as one failed test.
+#
+# SEED=n (default 0) gives the guests other interleavings; SKID=n lets the branch
+# counter's interrupt come up to n instructions late.
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 set +e
@@ -44,7 +47,7 @@ for s; do
 	unit) suite unit "$TOP/tests/unit/run";;
 	testbed) suite testbed "$TOP/tests/testbed/test-run.sh";;
 	pmu)  suite pmu "$TOP/tests/testbed/test-pmu.sh";;
-	e2e)  suite e2e "$TOP/tests/e2e/run";;
+	e2e)  suite e2e "$TOP/tests/e2e/run" --seed "${SEED:-0}" --skid "${SKID:-0}";;
 	*) die "unknown suite $s";;
 	esac
 done
