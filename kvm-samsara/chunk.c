@@ -277,6 +277,7 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
 	int r;
 
 	if (READ_ONCE(sv->vm->stopping)) {
+		samsara_release_exclusive(sv);
 		wake_up_all(&sv->vm->wq);
 		kvm_vcpu_srcu_read_unlock(sv->vcpu);
 		r = wait_event_interruptible(sv->vm->wq, !READ_ONCE(sv->vm->stopping));
@@ -305,6 +306,8 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return 2;
 	}
+	if (samsara_ring_space(&sv->ring) < SAMSARA_RING_RESERVE)
+		samsara_release_exclusive(sv);
 	kvm_vcpu_srcu_read_unlock(vcpu);
 	r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
 	kvm_vcpu_srcu_read_lock(vcpu);
@@ -520,9 +523,6 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 		if (READ_ONCE(sv->vm->stopping))
 			wake_up_all(&sv->vm->wq);
 	}
-	/* The token is of no use without a chunk. */
-	if (READ_ONCE(sv->vm->exclusive) == sv && !sv->chunk_open) {
-		WRITE_ONCE(sv->vm->exclusive, NULL);
-		wake_up_all(&sv->vm->wq);
-	}
+	if (!sv->chunk_open)
+		samsara_release_exclusive(sv);
 }

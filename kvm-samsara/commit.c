@@ -48,7 +48,11 @@ static void lock_commit(struct samsara_vm *vm, struct samsara_vcpu *sv)
 	}
 }
 
-static void release_exclusive(struct samsara_vcpu *sv)
+/*
+ * After its commit, and wherever a vCPU without an open chunk goes to sleep: the
+ * others wait for it in the middle of theirs.
+ */
+void samsara_release_exclusive(struct samsara_vcpu *sv)
 {
 	if (READ_ONCE(sv->vm->exclusive) != sv)
 		return;
@@ -258,7 +262,10 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 
 	lock_commit(vm, sv);
 	if (conflicts(sv)) {
+		n = vm->order->committed;
 		mutex_unlock(&vm->commit_lock);
+		/* Or the next attempt might start too early, and fail for the same reason. */
+		wait_for_earlier(vm, sv->id, n + 1);
 		rollback(sv);
 		return -EAGAIN;
 	}
@@ -269,7 +276,7 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	vm->mem_digest += delta;
 	sv->rec.commit_seq = n;
 	maybe_add_memdigest(vm, &sv->rec);
-	release_exclusive(sv);
+	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
 
 	for (i = 0; i < sv->nr_dirty; i++) {
@@ -372,7 +379,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	next.type = 0;
 	next.commit_seq = 0;
 	sv->rec = next;
-	release_exclusive(sv);
+	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
 }
 

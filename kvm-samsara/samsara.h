@@ -300,6 +300,7 @@ void samsara_chain_state(struct samsara_vcpu *sv);
 
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);
+void samsara_release_exclusive(struct samsara_vcpu *sv);
 bool samsara_spins_in_vain(struct samsara_vcpu *sv);
 bool samsara_section_begin(struct samsara_vcpu *sv);
 void samsara_section_end(struct samsara_vcpu *sv);
