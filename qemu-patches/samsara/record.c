@@ -299,6 +299,8 @@ static void do_stop(void)
     qemu_thread_join(&rec.thread);
 
     samsara_device_status(&st);
+    /* what is left counts, too; close returns its error again */
+    smr_writer_flush(rec.writer, false, &err);
     smr_writer_totals(rec.writer, &totals);
     ret = smr_writer_close(rec.writer, !rec.failed &&
                            st.state == KVM_SAMSARA_STATE_STOPPED, &err);
