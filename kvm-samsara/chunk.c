@@ -205,13 +205,22 @@ static bool half_done(struct samsara_vcpu *sv)
 	return samsara_same_position(&now, &sv->fault_pos);
 }
 
+/* Serial recording looks at its turn now and then instead. */
+static bool is_long(struct samsara_vcpu *sv)
+{
+	if (samsara_serial(sv->vm))
+		return samsara_turn_is_over(sv);
+	return READ_ONCE(sv->limit_hit) || sv->spinning ||
+	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+}
+
 /* Does anything wait that takes effect between chunks only? */
 static bool must_end(struct samsara_vcpu *sv)
 {
-	return kvm_request_pending(sv->vcpu) || READ_ONCE(sv->limit_hit) || sv->spinning ||
+	return kvm_request_pending(sv->vcpu) || is_long(sv) ||
 	       sv->inputs.size - sv->inputs.len < SAMSARA_INPUT_RESERVE ||
-	       sv->nr_free_copies < SAMSARA_COPY_RESERVE || READ_ONCE(sv->vm->stopping) ||
-	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+	       (!samsara_direct(sv->vm) && sv->nr_free_copies < SAMSARA_COPY_RESERVE) ||
+	       READ_ONCE(sv->vm->stopping);
 }
 
 /*
@@ -260,10 +269,15 @@ bool samsara_exit_needs_section(u16 reason)
 
 static int handle_pending_exit(struct samsara_vcpu *sv)
 {
-	bool section = samsara_exit_needs_section(exit_reason(sv->vcpu)) &&
-		       samsara_section_begin(sv);
+	bool section;
 	int r;
 
+	r = samsara_take_turn(sv);
+	if (r) {
+		sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return r;
+	}
+	section = samsara_exit_needs_section(exit_reason(sv->vcpu)) && samsara_section_begin(sv);
 	sv->exit_pending = false;
 	r = samsara_run_exit_handler(sv);
 	if (section)
@@ -277,6 +291,7 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
 	int r;
 
 	if (READ_ONCE(sv->vm->stopping)) {
+		samsara_give_turn(sv);
 		samsara_release_exclusive(sv);
 		wake_up_all(&sv->vm->wq);
 		kvm_vcpu_srcu_read_unlock(sv->vcpu);
@@ -293,10 +308,30 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
 	return r > 0 ? 2 : r;
 }
 
-/* At a boundary: make sure that whatever comes next can be logged. */
-static int prepare_chunk(struct samsara_vcpu *sv)
+/*
+ * At a boundary: make sure that whatever comes next can be logged, and wait for
+ * the vCPU's turn if it needs one.  Returns 0, or -EINTR for user space.
+ */
+static int get_ready(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
+	int r = 0;
+
+	if (samsara_ring_space(&sv->ring) < SAMSARA_RING_RESERVE) {
+		samsara_release_exclusive(sv);
+		kvm_vcpu_srcu_read_unlock(vcpu);
+		r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
+		kvm_vcpu_srcu_read_lock(vcpu);
+	}
+	if (!r)
+		r = samsara_take_turn(sv);
+	if (r)
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return r;
+}
+
+static int prepare_chunk(struct samsara_vcpu *sv)
+{
 	int r;
 
 	r = samsara_counter_init(sv);
@@ -306,16 +341,13 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return 2;
 	}
-	if (samsara_ring_space(&sv->ring) < SAMSARA_RING_RESERVE)
-		samsara_release_exclusive(sv);
-	kvm_vcpu_srcu_read_unlock(vcpu);
-	r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
-	kvm_vcpu_srcu_read_lock(vcpu);
-	if (r) {
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	if (samsara_serial(sv->vm) && samsara_turn_is_over(sv))
+		samsara_give_turn(sv);
+	r = get_ready(sv);
+	if (r)
 		return r;
-	}
-	return samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
+	return samsara_recording(sv->vm) && !READ_ONCE(sv->vm->stopping) &&
+	       samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
 }
 
 /*
@@ -425,7 +457,9 @@ static int handle_inside(struct samsara_vcpu *sv)
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return 1;
 	case EXIT_REASON_PAUSE_INSTRUCTION:
-		sv->spinning = samsara_recording(sv->vm) && samsara_spins_in_vain(sv);
+		sv->spinning = samsara_recording(sv->vm) &&
+			       (samsara_serial(sv->vm) ? samsara_someone_waits(sv) :
+							 samsara_spins_in_vain(sv));
 		return 1;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
@@ -496,24 +530,28 @@ int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui)
 	if (samsara_replaying(sv->vm))
 		return samsara_replay_complete_io(sv, cui);
 	if (samsara_recording(sv->vm)) {
-		kvm_vcpu_srcu_read_unlock(vcpu);
-		r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
-		kvm_vcpu_srcu_read_lock(vcpu);
+		r = get_ready(sv);
 		if (r) {
 			vcpu->arch.complete_userspace_io = cui;
-			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			return r;
 		}
 	}
-	if (!samsara_section_begin(sv))
+	if (!samsara_section_begin(sv)) {
+		samsara_give_turn(sv);
 		return cui(vcpu);
+	}
 	samsara_user_input(sv);
 	r = cui(vcpu);
 	samsara_section_end(sv);
+	/* KVM_RUN may return without samsara_leave(). */
+	samsara_give_turn(sv);
 	return r;
 }
 
-/* KVM_RUN returns, because of a signal if a chunk is open: user space sees a boundary. */
+/*
+ * KVM_RUN returns, because of a signal if a chunk is open: user space sees a
+ * boundary.  Or the vCPU halts, between chunks.
+ */
 void samsara_leave(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
@@ -523,6 +561,8 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 		if (READ_ONCE(sv->vm->stopping))
 			wake_up_all(&sv->vm->wq);
 	}
-	if (!sv->chunk_open)
+	if (!sv->chunk_open) {
+		samsara_give_turn(sv);
 		samsara_release_exclusive(sv);
+	}
 }

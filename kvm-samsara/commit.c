@@ -8,7 +8,7 @@
  * pages written.  The stamps are the conflict set of every other agent at
  * once: a page conflicts with a chunk if its stamp is above the chunk's
  * start_seq.  Nothing is copied or allocated here.
- * Synchronisation, in parallel: copy the changed lines to the originals, wait
+ * Synchronisation, in parallel: copy the changed pages to the originals, wait
  * for earlier commits.
  *
  * core/smr_order.h holds the proof that a chunk which passes the check has run
@@ -60,6 +60,8 @@ void samsara_release_exclusive(struct samsara_vcpu *sv)
 	wake_up_all(&sv->vm->wq);
 }
 
+#define WORDS_PER_LINE	(SMR_LINE / sizeof(u64))
+
 /* memcmp() of a line costs several times as much. */
 static inline bool same_line(const u64 *a, const u64 *b)
 {
@@ -68,42 +70,35 @@ static inline bool same_line(const u64 *a, const u64 *b)
 }
 
 /*
- * Which lines of the copy differ from the original?  RULE 8: the processor's
- * page walks set the dirty flag of page tables they did not change.
+ * Does the copy differ from the original?  RULE 8: the processor's page walks set
+ * the dirty flag of page tables they did not change.  A page that was changed was
+ * most likely changed where it was the last time.
  *
  * The original may change under us only through a commit above our start_seq;
  * then the check fails and the result is not used.
  */
-static void compare_copy(struct samsara_copy *copy)
+static bool compare_copy(struct samsara_copy *copy)
 {
 	const u64 *old = page_address(copy->orig->page);
 	const u64 *new = page_address(copy->page);
-	u64 addr = gfn_to_gpa(copy->gfn);
-	u32 i;
+	u32 i = copy->changed_line * WORDS_PER_LINE;
 
-	copy->changed = 0;
-	copy->delta = 0;
-	for (i = 0; i < SMR_LINES_PER_PAGE; i++, old += 8, new += 8) {
-		if (same_line(old, new))
-			continue;
-		copy->changed |= BIT_ULL(i);
-		copy->delta += smr_line_digest(new, addr + i * SMR_LINE) -
-			       smr_line_digest(old, addr + i * SMR_LINE);
+	copy->changed = !same_line(old + i, new + i);
+	for (i = 0; !copy->changed && i < PAGE_SIZE / sizeof(u64); i += WORDS_PER_LINE) {
+		copy->changed = !same_line(old + i, new + i);
+		copy->changed_line = i / WORDS_PER_LINE;
 	}
+	return copy->changed;
 }
 
+/*
+ * The whole page: nobody else has changed it since it was copied, or the check
+ * would have failed, and nobody does until we have published.
+ */
 static void publish_copy(struct samsara_copy *copy)
 {
-	u8 *to = page_address(copy->orig->page);
-	const u8 *from = page_address(copy->page);
-	u64 left = copy->changed;
-	u32 i;
-
-	for (; left; left &= left - 1) {
-		i = __ffs64(left);
-		memcpy(to + i * SMR_LINE, from + i * SMR_LINE, SMR_LINE);
-	}
-	copy->orig->meta.digest += copy->delta;
+	if (copy->changed)
+		copy_page(page_address(copy->orig->page), page_address(copy->page));
 }
 
 /* Final under commit_lock.  Without it: true stays true, false may change. */
@@ -117,26 +112,22 @@ static bool conflicts(struct samsara_vcpu *sv)
 	return false;
 }
 
-/* Compare every copy harvested; returns the change of the memory digest. */
-static u64 compare_dirty(struct samsara_vcpu *sv)
+/* Compare every copy harvested. */
+static void compare_dirty(struct samsara_vcpu *sv)
 {
-	u64 delta = 0;
 	u32 i;
 
-	for (i = 0; i < sv->nr_dirty; i++) {
+	for (i = 0; i < sv->nr_dirty; i++)
 		compare_copy(sv->dirty[i]);
-		delta += sv->dirty[i]->delta;
-	}
-	return delta;
 }
 
-/* After compare_dirty(). */
+/* After samsara_ept_harvest(). */
 static bool has_written(struct samsara_vcpu *sv)
 {
 	u32 i;
 
 	for (i = 0; i < sv->nr_dirty; i++)
-		if (sv->dirty[i]->changed)
+		if (compare_copy(sv->dirty[i]))
 			return true;
 	return false;
 }
@@ -151,28 +142,17 @@ bool samsara_spins_in_vain(struct samsara_vcpu *sv)
 	if (READ_ONCE(sv->vm->exclusive) == sv)
 		return true;
 	samsara_ept_harvest(sv, false);
-	if (conflicts(sv))
-		return true;
-	compare_dirty(sv);
-	return has_written(sv);
+	return conflicts(sv) || has_written(sv);
 }
 
 static void rollback(struct samsara_vcpu *sv)
 {
 	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
-	/*
-	 * Who only waits for another vCPU must not get the token and stop it.  A
-	 * chunk that has written something before it began to wait is another
-	 * matter: it may be the way into a queue, and has to get through.
-	 */
-	if (!sv->spinning || has_written(sv))
-		sv->rollbacks_in_a_row++;
 	samsara_refresh_dirty(sv);
 	samsara_checkpoint_restore(sv);
 	sv->inputs.len = 0;
 	sv->chunk_last_tsc = sv->last_tsc;
-	sv->rollbacks++;
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
 	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
@@ -201,14 +181,20 @@ static void log_commit(struct samsara_vcpu *sv)
 	sv->last_tsc = sv->chunk_last_tsc;
 }
 
-/* Under commit_lock, after mem_digest is that of commit n. */
-static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec)
+static bool wants_memdigest(u64 n)
 {
 	u64 rest;
 
-	div64_u64_rem(rec->commit_seq, READ_ONCE(samsara_tunables.memdigest_interval), &rest);
-	if (rest)
+	div64_u64_rem(n, READ_ONCE(samsara_tunables.memdigest_interval), &rest);
+	return !rest;
+}
+
+/* Under commit_lock; the record's commit and all before it are in memory. */
+static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
+{
+	if (!wants_memdigest(rec->commit_seq))
 		return;
+	samsara_digest_changes(vm, agent);
 	rec->flags |= SMR_F_MEMDIGEST;
 	rec->mem_digest = vm->mem_digest;
 }
@@ -240,53 +226,9 @@ static bool ends_in_the_middle(struct samsara_vcpu *sv)
 		(sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)));
 }
 
-/*
- * End the open chunk.  sv->rec holds its start and its end.  Returns 0: it has
- * committed and is in memory, as is everything before it; -EAGAIN: rolled back
- * to its start.
- */
-int samsara_commit_chunk(struct samsara_vcpu *sv)
+/* The chunk has number @n and is in memory. */
+static void finish_commit(struct samsara_vcpu *sv, u64 n)
 {
-	struct samsara_vm *vm = sv->vm;
-	u64 delta;
-	u32 i;
-	u64 n;
-
-	samsara_ept_harvest(sv, true);
-	delta = compare_dirty(sv);
-
-	if (is_empty(sv) || ends_in_the_middle(sv)) {
-		rollback(sv);
-		return -EAGAIN;
-	}
-
-	lock_commit(vm, sv);
-	if (conflicts(sv)) {
-		n = vm->order->committed;
-		mutex_unlock(&vm->commit_lock);
-		/* Or the next attempt might start too early, and fail for the same reason. */
-		wait_for_earlier(vm, sv->id, n + 1);
-		rollback(sv);
-		return -EAGAIN;
-	}
-	n = smr_order_commit(vm->order, sv->id);
-	for (i = 0; i < sv->nr_dirty; i++)
-		if (sv->dirty[i]->changed)
-			smr_page_commit(&sv->dirty[i]->orig->meta, n);
-	vm->mem_digest += delta;
-	sv->rec.commit_seq = n;
-	maybe_add_memdigest(vm, &sv->rec);
-	samsara_release_exclusive(sv);
-	mutex_unlock(&vm->commit_lock);
-
-	for (i = 0; i < sv->nr_dirty; i++) {
-		if (sv->dirty[i]->changed)
-			trace_kvm_samsara_page(sv->id, sv->dirty[i]->gfn, sv->dirty[i]->delta);
-		publish_copy(sv->dirty[i]);
-		sv->dirty[i]->valid = n;
-	}
-	smr_order_published(vm->order, sv->id);
-
 	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
 	samsara_chain_state(sv);
@@ -297,9 +239,109 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	sv->rollbacks_in_a_row = 0;
 	sv->chunk_open = false;
 	memset(&sv->rec, 0, sizeof(sv->rec));
+}
 
+/* The chunk has run alone, on memory itself (serial.c). */
+static void commit_serial(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u64 n;
+
+	mutex_lock(&vm->commit_lock);
+	n = smr_order_commit(vm->order, sv->id);
+	samsara_ept_note_dirty(sv);
+	sv->rec.commit_seq = n;
+	maybe_add_memdigest(vm, &sv->rec, sv->id);
+	smr_order_published(vm->order, sv->id);
+	mutex_unlock(&vm->commit_lock);
+	finish_commit(sv, n);
+}
+
+static void publish(struct samsara_vcpu *sv, u64 n)
+{
+	u32 i;
+
+	for (i = 0; i < sv->nr_dirty; i++) {
+		publish_copy(sv->dirty[i]);
+		sv->dirty[i]->valid = n;
+	}
+	smr_order_published(sv->vm->order, sv->id);
+}
+
+/* Returns false if the sets conflict with another commit. */
+static bool commit_parallel(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool published = false;
+	u32 i;
+	u64 n;
+
+	lock_commit(vm, sv);
+	if (conflicts(sv)) {
+		n = vm->order->committed;
+		mutex_unlock(&vm->commit_lock);
+		/* Or the next attempt might start too early, and fail for the same reason. */
+		wait_for_earlier(vm, sv->id, n + 1);
+		return false;
+	}
+	n = smr_order_commit(vm->order, sv->id);
+	for (i = 0; i < sv->nr_dirty; i++) {
+		if (!sv->dirty[i]->changed)
+			continue;
+		smr_page_commit(&sv->dirty[i]->orig->meta, n);
+		samsara_page_changed(vm, sv->dirty[i]->orig);
+	}
+	sv->rec.commit_seq = n;
+	if (wants_memdigest(n)) {
+		/* Memory has to be what it is at commit n: nobody else may commit. */
+		publish(sv, n);
+		published = true;
+		wait_for_earlier(vm, sv->id, n);
+		maybe_add_memdigest(vm, &sv->rec, sv->id);
+	}
+	samsara_release_exclusive(sv);
+	mutex_unlock(&vm->commit_lock);
+
+	if (!published)
+		publish(sv, n);
+	finish_commit(sv, n);
 	wait_for_earlier(vm, sv->id, n);
-	return 0;
+	return true;
+}
+
+/*
+ * End the open chunk.  sv->rec holds its start and its end.  Returns 0: it has
+ * committed and is in memory, as is everything before it; -EAGAIN: it is back at
+ * its start.
+ */
+int samsara_commit_chunk(struct samsara_vcpu *sv)
+{
+	if (samsara_direct(sv->vm)) {
+		if (!is_empty(sv)) {
+			commit_serial(sv);
+			return 0;
+		}
+		rollback(sv);
+		return -EAGAIN;
+	}
+	samsara_ept_harvest(sv, true);
+	compare_dirty(sv);
+	if (is_empty(sv)) {
+		rollback(sv);
+		return -EAGAIN;
+	}
+	if (!ends_in_the_middle(sv) && commit_parallel(sv))
+		return 0;
+	/*
+	 * Who only waits for another vCPU must not get the token and stop it.  A
+	 * chunk that has written something before it began to wait is another
+	 * matter: it may be the way into a queue, and has to get through.
+	 */
+	if (!sv->spinning || has_written(sv))
+		sv->rollbacks_in_a_row++;
+	sv->rollbacks++;
+	rollback(sv);
+	return -EAGAIN;
 }
 
 /*
@@ -332,19 +374,17 @@ bool samsara_section_begin(struct samsara_vcpu *sv)
 	return true;
 }
 
-/* Digest the pages KVM wrote; returns the change of the memory digest. */
-u64 samsara_section_rehash(struct samsara_vcpu *sv)
+/* Note the pages KVM wrote. */
+void samsara_section_changed(struct samsara_vcpu *sv)
 {
 	struct samsara_page *sp;
-	u64 delta = 0;
 	u32 i;
 
 	for (i = 0; i < sv->nr_section_gfns; i++) {
 		sp = samsara_gfn_to_page(sv->vm, sv->section_gfns[i], NULL);
 		if (sp)
-			delta += samsara_page_rehash(sp, sv->section_gfns[i]);
+			samsara_page_changed(sv->vm, sp);
 	}
-	return delta;
 }
 
 void samsara_section_end(struct samsara_vcpu *sv)
@@ -365,8 +405,8 @@ void samsara_section_end(struct samsara_vcpu *sv)
 		if (sp)
 			smr_page_commit(&sp->meta, rec.commit_seq);
 	}
-	vm->mem_digest += samsara_section_rehash(sv);
-	maybe_add_memdigest(vm, &rec);
+	samsara_section_changed(sv);
+	maybe_add_memdigest(vm, &rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 
 	samsara_chain_state(sv);
@@ -425,7 +465,7 @@ int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len,
 			return -EFAULT;
 		smr_page_commit(&sp->meta, n);
 		memcpy(page_address(sp->page) + off, from, part);
-		vm->mem_digest += samsara_page_rehash(sp, gpa_to_gfn(gpa));
+		samsara_page_changed(vm, sp);
 	}
 	return 0;
 }
@@ -450,6 +490,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		.data_len = dma->len,
 	};
 	u32 agent = samsara_dma_agent(vm);
+	struct samsara_turn turn;
 	void *data;
 	int r;
 
@@ -465,11 +506,13 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		r = samsara_wait_space(vm, &vm->vm_ring, SMR_RECORD_MAX);
 		if (r)
 			goto out;
+		samsara_borrow_turn(vm, &turn);
 		lock_commit(vm, NULL);
 		if (!samsara_recording(vm) || vm->stopping ||
 		    samsara_ring_space(&vm->vm_ring) >= SMR_RECORD_MAX)
 			break;
 		mutex_unlock(&vm->commit_lock);
+		samsara_return_turn(vm, &turn);
 	}
 	if (!samsara_recording(vm) || vm->stopping) {
 		r = -ESHUTDOWN;
@@ -478,13 +521,14 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 	rec.commit_seq = smr_order_commit(vm->order, agent);
 	wait_for_earlier(vm, agent, rec.commit_seq);
 	r = samsara_dma_write(vm, dma->gpa, data, dma->len, rec.commit_seq);
-	maybe_add_memdigest(vm, &rec);
+	maybe_add_memdigest(vm, &rec, agent);
 	smr_order_published(vm->order, agent);
 	vm->dma_commits++;
 	if (!r)
 		r = samsara_log_vm(vm, &rec);
 unlock:
 	mutex_unlock(&vm->commit_lock);
+	samsara_return_turn(vm, &turn);
 out:
 	kvfree(data);
 	return r;

@@ -17,7 +17,6 @@
 #define RING_BYTES_MAX	(16 * 1024 * 1024)
 #define MAX_VCPUS	(SMR_ORDER_MAX_AGENTS - 1)
 
-
 void samsara_signal_user(struct samsara_vm *vm)
 {
 	if (vm->eventfd)
@@ -69,6 +68,7 @@ static void stop_recording(struct samsara_vm *vm)
 	wait_event(vm->wq, all_at_boundary(vm));
 
 	mutex_lock(&vm->commit_lock);
+	samsara_digest_changes(vm, samsara_dma_agent(vm));
 	digest = samsara_memory_digest(vm);
 	if (digest != vm->mem_digest && !vm->error) {
 		pr_warn("guest memory was changed outside of the order of commits\n");
@@ -126,7 +126,7 @@ void samsara_fail(struct samsara_vm *vm, int error, const char *why)
 	if (cmpxchg(&vm->error, 0, error))
 		return;
 	pr_warn("VM %d: %s (error %d)\n", vm->kvm->userspace_pid, why, error);
-	if (vm->config.mode == KVM_SAMSARA_MODE_RECORD) {
+	if (vm->config.mode != KVM_SAMSARA_MODE_REPLAY) {
 		WRITE_ONCE(vm->stopping, true);
 		schedule_work(&vm->fail_work);
 	} else {
@@ -153,6 +153,8 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->vcpu = vcpu;
 	sv->vm = vm;
 	sv->id = vcpu->vcpu_id;
+	sv->turn.sv = sv;
+	INIT_LIST_HEAD(&sv->turn.link);
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
 	sv->inputs.p = kmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
 	sv->scratch = vmalloc(SMR_RECORD_MAX);
@@ -286,7 +288,7 @@ static int samsara_start(struct samsara_vm *vm)
 		if (!vm->vcpus[vcpu->vcpu_id])
 			return -ENOMEM;
 	}
-	if (vm->config.mode == KVM_SAMSARA_MODE_RECORD) {
+	if (vm->config.mode != KVM_SAMSARA_MODE_REPLAY) {
 		r = start_stream(vm);
 		if (r)
 			return r;
@@ -303,7 +305,7 @@ static int samsara_start(struct samsara_vm *vm)
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
 	}
 	pr_info("VM %d: %s, %u vCPUs, %llu pages\n", kvm->userspace_pid,
-		vm->config.mode == KVM_SAMSARA_MODE_RECORD ? "recording" : "replaying",
+		vm->config.mode == KVM_SAMSARA_MODE_REPLAY ? "replaying" : "recording",
 		vm->nr_vcpus, vm->nr_pages);
 	return 0;
 }
@@ -314,7 +316,7 @@ static int check_config(const struct kvm_samsara_config *config)
 
 	if (config->version != KVM_SAMSARA_ABI_VERSION || config->flags)
 		return -EINVAL;
-	if (config->mode != KVM_SAMSARA_MODE_RECORD && config->mode != KVM_SAMSARA_MODE_REPLAY)
+	if (config->mode < KVM_SAMSARA_MODE_RECORD || config->mode > KVM_SAMSARA_MODE_RECORD_SERIAL)
 		return -EINVAL;
 	if (!config->nr_vcpus || config->nr_vcpus > MAX_VCPUS)
 		return -EINVAL;
@@ -517,6 +519,7 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	mutex_init(&vm->config_lock);
 	mutex_init(&vm->commit_lock);
 	init_waitqueue_head(&vm->wq);
+	samsara_turns_init(vm);
 	INIT_WORK(&vm->fail_work, fail_work);
 	dev->private = vm;
 	kvm->arch.samsara = vm;

@@ -9,8 +9,9 @@
  * flushed when it comes back (samsara_before_entry()).
  *
  * Recording: a page is mapped read-only to the original on the first read and
- * to a private copy on the first write.  Replay: every page is mapped writable
- * to the original, since one chunk runs at a time.
+ * to a private copy on the first write.  Replay and serial recording: all pages
+ * are mapped to the originals from the start, since one chunk runs at a time; so
+ * no EPT violation comes in the middle of an instruction.
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
@@ -73,6 +74,56 @@ static void mark_used(u64 *entry)
 	__set_bit(entry - entries, table_of(entries)->used);
 }
 
+/* The leaf entry of a page; builds the tables above it.  NULL: out of memory. */
+static u64 *leaf_of(struct samsara_vcpu *sv, gfn_t gfn)
+{
+	u64 *table = sv->ept_root;
+	u64 *entry, *next;
+	int level;
+
+	for (level = EPT_LEVELS; level > 1; level--) {
+		entry = &table[(gfn >> (9 * (level - 1))) & (EPT_ENTRIES - 1)];
+		if (!(*entry & EPT_R)) {
+			next = alloc_table(sv);
+			if (!next)
+				return NULL;
+			*entry = __pa(next) | EPT_TABLE;
+			mark_used(entry);
+		}
+		table = __va(*entry & EPT_ADDR);
+	}
+	entry = &table[gfn & (EPT_ENTRIES - 1)];
+	mark_used(entry);
+	return entry;
+}
+
+static u64 leaf_to(struct page *page, u64 flags)
+{
+	return page_to_phys(page) | flags;
+}
+
+/* For a VM whose vCPUs run on guest memory itself. */
+static int map_all(struct samsara_vcpu *sv)
+{
+	struct samsara_slot *slot;
+	u64 *sptep;
+	u64 i;
+	u32 s;
+
+	for (s = 0; s < sv->vm->nr_slots; s++) {
+		slot = &sv->vm->slots[s];
+		for (i = 0; i < slot->npages; i++) {
+			sptep = leaf_of(sv, slot->base + i);
+			if (!sptep)
+				return -ENOMEM;
+			*sptep = leaf_to(slot->pages[i].page,
+					 slot->readonly ? EPT_LEAF_RO : EPT_LEAF_RW);
+			cond_resched();
+		}
+	}
+	return 0;
+}
+
 int samsara_ept_init(struct samsara_vcpu *sv)
 {
 	u64 n = sv->vm->nr_pages;
@@ -86,8 +137,8 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 	sv->eptp = __pa(sv->ept_root) | EPTP_FLAGS;
 	sv->last_cpu = -1;
 
-	if (sv->vm->config.mode == KVM_SAMSARA_MODE_REPLAY)
-		return 0;
+	if (samsara_direct(sv->vm))
+		return map_all(sv);
 
 	sv->copies = vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies));
 	sv->dirty = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty));
@@ -125,34 +176,6 @@ void samsara_flush(struct samsara_vcpu *sv)
 	lockdep_assert_preemption_disabled();
 	ept_sync_context(sv->eptp);
 	vpid_sync_context(to_vmx(sv->vcpu)->vpid);
-}
-
-/* The leaf entry of a page; builds the tables above it.  NULL: out of memory. */
-static u64 *leaf_of(struct samsara_vcpu *sv, gfn_t gfn)
-{
-	u64 *table = sv->ept_root;
-	u64 *entry, *next;
-	int level;
-
-	for (level = EPT_LEVELS; level > 1; level--) {
-		entry = &table[(gfn >> (9 * (level - 1))) & (EPT_ENTRIES - 1)];
-		if (!(*entry & EPT_R)) {
-			next = alloc_table(sv);
-			if (!next)
-				return NULL;
-			*entry = __pa(next) | EPT_TABLE;
-			mark_used(entry);
-		}
-		table = __va(*entry & EPT_ADDR);
-	}
-	entry = &table[gfn & (EPT_ENTRIES - 1)];
-	mark_used(entry);
-	return entry;
-}
-
-static u64 leaf_to(struct page *page, u64 flags)
-{
-	return page_to_phys(page) | flags;
 }
 
 static void drop_copy(struct samsara_vcpu *sv, struct samsara_copy *copy)
@@ -204,9 +227,9 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 }
 
 /*
- * Handle an EPT violation.  Returns 1: mapped, run on; 0: not RAM, the exit
- * ends the chunk; -ENOSPC: no private copy left, the chunk has to end first;
- * -ENOMEM.
+ * Handle an EPT violation.  Returns 1: mapped, run on; 0: the exit ends the
+ * chunk, because it is not RAM; -ENOSPC: no private copy left, the chunk has to
+ * end first; -ENOMEM.
  */
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 {
@@ -219,14 +242,11 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	sp = samsara_gfn_to_page(sv->vm, gfn, &readonly);
 	if (!sp || (write && readonly))
 		return 0;
+	if (KVM_BUG_ON(samsara_direct(sv->vm), sv->vm->kvm))
+		return -EIO;
 	sptep = leaf_of(sv, gfn);
 	if (!sptep)
 		return -ENOMEM;
-
-	if (sv->vm->config.mode == KVM_SAMSARA_MODE_REPLAY) {
-		*sptep = leaf_to(sp->page, readonly ? EPT_LEAF_RO : EPT_LEAF_RW);
-		return 1;
-	}
 	if (!write) {
 		if (!(*sptep & EPT_R))
 			*sptep = leaf_to(sp->page, EPT_LEAF_RO);
@@ -287,7 +307,7 @@ static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t 
 	}
 }
 
-/* Recording: fill access[] and dirty[] from the flags, and clear them if @clear. */
+/* With copies: fill access[] and dirty[] from the flags, and clear them if @clear. */
 void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear)
 {
 	sv->nr_access = 0;
@@ -295,24 +315,16 @@ void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear)
 	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, clear, note_leaf);
 }
 
-static void rehash_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+static void note_dirty_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
-	u64 e = *sptep;
-	u64 delta;
-
-	if (!(e & EPT_D))
-		return;
-	delta = samsara_page_rehash(samsara_gfn_to_page(sv->vm, gfn, NULL), gfn);
-	sv->vm->mem_digest += delta;
-	if (delta)
-		trace_kvm_samsara_page(sv->id, gfn, delta);
+	if (*sptep & EPT_D)
+		samsara_page_changed(sv->vm, samsara_gfn_to_page(sv->vm, gfn, NULL));
 }
 
-/* Replay: account for the pages written in the chunk. */
-u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv)
+/* Without copies: note the pages written in the chunk. */
+void samsara_ept_note_dirty(struct samsara_vcpu *sv)
 {
-	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, true, rehash_leaf);
-	return sv->vm->mem_digest;
+	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, true, note_dirty_leaf);
 }
 
 /*

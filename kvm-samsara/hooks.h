@@ -25,7 +25,7 @@ struct kvm_samsara_ops {
 	bool (*owns_events)(struct kvm_vcpu *vcpu);
 	/* Runs vcpu->arch.complete_userspace_io. */
 	int (*complete_io)(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui);
-	/* On the way out of KVM_RUN, after vcpu_run(). */
+	/* On the way out of KVM_RUN, after vcpu_run(); and before the vCPU halts. */
 	void (*leave)(struct kvm_vcpu *vcpu);
 	/*
 	 * The answer of KVM's in-kernel devices.  before() returns true if the

@@ -10,6 +10,7 @@
 #include <linux/vmalloc.h>
 
 #include "samsara.h"
+#include "trace.h"
 
 static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
 {
@@ -46,8 +47,10 @@ static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot
 			vfree(pages);
 			return n ?: -EFAULT;
 		}
-		for (int k = 0; k < n; k++)
+		for (int k = 0; k < n; k++) {
 			slot->pages[i + k].page = pages[i + k];
+			slot->pages[i + k].gfn = slot->base + i + k;
+		}
 		cond_resched();
 	}
 	vfree(pages);
@@ -72,7 +75,10 @@ int samsara_memory_init(struct samsara_vm *vm)
 			break;
 	}
 	mutex_unlock(&vm->kvm->slots_lock);
-	return r;
+	if (r)
+		return r;
+	vm->changed = vmalloc_array(vm->nr_pages, sizeof(*vm->changed));
+	return vm->changed ? 0 : -ENOMEM;
 }
 
 void samsara_memory_free(struct samsara_vm *vm)
@@ -89,6 +95,8 @@ void samsara_memory_free(struct samsara_vm *vm)
 		vfree(slot->pages);
 	}
 	vm->nr_pages = 0;
+	vfree(vm->changed);
+	vm->changed = NULL;
 }
 
 /* NULL: no RAM there, so an access is MMIO. */
@@ -108,6 +116,11 @@ struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool 
 	return NULL;
 }
 
+static void digest_page(struct samsara_page *sp)
+{
+	sp->meta.digest = smr_page_digest(page_address(sp->page), gfn_to_gpa(sp->gfn));
+}
+
 /* Digest of all RAM from its content; also (re)sets the digest of each page. */
 u64 samsara_memory_digest(struct samsara_vm *vm)
 {
@@ -119,7 +132,7 @@ u64 samsara_memory_digest(struct samsara_vm *vm)
 	for (s = 0; s < vm->nr_slots; s++) {
 		slot = &vm->slots[s];
 		for (i = 0; i < slot->npages; i++) {
-			samsara_page_rehash(&slot->pages[i], slot->base + i);
+			digest_page(&slot->pages[i]);
 			sum += slot->pages[i].meta.digest;
 			cond_resched();
 		}
@@ -127,11 +140,37 @@ u64 samsara_memory_digest(struct samsara_vm *vm)
 	return sum;
 }
 
-/* Recompute a page's digest; returns the difference. */
-u64 samsara_page_rehash(struct samsara_page *sp, gfn_t gfn)
+/*
+ * The page's content has changed, or may have.  Pages are digested when a digest
+ * is wanted and not at each commit: most are written again before that.  By
+ * whoever is at its commit: under commit_lock, or in replay with the turn.
+ */
+void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp)
 {
-	u64 old = sp->meta.digest;
+	if (sp->changed)
+		return;
+	sp->changed = true;
+	vm->changed[vm->nr_changed++] = sp;
+}
 
-	sp->meta.digest = smr_page_digest(page_address(sp->page), gfn_to_gpa(gfn));
-	return sp->meta.digest - old;
+/*
+ * Bring vm->mem_digest up to date.  As samsara_page_changed(), and every commit
+ * so far is in memory.
+ */
+void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu)
+{
+	struct samsara_page *sp;
+	u64 i, old;
+
+	for (i = 0; i < vm->nr_changed; i++) {
+		sp = vm->changed[i];
+		sp->changed = false;
+		old = sp->meta.digest;
+		digest_page(sp);
+		if (sp->meta.digest == old)
+			continue;
+		vm->mem_digest += sp->meta.digest - old;
+		trace_kvm_samsara_page(vcpu, sp->gfn, sp->meta.digest);
+	}
+	vm->nr_changed = 0;
 }

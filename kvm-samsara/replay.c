@@ -71,9 +71,13 @@ static bool past_stop(struct samsara_vm *vm, u64 n)
 	return vm->config.stop_at && n > vm->config.stop_at;
 }
 
-static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *rec)
+/* After the record's commit, before the next one. */
+static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *rec, u32 vcpu)
 {
-	return (rec->flags & SMR_F_MEMDIGEST) && rec->mem_digest != vm->mem_digest;
+	if (!(rec->flags & SMR_F_MEMDIGEST))
+		return false;
+	samsara_digest_changes(vm, vcpu);
+	return rec->mem_digest != vm->mem_digest;
 }
 
 /*
@@ -111,7 +115,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
 					      rec->commit_seq))
 				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
-			if (memdigest_differs(vm, rec))
+			if (memdigest_differs(vm, rec, samsara_dma_agent(vm)))
 				vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
 					    vm->mem_digest);
 			WRITE_ONCE(vm->replayed, rec->commit_seq);
@@ -211,7 +215,7 @@ static void done(struct samsara_vcpu *sv)
 	samsara_chain_state(sv);
 	if ((u32)sv->chain != sv->rec.digest)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->chain);
-	if (memdigest_differs(vm, &sv->rec))
+	if (memdigest_differs(vm, &sv->rec, sv->id))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->mem_digest);
 
 	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
@@ -317,7 +321,7 @@ static void end_chunk(struct samsara_vcpu *sv)
 {
 	samsara_set_stepping(sv, false);
 	sv->breakpoint = false;
-	samsara_ept_rehash_dirty(sv);
+	samsara_ept_note_dirty(sv);
 	sv->chunk_open = false;
 	sv->chunks++;
 	done(sv);
@@ -490,7 +494,7 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 		*r = samsara_run_exit_handler(sv);
 	}
 	sv->in_section = false;
-	sv->vm->mem_digest += samsara_section_rehash(sv);
+	samsara_section_changed(sv);
 	sv->sections++;
 	done(sv);
 	return 0;
@@ -517,6 +521,7 @@ static int ended(struct samsara_vcpu *sv)
 			u64 digest;
 
 			advance_vm_stream(vm);
+			samsara_digest_changes(vm, sv->id);
 			digest = samsara_memory_digest(vm);
 			if (digest != vm->mem_digest)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->mem_digest,

@@ -5,6 +5,7 @@
  * Locks, in the order they are taken:
  *   vm->config_lock	configuration, start and stop
  *   vm->commit_lock	the commit order; see commit.c
+ *   vm->turns_lock	the queue of serial recording; see serial.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
  */
@@ -56,6 +57,8 @@
 struct samsara_page {
 	struct smr_page meta;
 	struct page *page;
+	u64 gfn : 63;
+	u64 changed : 1;	/* since its digest was taken; it is in vm->changed */
 };
 
 struct samsara_slot {
@@ -83,8 +86,8 @@ struct samsara_copy {
 	struct page *page;
 	u64 *sptep;
 	u64 valid;	/* commit at which it equalled the original */
-	u64 changed;	/* lines that differ from the original, set by the compare */
-	u64 delta;	/* change of the memory digest */
+	bool changed;	/* it differs from the original, set by the compare */
+	u8 changed_line;	/* where it did the last time */
 };
 
 struct samsara_checkpoint {
@@ -97,6 +100,14 @@ struct samsara_checkpoint {
 	struct kvm_queued_interrupt interrupt;
 	bool nmi_injected;
 	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
+};
+
+/* A place in the queue of those who may touch guest memory, see serial.c. */
+struct samsara_turn {
+	struct list_head link;
+	struct samsara_vcpu *sv;	/* NULL: a device model's write */
+	u64 slice_tsc;			/* when it came to the head */
+	bool give_up;			/* someone can't wait for the end of the slice */
 };
 
 struct samsara_counts {
@@ -125,6 +136,7 @@ struct samsara_vcpu {
 	bool breakpoint_loaded;	/* ... is in the VMCS */
 	unsigned long guest_dr7;	/* meanwhile */
 	u32 rollbacks_in_a_row;
+	struct samsara_turn turn;
 
 	u64 chunk_tsc;
 	u64 start_seq;
@@ -188,12 +200,18 @@ struct samsara_vm {
 	struct mutex commit_lock;
 	wait_queue_head_t wq;
 
+	/* Serial recording */
+	spinlock_t turns_lock;
+	struct list_head turns;
+
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
 	struct samsara_slot slots[SAMSARA_MAX_SLOTS];
 	u32 nr_slots;
 	u64 nr_pages;
-	u64 mem_digest;
+	u64 mem_digest;		/* without the pages in changed[] */
+	struct samsara_page **changed;
+	u64 nr_changed;
 
 	struct samsara_vcpu **vcpus;
 	u32 nr_vcpus;
@@ -230,6 +248,17 @@ static inline bool samsara_replaying(struct samsara_vm *vm)
 	       READ_ONCE(vm->state) != KVM_SAMSARA_STATE_IDLE;
 }
 
+static inline bool samsara_serial(struct samsara_vm *vm)
+{
+	return vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL;
+}
+
+/* One vCPU at a time, on guest memory itself: no copies. */
+static inline bool samsara_direct(struct samsara_vm *vm)
+{
+	return vm->config.mode != KVM_SAMSARA_MODE_RECORD;
+}
+
 /* The DMA agent's index in vm->order. */
 static inline u32 samsara_dma_agent(struct samsara_vm *vm)
 {
@@ -250,6 +279,7 @@ struct samsara_tunables {
 	u64 max_copies;		/* private copies a vCPU keeps between chunks */
 	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
 	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
+	u64 serial_slice_us;	/* serial recording: a vCPU's turn while others wait */
 };
 
 extern struct samsara_tunables samsara_tunables;
@@ -272,14 +302,15 @@ int samsara_memory_init(struct samsara_vm *vm);
 void samsara_memory_free(struct samsara_vm *vm);
 struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly);
 u64 samsara_memory_digest(struct samsara_vm *vm);
-u64 samsara_page_rehash(struct samsara_page *sp, gfn_t gfn);
+void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp);
+void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
 
 /* ept.c */
 int samsara_ept_init(struct samsara_vcpu *sv);
 void samsara_ept_free(struct samsara_vcpu *sv);
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
 void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear);
-u64 samsara_ept_rehash_dirty(struct samsara_vcpu *sv);
+void samsara_ept_note_dirty(struct samsara_vcpu *sv);
 void samsara_drop_stale(struct samsara_vcpu *sv);
 void samsara_refresh_dirty(struct samsara_vcpu *sv);
 void samsara_drop_all(struct samsara_vcpu *sv);
@@ -307,7 +338,16 @@ void samsara_section_end(struct samsara_vcpu *sv);
 int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma);
 int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n);
 void samsara_page_dirty(struct kvm *kvm, gfn_t gfn);
-u64 samsara_section_rehash(struct samsara_vcpu *sv);
+void samsara_section_changed(struct samsara_vcpu *sv);
+
+/* serial.c */
+void samsara_turns_init(struct samsara_vm *vm);
+int samsara_take_turn(struct samsara_vcpu *sv);
+void samsara_give_turn(struct samsara_vcpu *sv);
+bool samsara_turn_is_over(struct samsara_vcpu *sv);
+bool samsara_someone_waits(struct samsara_vcpu *sv);
+void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
+void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 
 /* chunk.c */
 int samsara_pre_enter(struct kvm_vcpu *vcpu);

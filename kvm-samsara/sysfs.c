@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /sys/kernel/samsara/: defaults for VMs that start recording from now on.
+ * /sys/kernel/samsara/: settings of all VMs.  chunk_limit is taken over when a VM
+ * is configured, the others at once.
  * Documentation/sysfs-kernel-samsara describes each file.
  */
 #include <linux/kobject.h>
@@ -14,6 +15,7 @@ struct samsara_tunables samsara_tunables = {
 	.max_copies = SAMSARA_MAX_COPIES / 2,
 	.memdigest_interval = 64,
 	.landing_breakpoint = 1,
+	.serial_slice_us = 2000,
 };
 
 static struct kobject *samsara_kobj;
@@ -60,6 +62,7 @@ TUNABLE(rollback_limit, 1, 1000);
 TUNABLE(max_copies, 16, SAMSARA_MAX_COPIES / 2);
 TUNABLE(landing_breakpoint, 0, 1);
 TUNABLE(memdigest_interval, 1, 1u << 20);
+TUNABLE(serial_slice_us, 50, 1000000);
 
 static struct attribute *samsara_attrs[] = {
 	&tunable_chunk_limit.attr.attr,
@@ -67,6 +70,7 @@ static struct attribute *samsara_attrs[] = {
 	&tunable_max_copies.attr.attr,
 	&tunable_memdigest_interval.attr.attr,
 	&tunable_landing_breakpoint.attr.attr,
+	&tunable_serial_slice_us.attr.attr,
 	NULL,
 };
 

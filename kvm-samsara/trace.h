@@ -96,25 +96,25 @@ TRACE_EVENT(kvm_samsara_copy,
 	TP_printk("vcpu %u gfn 0x%llx", __entry->vcpu, __entry->gfn)
 );
 
-/* A page whose content a commit changed, and by how much its digest. */
+/* A page that has changed since the last digest of memory. */
 TRACE_EVENT(kvm_samsara_page,
-	TP_PROTO(u32 vcpu, u64 gfn, u64 delta),
-	TP_ARGS(vcpu, gfn, delta),
+	TP_PROTO(u32 vcpu, u64 gfn, u64 digest),
+	TP_ARGS(vcpu, gfn, digest),
 
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
 		__field(u64, gfn)
-		__field(u64, delta)
+		__field(u64, digest)
 	),
 
 	TP_fast_assign(
 		__entry->vcpu = vcpu;
 		__entry->gfn = gfn;
-		__entry->delta = delta;
+		__entry->digest = digest;
 	),
 
-	TP_printk("vcpu %u gfn 0x%llx delta %llx", __entry->vcpu, __entry->gfn,
-		  __entry->delta)
+	TP_printk("vcpu %u gfn 0x%llx digest %llx", __entry->vcpu, __entry->gfn,
+		  __entry->digest)
 );
 
 /* Replay: a commit has been done. */

@@ -32,6 +32,8 @@ static const struct {
 } props[] = {
     { "record", offsetof(SamsaraOpts, record), true,
       "Record the guest's execution in this file" },
+    { "record-mode", offsetof(SamsaraOpts, mode), true,
+      "parallel (default), or serial: one vCPU at a time" },
     { "record-chunk", offsetof(SamsaraOpts, chunk), false,
       "Longest chunk in conditional branches (0: the kernel's default)" },
     { "record-compress", offsetof(SamsaraOpts, compress), false,
@@ -59,6 +61,16 @@ static void get_prop(Object *obj, Visitor *v, const char *name, void *opaque,
     } else {
         visit_type_uint64(v, name, p, errp);
     }
+}
+
+uint32_t samsara_record_mode(void)
+{
+    const char *mode = samsara_opts.mode ?: "parallel";
+
+    if (!strcmp(mode, "parallel")) {
+        return KVM_SAMSARA_MODE_RECORD;
+    }
+    return strcmp(mode, "serial") ? 0 : KVM_SAMSARA_MODE_RECORD_SERIAL;
 }
 
 static bool check_value(const char *name, uint64_t value, Error **errp)
@@ -92,6 +104,10 @@ static void set_prop(Object *obj, Visitor *v, const char *name, void *opaque,
         if (visit_type_str(v, name, &value, errp)) {
             g_free(*(char **)p);
             *(char **)p = value;
+        }
+        if (!samsara_record_mode()) {
+            error_setg(errp, "%s: %s is neither parallel nor serial", name,
+                       samsara_opts.mode);
         }
     } else {
         uint64_t value;

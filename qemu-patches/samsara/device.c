@@ -130,8 +130,8 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
     config.eventfd = samsara_device.eventfd;
     ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_CONFIG, 0, &config);
     if (ret < 0) {
-        kernel_error(errp, ret, mode == KVM_SAMSARA_MODE_RECORD
-                     ? "record this guest" : "replay this recording");
+        kernel_error(errp, ret, mode == KVM_SAMSARA_MODE_REPLAY
+                     ? "replay this recording" : "record this guest");
         if (ret == -EINVAL && config.chunk_limit) {
             error_append_hint(errp, "chunk=%" PRIu64 " may be out of range.\n",
                               samsara_opts.chunk);

@@ -37,7 +37,8 @@ static QemuOptsList record_opts = {
         }, {
             .name = "mode",
             .type = QEMU_OPT_STRING,
-            .help = "parallel: vCPUs really run in parallel (default)",
+            .help = "parallel: vCPUs really run in parallel (default); "
+                    "serial: one at a time",
         }, {
             .name = "chunk",
             .type = QEMU_OPT_NUMBER,
@@ -124,7 +125,7 @@ static int set_property(void *opaque, const char *name, const char *value,
     const char *verb = opaque;
     g_autofree char *prop = NULL;
 
-    if (!strcmp(name, "mode")) {
+    if (!strcmp(verb, "replay") && !strcmp(name, "mode")) {
         return 0;
     }
     prop = !strcmp(name, "file") ? g_strdup(verb)
@@ -133,13 +134,13 @@ static int set_property(void *opaque, const char *name, const char *value,
     return 0;
 }
 
-static void check_mode(QemuOpts *opts, const char *verb, const char *only)
+static void check_replay_mode(QemuOpts *opts)
 {
     const char *mode = qemu_opt_get(opts, "mode");
 
-    if (mode && strcmp(mode, only)) {
-        error_report("-%s mode=%s is not implemented: the only mode is %s",
-                     verb, mode, only);
+    if (mode && strcmp(mode, "serial")) {
+        error_report("-replay mode=%s is not implemented: the only mode is "
+                     "serial", mode);
         exit(SAMSARA_EXIT_SETUP);
     }
 }
@@ -166,7 +167,6 @@ static void require_kvm(const char *verb, QDict *machine_opts)
 static void configure_record(QemuOpts *opts, QDict *machine_opts,
                              const char *cpu_option)
 {
-    check_mode(opts, "record", "parallel");
     require_kvm("record", machine_opts);
     samsara_opts.cpu = g_strdup(cpu_option);
     qemu_opt_foreach(opts, set_property, (void *)"record", &error_fatal);
@@ -296,7 +296,7 @@ static void configure_replay(QemuOpts *opts, QDict *machine_opts,
 {
     const char *file = qemu_opt_get(opts, "file");
 
-    check_mode(opts, "replay", "serial");
+    check_replay_mode(opts);
     refuse_machine_options(machine_opts, *cpu_option);
     require_kvm("replay", machine_opts);
     open_recording(file);

@@ -236,7 +236,7 @@ static bool start(Error **errp)
     /* refusals first: they leave an older recording of this name alone */
     if (!samsara_check_vcpus(errp) || !samsara_check_memory(errp) ||
         !samsara_memory_collect(errp) ||
-        !samsara_device_config(KVM_SAMSARA_MODE_RECORD, 0, errp)) {
+        !samsara_device_config(samsara_record_mode(), 0, errp)) {
         return false;
     }
     if (!create_file(errp)) {

@@ -36,6 +36,7 @@ typedef struct SamsaraMachine {
 typedef struct SamsaraOpts {
     char *record;               /* file names: at most one is set */
     char *replay;
+    char *mode;                 /* of the recording; NULL: parallel */
     uint64_t chunk;
     uint64_t ring;
     uint64_t compress;
@@ -64,6 +65,9 @@ bool samsara_check_smp(const SamsaraMachine *m, Error **errp);
 
 #include "hw/boards.h"
 #include "sysemu/kvm_int.h"
+
+/* accel.c */
+uint32_t samsara_record_mode(void);
 
 /* device.c: the kernel's side */
 typedef struct SamsaraRing {

@@ -39,6 +39,7 @@
 /* kvm_samsara_config.mode */
 #define KVM_SAMSARA_MODE_RECORD		1	/* vCPUs in parallel, speculative chunks */
 #define KVM_SAMSARA_MODE_REPLAY		2	/* chunks one by one in commit order */
+#define KVM_SAMSARA_MODE_RECORD_SERIAL	3	/* one vCPU at a time, in long slices */
 
 struct kvm_samsara_config {
 	__u32 version;		/* KVM_SAMSARA_ABI_VERSION */
@@ -80,7 +81,7 @@ struct kvm_samsara_status {
 	__u32 state;
 	__s32 error;		/* negative errno when FAILED */
 	__u64 commits;		/* last commit number given out (recording) or done (replay) */
-	__u64 mem_digest;	/* digest of all guest RAM at that commit */
+	__u64 mem_digest;	/* digest of all guest RAM, when it was last taken; at the end: final */
 	__u32 div_field;	/* KVM_SAMSARA_DIV_* */
 	__s32 div_vcpu;		/* vCPU id; -1: VM-wide stream */
 	__u64 div_commit;
