@@ -137,9 +137,11 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	sv->rec.start_seq = sv->start_seq;
 	note_event(sv);
 	samsara_checkpoint_save(sv);
+	samsara_withhold_contended(sv);
 	samsara_counter_read(sv, &sv->start_counts);
 	WRITE_ONCE(sv->limit_hit, false);
 	sv->spinning = false;
+	sv->paused = false;
 	sv->chunk_tsc = rdtsc();
 	sv->fault_seen = false;
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
@@ -210,8 +212,12 @@ static bool is_long(struct samsara_vcpu *sv)
 {
 	if (samsara_serial(sv->vm))
 		return samsara_turn_is_over(sv);
-	return READ_ONCE(sv->limit_hit) || sv->spinning ||
-	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+	if (READ_ONCE(sv->limit_hit)) {
+		if (samsara_is_long(sv))
+			return true;
+		WRITE_ONCE(sv->limit_hit, false);
+	}
+	return sv->spinning || rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
 }
 
 /* Does anything wait that takes effect between chunks only? */
@@ -341,6 +347,7 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return 2;
 	}
+	samsara_restore_period(sv);
 	if (samsara_serial(sv->vm) && samsara_turn_is_over(sv))
 		samsara_give_turn(sv);
 	r = get_ready(sv);
@@ -433,6 +440,7 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	    (qualification & INTR_INFO_UNBLOCK_NMI))
 		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
 
+	sv->touched = false;
 	r = samsara_ept_fault(sv, vmcs_read64(GUEST_PHYSICAL_ADDRESS), is_write(qualification));
 	/* On ENOSPC must_end() sees that there is no copy left. */
 	if (r < 0 && r != -ENOSPC) {
@@ -457,6 +465,7 @@ static int handle_inside(struct samsara_vcpu *sv)
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return 1;
 	case EXIT_REASON_PAUSE_INSTRUCTION:
+		sv->paused = true;
 		sv->spinning = samsara_recording(sv->vm) &&
 			       (samsara_serial(sv->vm) ? samsara_someone_waits(sv) :
 							 samsara_spins_in_vain(sv));
@@ -494,6 +503,7 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 	u16 reason = exit_reason(vcpu);
+	bool touched;
 
 	if (!sv->chunk_open) {
 		/* An ordinary VM by now, but for the intercepts it began with. */
@@ -511,13 +521,18 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 
 	samsara_set_stepping(sv, false);
 	samsara_normalise(sv);
+	touched = reason == EXIT_REASON_EPT_VIOLATION && sv->touched;
+	if (touched)
+		reason = SMR_END_TOUCH;
 	if (samsara_replaying(sv->vm)) {
 		samsara_replay_sync_end(sv, reason);
 		return 1;
 	}
 	sv->rec.end = reason;
+	if (touched)
+		sv->rec.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS) & PAGE_MASK;
 	if (!samsara_commit_chunk(sv))
-		sv->exit_pending = true;
+		sv->exit_pending = !touched;
 	return 1;
 }
 

@@ -132,6 +132,13 @@ static bool has_written(struct samsara_vcpu *sv)
 	return false;
 }
 
+/* Has the open chunk changed anything so far? */
+bool samsara_chunk_has_written(struct samsara_vcpu *sv)
+{
+	samsara_ept_harvest(sv, false);
+	return has_written(sv);
+}
+
 /*
  * The guest spins, waiting for another processor.  It waits in vain if the chunk
  * has seen a page that has changed since, has written something that the other
@@ -337,8 +344,10 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	 * chunk that has written something before it began to wait is another
 	 * matter: it may be the way into a queue, and has to get through.
 	 */
-	if (!sv->spinning || has_written(sv))
+	if (!sv->spinning || has_written(sv)) {
 		sv->rollbacks_in_a_row++;
+		samsara_note_conflicts(sv);
+	}
 	sv->rollbacks++;
 	rollback(sv);
 	return -EAGAIN;

@@ -98,6 +98,17 @@ bool samsara_counter_ok(struct samsara_vcpu *sv)
 	return ok;
 }
 
+/*
+ * perf stops an event for the rest of a tick when it overflows more often than
+ * sysctl kernel.perf_event_max_sample_rate allows.  Ours do so a few times a
+ * chunk at most, and no count may be lost: begin perf's tally anew.
+ */
+static void forget_interrupts(struct perf_event *event)
+{
+	if (event->hw.interrupts != PERF_THROTTLED)
+		event->hw.interrupts = 0;
+}
+
 /* Counts of the vCPU thread so far; the guest is not running. */
 void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c)
 {
@@ -105,6 +116,8 @@ void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c)
 
 	/* Off: perf must not schedule the events meanwhile. */
 	local_irq_save(flags);
+	forget_interrupts(sv->branch_event);
+	forget_interrupts(sv->jump_event);
 	c->branches = read_event(sv->branch_event);
 	c->jumps = read_event(sv->jump_event) - c->branches;
 	local_irq_restore(flags);
@@ -124,6 +137,7 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 	if (IS_ERR(event))
 		return PTR_ERR(event);
 	sv->branch_event = event;
+	sv->period = period;
 	event = create(EVENT_ALL_BRANCHES, PERIOD_NEVER, true, sv);
 	if (IS_ERR(event))
 		return PTR_ERR(event);

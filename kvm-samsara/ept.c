@@ -27,6 +27,9 @@
 #define EPT_A		BIT_ULL(8)
 #define EPT_D		BIT_ULL(9)
 #define EPT_ADDR	GENMASK_ULL(51, 12)
+/* Ours; the processor ignores them, and all of an entry without R, W and X. */
+#define EPT_WITHHELD	BIT_ULL(52)	/* see contended.c */
+#define EPT_WAS_W	BIT_ULL(53)
 #define EPT_TABLE	(EPT_R | EPT_W | EPT_X)
 #define EPT_LEAF_RO	(EPT_R | EPT_X | EPT_WB | EPT_IPAT)
 #define EPT_LEAF_RW	(EPT_LEAF_RO | EPT_W)
@@ -75,7 +78,7 @@ static void mark_used(u64 *entry)
 }
 
 /* The leaf entry of a page; builds the tables above it.  NULL: out of memory. */
-static u64 *leaf_of(struct samsara_vcpu *sv, gfn_t gfn)
+u64 *samsara_ept_leaf(struct samsara_vcpu *sv, gfn_t gfn)
 {
 	u64 *table = sv->ept_root;
 	u64 *entry, *next;
@@ -113,7 +116,7 @@ static int map_all(struct samsara_vcpu *sv)
 	for (s = 0; s < sv->vm->nr_slots; s++) {
 		slot = &sv->vm->slots[s];
 		for (i = 0; i < slot->npages; i++) {
-			sptep = leaf_of(sv, slot->base + i);
+			sptep = samsara_ept_leaf(sv, slot->base + i);
 			if (!sptep)
 				return -ENOMEM;
 			*sptep = leaf_to(slot->pages[i].page,
@@ -178,6 +181,25 @@ void samsara_flush(struct samsara_vcpu *sv)
 	vpid_sync_context(to_vmx(sv->vcpu)->vpid);
 }
 
+/* The next touch of the page is a violation.  Only where a flush follows. */
+void samsara_ept_withhold(u64 *sptep)
+{
+	u64 e = *sptep;
+
+	if (e & EPT_R)
+		*sptep = (e & ~(EPT_R | EPT_W | EPT_X)) | EPT_WITHHELD |
+			 (e & EPT_W ? EPT_WAS_W : 0);
+}
+
+void samsara_ept_give_back(u64 *sptep)
+{
+	u64 e = *sptep;
+
+	if (e & EPT_WITHHELD)
+		*sptep = (e & ~(EPT_WITHHELD | EPT_WAS_W)) | EPT_R | EPT_X |
+			 (e & EPT_WAS_W ? EPT_W : 0);
+}
+
 static void drop_copy(struct samsara_vcpu *sv, struct samsara_copy *copy)
 {
 	*copy->sptep = leaf_to(copy->orig->page, EPT_LEAF_RO);
@@ -228,8 +250,8 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 
 /*
  * Handle an EPT violation.  Returns 1: mapped, run on; 0: the exit ends the
- * chunk, because it is not RAM; -ENOSPC: no private copy left, the chunk has to
- * end first; -ENOMEM.
+ * chunk, because it is not RAM or (sv->touched) withheld; -ENOSPC: no private
+ * copy left, the chunk has to end first; -ENOMEM.
  */
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 {
@@ -242,17 +264,22 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	sp = samsara_gfn_to_page(sv->vm, gfn, &readonly);
 	if (!sp || (write && readonly))
 		return 0;
-	if (KVM_BUG_ON(samsara_direct(sv->vm), sv->vm->kvm))
-		return -EIO;
-	sptep = leaf_of(sv, gfn);
+	sptep = samsara_ept_leaf(sv, gfn);
 	if (!sptep)
 		return -ENOMEM;
+	if (*sptep & EPT_WITHHELD) {
+		sv->touched = samsara_touch_ends_chunk(sv, sptep);
+		if (sv->touched)
+			return 0;
+	} else if (KVM_BUG_ON(samsara_direct(sv->vm), sv->vm->kvm)) {
+		return -EIO;
+	}
 	if (!write) {
 		if (!(*sptep & EPT_R))
 			*sptep = leaf_to(sp->page, EPT_LEAF_RO);
 		return 1;
 	}
-	if (*sptep & EPT_W)	/* a translation from before the copy was made */
+	if (*sptep & EPT_W)	/* withheld, or a translation from before the copy was made */
 		return 1;
 	r = make_copy(sv, sp, gfn, sptep);
 	return r ?: 1;

@@ -305,6 +305,15 @@ static void apply_start(struct samsara_vcpu *sv)
 	sv->armed = false;
 	sv->begun = false;
 	sv->chunk_open = true;
+	sv->withheld = NULL;
+	if (sv->rec.end != SMR_END_TOUCH)
+		return;
+	if (!samsara_gfn_to_page(sv->vm, gpa_to_gfn(sv->rec.gpa), NULL)) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, sv->rec.gpa, 0);
+		return;
+	}
+	sv->withheld = samsara_ept_leaf(sv, gpa_to_gfn(sv->rec.gpa));
+	samsara_ept_withhold(sv->withheld);
 }
 
 /* First VM-entry of the chunk, IRQs off. */
@@ -321,6 +330,8 @@ static void end_chunk(struct samsara_vcpu *sv)
 {
 	samsara_set_stepping(sv, false);
 	sv->breakpoint = false;
+	if (sv->withheld)
+		samsara_ept_give_back(sv->withheld);
 	samsara_ept_note_dirty(sv);
 	sv->chunk_open = false;
 	sv->chunks++;
@@ -461,7 +472,7 @@ void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason)
 		return;
 	}
 	end_chunk(sv);
-	sv->exit_pending = true;
+	sv->exit_pending = reason != SMR_END_TOUCH;
 }
 
 /*

@@ -33,10 +33,14 @@
 /* A chunk with less room than this for inputs ends. */
 #define SAMSARA_INPUT_RESERVE		32
 #define SAMSARA_SECTION_PAGES		64
+/* Pages a vCPU remembers to have lost chunks over. */
+#define SAMSARA_MAX_CONTENDED		16
 /* Private copies a vCPU keeps between chunks. */
 #define SAMSARA_MAX_COPIES		4096
 /* Kept free to finish an instruction with. */
 #define SAMSARA_COPY_RESERVE		32
+/* What a commit costs, in conditional branches a guest does meanwhile. */
+#define SAMSARA_COMMIT_COST		1500
 /* Chunk size, in conditional branches. */
 #define SAMSARA_CHUNK_LIMIT_MIN		256
 #define SAMSARA_CHUNK_LIMIT_MAX		(1ull << 32)
@@ -90,6 +94,14 @@ struct samsara_copy {
 	u8 changed_line;	/* where it did the last time */
 };
 
+/* See contended.c. */
+struct samsara_contended {
+	struct samsara_page *page;
+	u64 *sptep;
+	u32 touches;		/* by chunks that went on ... */
+	u32 conflicts;		/* ... and failed over it; 0: not in use */
+};
+
 struct samsara_checkpoint {
 	u64 vmcs[64];
 	unsigned long regs[NR_VCPU_REGS];
@@ -129,6 +141,9 @@ struct samsara_vcpu {
 	bool fault_seen;	/* fault_pos is valid */
 	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
 	bool limit_hit;		/* the branch counter overflowed */
+	bool paused;		/* ... has had a pause-loop exit */
+	u64 period;		/* of the branch counter */
+	bool touched;		/* the last exit was on a withheld page, and ends the chunk */
 	bool spinning;		/* the open chunk ends because it spins in vain */
 	bool stepping;		/* monitor trap flag is on */
 	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
@@ -161,6 +176,9 @@ struct samsara_vcpu {
 	u32 nr_copies;
 	struct samsara_copy **free_copies;
 	u32 nr_free_copies;
+
+	struct samsara_contended contended[SAMSARA_MAX_CONTENDED];
+	u64 *withheld;		/* replay: the entry of the page the chunk ends before */
 
 	gfn_t section_gfns[SAMSARA_SECTION_PAGES];
 	u32 nr_section_gfns;
@@ -309,6 +327,9 @@ void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
 int samsara_ept_init(struct samsara_vcpu *sv);
 void samsara_ept_free(struct samsara_vcpu *sv);
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
+u64 *samsara_ept_leaf(struct samsara_vcpu *sv, gfn_t gfn);
+void samsara_ept_withhold(u64 *sptep);
+void samsara_ept_give_back(u64 *sptep);
 void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear);
 void samsara_ept_note_dirty(struct samsara_vcpu *sv);
 void samsara_drop_stale(struct samsara_vcpu *sv);
@@ -333,12 +354,20 @@ void samsara_chain_state(struct samsara_vcpu *sv);
 int samsara_commit_chunk(struct samsara_vcpu *sv);
 void samsara_release_exclusive(struct samsara_vcpu *sv);
 bool samsara_spins_in_vain(struct samsara_vcpu *sv);
+bool samsara_chunk_has_written(struct samsara_vcpu *sv);
 bool samsara_section_begin(struct samsara_vcpu *sv);
 void samsara_section_end(struct samsara_vcpu *sv);
 int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma);
 int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n);
 void samsara_page_dirty(struct kvm *kvm, gfn_t gfn);
 void samsara_section_changed(struct samsara_vcpu *sv);
+
+/* contended.c */
+void samsara_note_conflicts(struct samsara_vcpu *sv);
+void samsara_withhold_contended(struct samsara_vcpu *sv);
+void samsara_restore_period(struct samsara_vcpu *sv);
+bool samsara_is_long(struct samsara_vcpu *sv);
+bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, u64 *sptep);
 
 /* serial.c */
 void samsara_turns_init(struct samsara_vm *vm);

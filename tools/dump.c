@@ -94,6 +94,8 @@ static void print_chunk(const struct smr_record *r)
 		printf(" end async at branches %llu jumps %llu rip 0x%llx rcx 0x%llx%s",
 		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx),
 		       r->flags & SMR_F_STEP ? " step" : "");
+	else if (r->end == SMR_END_TOUCH)
+		printf(" end before page 0x%llx", ULL(r->gpa));
 	else
 		printf(" end %u (%s)", r->end, smr_end_name(r->end));
 	printf(" digest %08x", r->digest);
@@ -212,6 +214,8 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_u64(j, "start", r->start_seq);
 	json_u64(j, "end", r->end);
 	json_text(j, "end_name", smr_end_name(r->end));
+	if (r->end == SMR_END_TOUCH)
+		json_hex(j, "gpa", r->gpa);
 	if (r->end != SMR_END_ASYNC)
 		return;
 	json_open(j, "position", '{');

@@ -5,6 +5,8 @@
  */
 #include "smr_codec.h"
 
+#define SMR_PAGE_SHIFT	12
+
 #include <linux/kvm_samsara.h>
 
 /* Longest payload of a record without its data. */
@@ -247,6 +249,15 @@ static void get_start(struct smr_cursor *c, struct smr_record *r)
 		get_event(c, &r->event);
 }
 
+static u64 get_gfn(struct smr_cursor *c)
+{
+	u64 gfn = smr_get_varint(c);
+
+	if (gfn >> (64 - SMR_PAGE_SHIFT))
+		c->bad = true;
+	return gfn;
+}
+
 static void put_chunk(struct smr_stream *s, const struct smr_record *r, struct smr_buf *b)
 {
 	put_commit(s, r, b);
@@ -255,6 +266,8 @@ static void put_chunk(struct smr_stream *s, const struct smr_record *r, struct s
 	put_start(r, b);
 	if (r->end == SMR_END_ASYNC)
 		put_position(s, &r->pos, b);
+	else if (r->end == SMR_END_TOUCH)
+		smr_put_varint(b, r->gpa >> SMR_PAGE_SHIFT);
 	put_fixed(b, r->digest, 4);
 	if (r->flags & SMR_F_MEMDIGEST)
 		put_fixed(b, r->mem_digest, 8);
@@ -274,6 +287,8 @@ static void get_chunk(struct smr_stream *s, struct smr_cursor *c, struct smr_rec
 	get_start(c, r);
 	if (r->end == SMR_END_ASYNC)
 		get_position(s, c, &r->pos);
+	else if (r->end == SMR_END_TOUCH)
+		r->gpa = get_gfn(c) << SMR_PAGE_SHIFT;
 	r->digest = (u32)get_fixed(c, 4);
 	if (r->flags & SMR_F_MEMDIGEST)
 		r->mem_digest = get_fixed(c, 8);
@@ -671,6 +686,7 @@ const char *smr_end_name(u16 end)
 		[68] = "TPAUSE",
 		[74] = "bus lock",
 		[75] = "notify",
+		[SMR_END_TOUCH] = "contended page",
 	};
 
 	return end < NR_OF(names) && names[end] ? names[end] : "unknown";

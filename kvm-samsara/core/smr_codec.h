@@ -37,9 +37,11 @@ enum smr_type {
 /*
  * How a chunk ended: a VMX basic exit reason.  SMR_END_ASYNC (external
  * interrupt) stands for every end the guest did not cause itself: it is named
- * by its position.
+ * by its position.  SMR_END_TOUCH, which is no exit reason: an EPT violation on a
+ * page that was withheld from the chunk.
  */
 #define SMR_END_ASYNC		1
+#define SMR_END_TOUCH		256
 
 /* Kinds of input items, in smr_inputs. */
 enum smr_input {
@@ -83,7 +85,7 @@ struct smr_record {
 	u64 mem_digest;		/* SMR_F_MEMDIGEST; VM_START, VM_END always */
 	u64 chain;		/* VCPU_END: whole digest chain */
 	u64 state_digest;	/* VCPU_END: digest of the complete vCPU state */
-	u64 gpa;		/* DMA */
+	u64 gpa;		/* DMA; CHUNK with SMR_END_TOUCH: of the page */
 	const u8 *data;		/* input items (CHUNK, SECTION) or DMA bytes; points into the
 				 * caller's buffer */
 	u32 data_len;

@@ -101,6 +101,10 @@ static void gen_chunk(struct rng *r, u64 n, struct smr_record *rec)
 	rec->start_seq = n - 1 - rng_below(r, n < 8 ? n : 8);
 	rec->flags = rng_below(r, 4) ? 0 : (u32)rng_below(r, SMR_F_ALL + 1);
 	rec->end = rng_below(r, 2) ? SMR_END_ASYNC : (u16)rng_below(r, 80);
+	if (!rng_below(r, 6)) {
+		rec->end = SMR_END_TOUCH;
+		rec->gpa = rng_spread(r) << 12;
+	}
 	rec->digest = (u32)rng_next(r);
 	if (rec->end == SMR_END_ASYNC) {
 		rec->pos.branches = rng_spread(r);

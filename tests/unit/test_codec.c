@@ -99,6 +99,11 @@ static void test_extremes(void **state)
 	r.event.insn_len = 0xffffffff;
 	round_trip(&enc, &dec, &r);
 
+	r = (struct smr_record){ .type = SMR_CHUNK, .commit_seq = U64_MAX - 1,
+				 .end = SMR_END_TOUCH, .gpa = ~0xfffull };
+	enc = dec = (struct smr_stream){ 0 };
+	round_trip(&enc, &dec, &r);
+
 	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = U64_MAX, .digest = 1,
 				 .flags = SMR_F_MEMDIGEST, .mem_digest = 2 };
 	round_trip(&enc, &dec, &r);

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pages over which this vCPU's chunks have lost: a chunk ends before it touches
+ * one, if it has done enough work that losing it would cost more than a commit.
+ *
+ * The page's EPT entry is made non-present when a chunk begins.  The first touch
+ * is then an EPT violation, which the guest causes itself: the end needs no
+ * position.  Replay withholds the page the record names (and no other) from the
+ * same start, and gets the same violation.
+ *
+ * What the instruction has done before it touched the page, accessed and dirty
+ * flags in the guest's page tables and stores to other pages, is the same there:
+ * while recording, it may have been tried before, up to violations on other
+ * pages, but each try does what the one before has done, and goes on.  RULE 6
+ * holds as for any other end: both flush when the chunk begins, and a page comes
+ * back without a flush, because non-present entries are not cached.
+ */
+#include "samsara.h"
+
+/* Tallies are halved when there are so many touches: the guest changes. */
+#define TALLY_MAX	64
+/* The first conflict may be the last one. */
+#define TOUCHES_PRIOR	8
+
+static struct samsara_contended *find(struct samsara_vcpu *sv, struct samsara_page *sp)
+{
+	struct samsara_contended *c, *least = &sv->contended[0];
+	u32 i;
+
+	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++) {
+		c = &sv->contended[i];
+		if (c->conflicts && c->page == sp)
+			return c;
+		if (c->conflicts < least->conflicts)
+			least = c;
+	}
+	*least = (struct samsara_contended) {
+		.page = sp,
+		.sptep = samsara_ept_leaf(sv, sp->gfn),
+		.touches = TOUCHES_PRIOR,
+	};
+	return least;
+}
+
+static void age(struct samsara_contended *c)
+{
+	if (c->touches < TALLY_MAX && c->conflicts < TALLY_MAX)
+		return;
+	c->touches = max(c->touches / 2, 1);
+	c->conflicts /= 2;
+}
+
+/* After a failed check. */
+void samsara_note_conflicts(struct samsara_vcpu *sv)
+{
+	struct samsara_contended *c;
+	u32 i;
+
+	for (i = 0; i < sv->nr_access; i++) {
+		if (!smr_page_stale(&sv->access[i]->meta, sv->start_seq))
+			continue;
+		c = find(sv, sv->access[i]);
+		c->conflicts++;
+		age(c);
+	}
+}
+
+/* A chunk begins.  IRQs are off. */
+void samsara_withhold_contended(struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
+		if (sv->contended[i].conflicts)
+			samsara_ept_withhold(sv->contended[i].sptep);
+}
+
+/*
+ * Branches a chunk should have at risk over the page: so many that losing them,
+ * as often as it happens, costs as much as a commit.
+ */
+static u64 bearable_loss(struct samsara_vcpu *sv, const struct samsara_contended *c)
+{
+	u64 limit = sv->vm->config.chunk_limit;
+	u64 cost = min_t(u64, SAMSARA_COMMIT_COST, limit / 8);
+
+	return min_t(u64, limit, div64_u64(cost * c->touches, c->conflicts));
+}
+
+/*
+ * The chunk goes on with the page in its read-set: not for long, or it would lose
+ * all it does from here when another vCPU commits the page.
+ */
+static void shorten_chunk(struct samsara_vcpu *sv, u64 period)
+{
+	if (period > sv->period / 2)
+		return;
+	sv->period = period;
+	samsara_counter_arm(sv, period, 0);
+}
+
+/* A chunk is about to begin: back to the full length. */
+void samsara_restore_period(struct samsara_vcpu *sv)
+{
+	if (sv->period == sv->vm->config.chunk_limit)
+		return;
+	sv->period = sv->vm->config.chunk_limit;
+	samsara_counter_arm(sv, sv->period, 0);
+}
+
+/* The branch counter has overflowed: is the chunk long enough? */
+bool samsara_is_long(struct samsara_vcpu *sv)
+{
+	struct smr_position now;
+
+	if (sv->period == sv->vm->config.chunk_limit)
+		return true;
+	samsara_position(sv, &now);
+	if (now.branches >= sv->vm->config.chunk_limit)
+		return true;
+	/* Who only waits and looks loses nothing. */
+	return !sv->paused || samsara_chunk_has_written(sv);
+}
+
+static struct samsara_contended *of_leaf(struct samsara_vcpu *sv, u64 *sptep)
+{
+	u32 i;
+
+	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
+		if (sv->contended[i].conflicts && sv->contended[i].sptep == sptep)
+			return &sv->contended[i];
+	return NULL;
+}
+
+/*
+ * An EPT violation on a page that is withheld.  True: the chunk ends; false: the
+ * page is back.
+ */
+bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, u64 *sptep)
+{
+	struct samsara_contended *c = of_leaf(sv, sptep);
+	struct smr_position now;
+
+	if (samsara_replaying(sv->vm))
+		return true;
+	/* An event that is being delivered belongs to this chunk. */
+	if (c && !samsara_event_requeued(sv->vcpu) && READ_ONCE(sv->vm->exclusive) != sv) {
+		samsara_position(sv, &now);
+		if (now.branches > bearable_loss(sv, c))
+			return true;
+		c->touches++;
+		age(c);
+		if (c->conflicts)
+			shorten_chunk(sv, max_t(u64, bearable_loss(sv, c), SAMSARA_MIN_PERIOD));
+	}
+	samsara_ept_give_back(sptep);
+	return false;
+}
