@@ -24,6 +24,7 @@ help:
 	@echo 'make                 build everything for the simulated host'
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
 	@echo 'make check           all tests; check-unit, check-testbed, check-e2e: parts of them'
+	@echo 'make bench           time the compute kernels: native, recorded, replayed'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
@@ -117,6 +118,9 @@ check-testbed: testbed
 check-e2e: all
 	@scripts/check.sh e2e
 
+bench: all
+	@tests/bench/run
+
 install: sources
 	@scripts/install.sh install
 
@@ -129,4 +133,4 @@ clean:
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
 	qemu-full tools guests testbed demo check check-unit check-testbed \
-	check-e2e install uninstall clean
+	check-e2e bench install uninstall clean

@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Measures inside the simulated host: host.sh VCPUS MODES GUEST...
+#
+# MODES: words of "native", "parallel", "replay" (of the recording made before it).
+# Prints one line for each, "bench GUEST vcpus=N mode=M NAME=VALUE...", and returns 1
+# if a run failed, a result was wrong or a replay was not exact.
+
+. "${E2E:-/work/e2e}/lib.sh"
+
+vcpus=$1 modes=$2
+shift 2
+rc=0
+
+failed()	# MODE WHY FILE...
+{
+	echo "not ok bench-$guest-$vcpus-$1: $2"
+	shift 2
+	tails "$@"
+	keep "bench-$guest-$vcpus" "$@"
+	rc=1
+}
+
+# The guest's own measure, in host cycles.
+cycles()
+{
+	result_of "$1" | sed -n 's/.*cycles=\([0-9]*\).*/\1/p'
+}
+
+measured()	# MODE BASE [NAME=VALUE]...
+{
+	local mode=$1 base=$2
+	shift 2
+	if [ "$RC" != $PASS ]; then
+		failed "$mode" "QEMU status $RC" "$base.out" "$base.err"
+		return
+	fi
+	echo "bench $guest vcpus=$vcpus mode=$mode cycles=$(cycles "$base.out") $*"
+}
+
+for guest; do
+	machine "$guest" "$vcpus" "$APPEND_ALL" 0xe9
+	for mode in $modes; do
+		case $mode in
+		native)
+			native "$TMP/bench.native"
+			measured native "$TMP/bench.native"
+			;;
+		replay)
+			replay "$TMP/bench.replay" "$TMP/bench.smr"
+			if [ "$RC" != 0 ] || [ "$R_DIGEST" != "$DIGEST" ] ||
+			   ! cmp -s "$TMP/bench.out" "$TMP/bench.replay.out"; then
+				failed "replay" "status $RC" "$TMP/bench.replay.err"
+			else
+				echo "bench $guest vcpus=$vcpus mode=replay took=$TOOK"
+			fi
+			;;
+		*)
+			record "$TMP/bench" "mode=$mode"
+			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \
+				"rollbacks=$ROLLBACKS log=$LOG stored=$STORED"
+			;;
+		esac
+	done
+done
+exit $rc
