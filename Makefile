@@ -107,10 +107,10 @@ demo: deps
 	@tests/e2e/demo
 
 check: all
-	@scripts/check.sh unit testbed pmu e2e
+	@scripts/check.sh unit model testbed pmu e2e
 
 check-unit: check-deps
-	@scripts/check.sh unit
+	@scripts/check.sh unit model
 
 check-testbed: testbed
 	@scripts/check.sh testbed pmu

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs test suites and sums up: check.sh unit|testbed|pmu|e2e...
+# Runs test suites and sums up: check.sh unit|model|testbed|pmu|e2e...
 #
 # A suite is a program that prints one line for each test,
 #
@@ -45,6 +45,7 @@ rm -f "$BUILD"/log/check-*.log
 for s; do
 	case $s in
 	unit) suite unit "$TOP/tests/unit/run";;
+	model) suite model "$TOP/tests/model/run";;
 	testbed) suite testbed "$TOP/tests/testbed/test-run.sh";;
 	pmu)  suite pmu "$TOP/tests/testbed/test-pmu.sh";;
 	e2e)  suite e2e "$TOP/tests/e2e/run" --seed "${SEED:-0}" --skid "${SKID:-0}";;

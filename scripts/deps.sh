@@ -15,7 +15,7 @@ packages=(
 	bochsbios vgabios isolinux syslinux-common genisoimage busybox-static
 	qemu-system-data seabios
 	# tests
-	libcmocka-dev
+	libcmocka-dev spin
 )
 
 missing=()
