@@ -428,6 +428,28 @@ static bool is_write(unsigned long qualification)
 	return qualification & EPT_VIOLATION_ACC_WRITE;
 }
 
+static bool is_soft(u32 type)
+{
+	return type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXCEPTION;
+}
+
+/*
+ * The delivery of an INT n, INT3 or INTO was cut short.  The guest is still at the
+ * instruction: let it run again, instead of injecting its event.  An injected event
+ * does not retire an instruction, so one branch less would be counted than in
+ * replay, where nothing cuts the delivery short.  Not so if the chunk began with it.
+ */
+static void run_soft_event_again(struct samsara_vcpu *sv)
+{
+	u32 info = to_vmx(sv->vcpu)->idt_vectoring_info;
+
+	if (!(info & VECTORING_INFO_VALID_MASK) || !is_soft(info & VECTORING_INFO_TYPE_MASK) ||
+	    is_soft(sv->rec.event.intr_info & INTR_INFO_INTR_TYPE_MASK))
+		return;
+	kvm_clear_interrupt_queue(sv->vcpu);
+	kvm_clear_exception_queue(sv->vcpu);
+}
+
 /* Returns 1: handled inside the chunk; 0: ends it. */
 static int handle_ept_violation(struct samsara_vcpu *sv)
 {
@@ -440,6 +462,8 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	    (qualification & INTR_INFO_UNBLOCK_NMI))
 		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
 
+	if (samsara_gfn_to_page(sv->vm, gpa_to_gfn(vmcs_read64(GUEST_PHYSICAL_ADDRESS)), NULL))
+		run_soft_event_again(sv);
 	sv->touched = false;
 	r = samsara_ept_fault(sv, vmcs_read64(GUEST_PHYSICAL_ADDRESS), is_write(qualification));
 	/* On ENOSPC must_end() sees that there is no copy left. */
