@@ -213,7 +213,7 @@ static bool is_long(struct samsara_vcpu *sv)
 	if (samsara_serial(sv->vm))
 		return samsara_turn_is_over(sv);
 	if (READ_ONCE(sv->limit_hit)) {
-		if (samsara_is_long(sv))
+		if (samsara_limit_reached(sv))
 			return true;
 		WRITE_ONCE(sv->limit_hit, false);
 	}
@@ -279,10 +279,8 @@ static int handle_pending_exit(struct samsara_vcpu *sv)
 	int r;
 
 	r = samsara_take_turn(sv);
-	if (r) {
-		sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+	if (r)
 		return r;
-	}
 	section = samsara_exit_needs_section(exit_reason(sv->vcpu)) && samsara_section_begin(sv);
 	sv->exit_pending = false;
 	r = samsara_run_exit_handler(sv);
@@ -300,13 +298,8 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
 		samsara_give_turn(sv);
 		samsara_release_exclusive(sv);
 		wake_up_all(&sv->vm->wq);
-		kvm_vcpu_srcu_read_unlock(sv->vcpu);
-		r = wait_event_interruptible(sv->vm->wq, !READ_ONCE(sv->vm->stopping));
-		kvm_vcpu_srcu_read_lock(sv->vcpu);
-		if (r) {
-			sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+		if (samsara_wait_interrupted(sv, !READ_ONCE(sv->vm->stopping)))
 			return -EINTR;
-		}
 	}
 	if (!sv->exit_pending)
 		return 1;
@@ -320,20 +313,14 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
  */
 static int get_ready(struct samsara_vcpu *sv)
 {
-	struct kvm_vcpu *vcpu = sv->vcpu;
-	int r = 0;
-
 	if (samsara_ring_space(&sv->ring) < SAMSARA_RING_RESERVE) {
 		samsara_release_exclusive(sv);
-		kvm_vcpu_srcu_read_unlock(vcpu);
-		r = samsara_wait_space(sv->vm, &sv->ring, SAMSARA_RING_RESERVE);
-		kvm_vcpu_srcu_read_lock(vcpu);
+		samsara_signal_user(sv->vm);
+		if (samsara_wait_interrupted(sv, samsara_ring_has_room(sv->vm, &sv->ring,
+								       SAMSARA_RING_RESERVE)))
+			return -EINTR;
 	}
-	if (!r)
-		r = samsara_take_turn(sv);
-	if (r)
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
-	return r;
+	return samsara_take_turn(sv);
 }
 
 static int prepare_chunk(struct samsara_vcpu *sv)
@@ -437,14 +424,16 @@ static bool is_soft(u32 type)
  * The delivery of an INT n, INT3 or INTO was cut short.  The guest is still at the
  * instruction: let it run again, instead of injecting its event.  An injected event
  * does not retire an instruction, so one branch less would be counted than in
- * replay, where nothing cuts the delivery short.  Not so if the chunk began with it.
+ * replay, where nothing cuts the delivery short.  Not so if the chunk began with it,
+ * or ends here because there is no RAM.
  */
-static void run_soft_event_again(struct samsara_vcpu *sv)
+static void run_soft_event_again(struct samsara_vcpu *sv, gpa_t gpa)
 {
 	u32 info = to_vmx(sv->vcpu)->idt_vectoring_info;
 
 	if (!(info & VECTORING_INFO_VALID_MASK) || !is_soft(info & VECTORING_INFO_TYPE_MASK) ||
-	    is_soft(sv->rec.event.intr_info & INTR_INFO_INTR_TYPE_MASK))
+	    is_soft(sv->rec.event.intr_info & INTR_INFO_INTR_TYPE_MASK) ||
+	    !samsara_gfn_to_page(sv->vm, gpa_to_gfn(gpa), NULL))
 		return;
 	kvm_clear_interrupt_queue(sv->vcpu);
 	kvm_clear_exception_queue(sv->vcpu);
@@ -455,6 +444,7 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	unsigned long qualification = vmx_get_exit_qual(vcpu);
+	gpa_t gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
 	int r;
 
 	/* An IRET from an NMI handler was cut short: NMIs are still blocked. */
@@ -462,10 +452,9 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	    (qualification & INTR_INFO_UNBLOCK_NMI))
 		vmcs_set_bits(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTR_STATE_NMI);
 
-	if (samsara_gfn_to_page(sv->vm, gpa_to_gfn(vmcs_read64(GUEST_PHYSICAL_ADDRESS)), NULL))
-		run_soft_event_again(sv);
+	run_soft_event_again(sv, gpa);
 	sv->touched = false;
-	r = samsara_ept_fault(sv, vmcs_read64(GUEST_PHYSICAL_ADDRESS), is_write(qualification));
+	r = samsara_ept_fault(sv, gpa, is_write(qualification));
 	/* On ENOSPC must_end() sees that there is no copy left. */
 	if (r < 0 && r != -ENOSPC) {
 		samsara_fail(sv->vm, r, "no memory for a private page");

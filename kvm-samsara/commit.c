@@ -197,13 +197,17 @@ static bool wants_memdigest(u64 n)
 }
 
 /* Under commit_lock; the record's commit and all before it are in memory. */
-static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
+static void add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
 {
-	if (!wants_memdigest(rec->commit_seq))
-		return;
 	samsara_digest_changes(vm, agent);
 	rec->flags |= SMR_F_MEMDIGEST;
 	rec->mem_digest = vm->mem_digest;
+}
+
+static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
+{
+	if (wants_memdigest(rec->commit_seq))
+		add_memdigest(vm, rec, agent);
 }
 
 /*
@@ -279,7 +283,7 @@ static void publish(struct samsara_vcpu *sv, u64 n)
 static bool commit_parallel(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	bool published = false;
+	bool digest;
 	u32 i;
 	u64 n;
 
@@ -299,17 +303,17 @@ static bool commit_parallel(struct samsara_vcpu *sv)
 		samsara_page_changed(vm, sv->dirty[i]->orig);
 	}
 	sv->rec.commit_seq = n;
-	if (wants_memdigest(n)) {
+	digest = wants_memdigest(n);
+	if (digest) {
 		/* Memory has to be what it is at commit n: nobody else may commit. */
 		publish(sv, n);
-		published = true;
 		wait_for_earlier(vm, sv->id, n);
-		maybe_add_memdigest(vm, &sv->rec, sv->id);
+		add_memdigest(vm, &sv->rec, sv->id);
 	}
 	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
 
-	if (!published)
+	if (!digest)
 		publish(sv, n);
 	finish_commit(sv, n);
 	wait_for_earlier(vm, sv->id, n);

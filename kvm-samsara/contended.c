@@ -24,16 +24,23 @@
 
 static struct samsara_contended *find(struct samsara_vcpu *sv, struct samsara_page *sp)
 {
-	struct samsara_contended *c, *least = &sv->contended[0];
 	u32 i;
 
-	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++) {
-		c = &sv->contended[i];
-		if (c->conflicts && c->page == sp)
-			return c;
-		if (c->conflicts < least->conflicts)
-			least = c;
-	}
+	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
+		if (sv->contended[i].conflicts && sv->contended[i].page == sp)
+			return &sv->contended[i];
+	return NULL;
+}
+
+/* In place of the page with the fewest conflicts. */
+static struct samsara_contended *add(struct samsara_vcpu *sv, struct samsara_page *sp)
+{
+	struct samsara_contended *least = &sv->contended[0];
+	u32 i;
+
+	for (i = 1; i < SAMSARA_MAX_CONTENDED; i++)
+		if (sv->contended[i].conflicts < least->conflicts)
+			least = &sv->contended[i];
 	*least = (struct samsara_contended) {
 		.page = sp,
 		.sptep = samsara_ept_leaf(sv, sp->gfn),
@@ -59,7 +66,7 @@ void samsara_note_conflicts(struct samsara_vcpu *sv)
 	for (i = 0; i < sv->nr_access; i++) {
 		if (!smr_page_stale(&sv->access[i]->meta, sv->start_seq))
 			continue;
-		c = find(sv, sv->access[i]);
+		c = find(sv, sv->access[i]) ?: add(sv, sv->access[i]);
 		c->conflicts++;
 		age(c);
 	}
@@ -87,29 +94,31 @@ static u64 bearable_loss(struct samsara_vcpu *sv, const struct samsara_contended
 	return min_t(u64, limit, div64_u64(cost * c->touches, c->conflicts));
 }
 
+static void set_period(struct samsara_vcpu *sv, u64 period)
+{
+	sv->period = period;
+	samsara_counter_arm(sv, period, 0);
+}
+
 /*
  * The chunk goes on with the page in its read-set: not for long, or it would lose
  * all it does from here when another vCPU commits the page.
  */
 static void shorten_chunk(struct samsara_vcpu *sv, u64 period)
 {
-	if (period > sv->period / 2)
-		return;
-	sv->period = period;
-	samsara_counter_arm(sv, period, 0);
+	if (period <= sv->period / 2)
+		set_period(sv, period);
 }
 
 /* A chunk is about to begin: back to the full length. */
 void samsara_restore_period(struct samsara_vcpu *sv)
 {
-	if (sv->period == sv->vm->config.chunk_limit)
-		return;
-	sv->period = sv->vm->config.chunk_limit;
-	samsara_counter_arm(sv, sv->period, 0);
+	if (sv->period != sv->vm->config.chunk_limit)
+		set_period(sv, sv->vm->config.chunk_limit);
 }
 
 /* The branch counter has overflowed: is the chunk long enough? */
-bool samsara_is_long(struct samsara_vcpu *sv)
+bool samsara_limit_reached(struct samsara_vcpu *sv)
 {
 	struct smr_position now;
 
@@ -122,27 +131,18 @@ bool samsara_is_long(struct samsara_vcpu *sv)
 	return !sv->paused || samsara_chunk_has_written(sv);
 }
 
-static struct samsara_contended *of_leaf(struct samsara_vcpu *sv, u64 *sptep)
-{
-	u32 i;
-
-	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
-		if (sv->contended[i].conflicts && sv->contended[i].sptep == sptep)
-			return &sv->contended[i];
-	return NULL;
-}
-
 /*
  * An EPT violation on a page that is withheld.  True: the chunk ends; false: the
  * page is back.
  */
-bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, u64 *sptep)
+bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep)
 {
-	struct samsara_contended *c = of_leaf(sv, sptep);
+	struct samsara_contended *c;
 	struct smr_position now;
 
 	if (samsara_replaying(sv->vm))
 		return true;
+	c = find(sv, sp);
 	/* An event that is being delivered belongs to this chunk. */
 	if (c && !samsara_event_requeued(sv->vcpu) && READ_ONCE(sv->vm->exclusive) != sv) {
 		samsara_position(sv, &now);

@@ -130,7 +130,7 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 
 	if (sv->branch_event)
 		return 0;
-	if (sv->vm->config.mode != KVM_SAMSARA_MODE_REPLAY)
+	if (!samsara_for_replay(sv->vm))
 		period = sv->vm->config.chunk_limit;
 
 	event = create(cond_branches_event, period, true, sv);

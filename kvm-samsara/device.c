@@ -126,7 +126,7 @@ void samsara_fail(struct samsara_vm *vm, int error, const char *why)
 	if (cmpxchg(&vm->error, 0, error))
 		return;
 	pr_warn("VM %d: %s (error %d)\n", vm->kvm->userspace_pid, why, error);
-	if (vm->config.mode != KVM_SAMSARA_MODE_REPLAY) {
+	if (!samsara_for_replay(vm)) {
 		WRITE_ONCE(vm->stopping, true);
 		schedule_work(&vm->fail_work);
 	} else {
@@ -288,7 +288,7 @@ static int samsara_start(struct samsara_vm *vm)
 		if (!vm->vcpus[vcpu->vcpu_id])
 			return -ENOMEM;
 	}
-	if (vm->config.mode != KVM_SAMSARA_MODE_REPLAY) {
+	if (!samsara_for_replay(vm)) {
 		r = start_stream(vm);
 		if (r)
 			return r;
@@ -305,7 +305,7 @@ static int samsara_start(struct samsara_vm *vm)
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
 	}
 	pr_info("VM %d: %s, %u vCPUs, %llu pages\n", kvm->userspace_pid,
-		vm->config.mode == KVM_SAMSARA_MODE_REPLAY ? "replaying" : "recording",
+		samsara_for_replay(vm) ? "replaying" : "recording",
 		vm->nr_vcpus, vm->nr_pages);
 	return 0;
 }

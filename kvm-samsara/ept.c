@@ -234,7 +234,6 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 	 */
 	copy_page(page_address(copy->page), page_address(sp->page));
 	copy->orig = sp;
-	copy->gfn = gfn;
 	copy->sptep = sptep;
 	copy->valid = sv->start_seq;
 	/*
@@ -268,7 +267,7 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	if (!sptep)
 		return -ENOMEM;
 	if (*sptep & EPT_WITHHELD) {
-		sv->touched = samsara_touch_ends_chunk(sv, sptep);
+		sv->touched = samsara_touch_ends_chunk(sv, sp, sptep);
 		if (sv->touched)
 			return 0;
 	} else if (KVM_BUG_ON(samsara_direct(sv->vm), sv->vm->kvm)) {

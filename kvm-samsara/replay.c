@@ -129,17 +129,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 }
 
 /* Sleep until @cond or the end of the replay; true if a signal came. */
-#define wait_interrupted(sv, cond)						\
-({										\
-	int __r;								\
-										\
-	kvm_vcpu_srcu_read_unlock((sv)->vcpu);					\
-	__r = wait_event_interruptible((sv)->vm->wq, (cond) || !alive((sv)->vm));	\
-	kvm_vcpu_srcu_read_lock((sv)->vcpu);					\
-	if (__r)								\
-		(sv)->vcpu->run->exit_reason = KVM_EXIT_INTR;			\
-	__r != 0;								\
-})
+#define wait_interrupted(sv, cond)	samsara_wait_interrupted(sv, (cond) || !alive((sv)->vm))
 
 /* Wait until every commit before @n is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
 static int wait_turn(struct samsara_vcpu *sv, u64 n)

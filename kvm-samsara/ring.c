@@ -140,6 +140,13 @@ int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec)
 	return r < 0 ? r : 0;
 }
 
+/* Is there room, or no need for any more? */
+bool samsara_ring_has_room(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes)
+{
+	return samsara_ring_space(ring) >= bytes || !samsara_recording(vm) ||
+	       READ_ONCE(vm->stopping);
+}
+
 /*
  * Back-pressure: wait until user space made room.  Nothing is dropped.  Must be
  * called outside chunks and sections.  Returns 0 or -EINTR.
@@ -151,8 +158,6 @@ int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 byt
 	if (likely(samsara_ring_space(ring) >= bytes))
 		return 0;
 	samsara_signal_user(vm);
-	r = wait_event_interruptible(vm->wq, samsara_ring_space(ring) >= bytes ||
-					     !samsara_recording(vm) ||
-					     READ_ONCE(vm->stopping));
+	r = wait_event_interruptible(vm->wq, samsara_ring_has_room(vm, ring, bytes));
 	return r ? -EINTR : 0;
 }

@@ -86,7 +86,6 @@ struct samsara_ring {
 /* A vCPU's private copy of a page. */
 struct samsara_copy {
 	struct samsara_page *orig;
-	gfn_t gfn;
 	struct page *page;
 	u64 *sptep;
 	u64 valid;	/* commit at which it equalled the original */
@@ -141,10 +140,10 @@ struct samsara_vcpu {
 	bool fault_seen;	/* fault_pos is valid */
 	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
 	bool limit_hit;		/* the branch counter overflowed */
-	bool paused;		/* ... has had a pause-loop exit */
+	bool paused;		/* the open chunk has had a pause-loop exit */
 	u64 period;		/* of the branch counter */
 	bool touched;		/* the last exit was on a withheld page, and ends the chunk */
-	bool spinning;		/* the open chunk ends because it spins in vain */
+	bool spinning;		/* ... ends because it spins in vain */
 	bool stepping;		/* monitor trap flag is on */
 	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
 	bool breakpoint_hit;	/* the last exit was its #DB */
@@ -260,9 +259,15 @@ static inline bool samsara_recording(struct samsara_vm *vm)
 	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_RECORDING;
 }
 
+/* Made for replay, begun or not; else for recording. */
+static inline bool samsara_for_replay(struct samsara_vm *vm)
+{
+	return vm->config.mode == KVM_SAMSARA_MODE_REPLAY;
+}
+
 static inline bool samsara_replaying(struct samsara_vm *vm)
 {
-	return vm->config.mode == KVM_SAMSARA_MODE_REPLAY &&
+	return samsara_for_replay(vm) &&
 	       READ_ONCE(vm->state) != KVM_SAMSARA_STATE_IDLE;
 }
 
@@ -362,12 +367,28 @@ int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len,
 void samsara_page_dirty(struct kvm *kvm, gfn_t gfn);
 void samsara_section_changed(struct samsara_vcpu *sv);
 
+/*
+ * A vCPU's thread, in KVM_RUN: sleep until @cond.  True if a signal came; KVM_RUN
+ * then returns -EINTR.
+ */
+#define samsara_wait_interrupted(sv, cond)					\
+({										\
+	int __r;								\
+										\
+	kvm_vcpu_srcu_read_unlock((sv)->vcpu);					\
+	__r = wait_event_interruptible((sv)->vm->wq, cond);			\
+	kvm_vcpu_srcu_read_lock((sv)->vcpu);					\
+	if (__r)								\
+		(sv)->vcpu->run->exit_reason = KVM_EXIT_INTR;			\
+	__r != 0;								\
+})
+
 /* contended.c */
 void samsara_note_conflicts(struct samsara_vcpu *sv);
 void samsara_withhold_contended(struct samsara_vcpu *sv);
 void samsara_restore_period(struct samsara_vcpu *sv);
-bool samsara_is_long(struct samsara_vcpu *sv);
-bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, u64 *sptep);
+bool samsara_limit_reached(struct samsara_vcpu *sv);
+bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
 
 /* serial.c */
 void samsara_turns_init(struct samsara_vm *vm);
@@ -411,6 +432,7 @@ int samsara_ring_put(struct samsara_ring *ring, const u8 *p, u32 len);
 int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *rec);
 int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec);
 int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec);
+bool samsara_ring_has_room(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);
 int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);
 
 /* replay.c */

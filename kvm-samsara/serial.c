@@ -77,16 +77,11 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 int samsara_take_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	int r;
 
 	if (!samsara_serial(vm) || has_turn(vm, &sv->turn))
 		return 0;
 	enqueue(vm, &sv->turn, false);
-	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	r = wait_event_interruptible(vm->wq, has_turn(vm, &sv->turn) ||
-					     !samsara_recording(vm));
-	kvm_vcpu_srcu_read_lock(sv->vcpu);
-	if (!r)
+	if (!samsara_wait_interrupted(sv, has_turn(vm, &sv->turn) || !samsara_recording(vm)))
 		return 0;
 	dequeue(vm, &sv->turn);
 	return -EINTR;

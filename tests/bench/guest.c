@@ -26,6 +26,6 @@ void guest_main(void)
 	smp_run(run);
 	took = rdtsc() - start;
 	if (!bench_kernel.check(&sig))
-		fail("%s: the result is wrong\n", bench_kernel.name);
+		fail("%s: the result is wrong", bench_kernel.name);
 	result(bench_kernel.name, "%016lx cycles=%lu", sig, took);
 }

@@ -115,6 +115,13 @@ replay()
 	R_DIGEST=${R_LINE##*mem_digest=}
 }
 
+# exact RECORDING-BASE REPLAY-BASE: was the last replay, of the last recording, exact?
+exact()
+{
+	[ "$RC" = 0 ] && [ "$R_DIGEST" = "$DIGEST" ] && [ "$R_COMMITS" = "$COMMITS" ] &&
+		cmp -s "$1.out" "$2.out"
+}
+
 # The guest's RESULT line without the name.
 result_of()
 {

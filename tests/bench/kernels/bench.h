@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The compute kernels of the benchmark: one source, run bare-metal or as threads
- * of a Linux process.
+ * The compute kernels of the benchmark, run bare-metal by guest.c.
  *
  * A kernel shares its data between all threads and divides the work as the
  * program it is modelled on does.  Its result does not depend on who wins which
