@@ -81,6 +81,23 @@ static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *re
 }
 
 /*
+ * A commit is done: wake the vCPU that waits for it, if any.  Waking them all costs
+ * more than the commits of a guest that does much I/O.
+ */
+static void wake_next(struct samsara_vm *vm)
+{
+	struct samsara_vcpu *sv;
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		sv = vm->vcpus[i];
+		if (sv->waiter && sv->rec.commit_seq == vm->replayed + 1)
+			wake_up_process(sv->waiter);
+	}
+}
+
+/*
  * The VM's own stream, by whichever vCPU gets to it.  Returns false if user
  * space has to add data first.
  */
@@ -119,6 +136,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 				vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
 					    vm->mem_digest);
 			WRITE_ONCE(vm->replayed, rec->commit_seq);
+			wake_next(vm);
 			vm->dma_commits++;
 			break;
 		default:	/* VM_END: looked at when all vCPUs have ended */
@@ -131,32 +149,48 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 /* Sleep until @cond or the end of the replay; true if a signal came. */
 #define wait_interrupted(sv, cond)	samsara_wait_interrupted(sv, (cond) || !alive((sv)->vm))
 
-/* Wait until every commit before @n is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
-static int wait_turn(struct samsara_vcpu *sv, u64 n)
+/* One look.  Returns 1: the commit is the next one; 0: look again; or as below. */
+static int look_for_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
+	u64 n = sv->rec.commit_seq;
 	bool starved, mine;
 
-	for (;;) {
-		mutex_lock(&vm->commit_lock);
-		starved = !advance_vm_stream(vm);
-		mine = vm->replayed + 1 == n;
-		mutex_unlock(&vm->commit_lock);
-		if (!alive(vm))
-			return -ESHUTDOWN;
-		/* A commit of the VM's stream may come first as long as we can't see its next record. */
-		if (mine && !starved)
-			return 0;
-		if (n <= READ_ONCE(vm->replayed)) {
-			samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replayed + 1);
-			return -ESHUTDOWN;
-		}
-		if (starved)
-			samsara_signal_user(vm);
-		if (wait_interrupted(sv, starved ? ring_has_data(&vm->vm_ring) :
-						   READ_ONCE(vm->replayed) + 1 == n))
-			return -EINTR;
+	mutex_lock(&vm->commit_lock);
+	starved = !advance_vm_stream(vm);
+	/* A commit of the VM's stream may come first as long as we can't see its next record. */
+	mine = !starved && vm->replayed + 1 == n;
+	sv->waiter = mine ? NULL : current;
+	mutex_unlock(&vm->commit_lock);
+	if (!alive(vm))
+		return -ESHUTDOWN;
+	if (mine)
+		return 1;
+	if (n <= READ_ONCE(vm->replayed)) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replayed + 1);
+		return -ESHUTDOWN;
 	}
+	if (starved)
+		samsara_signal_user(vm);
+	return wait_interrupted(sv, starved ? ring_has_data(&vm->vm_ring) :
+					      READ_ONCE(vm->replayed) + 1 == n) ? -EINTR : 0;
+}
+
+/* Wait until every commit before the record's is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
+static int wait_turn(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	int r;
+
+	do
+		r = look_for_turn(sv);
+	while (!r);
+	if (sv->waiter) {
+		mutex_lock(&vm->commit_lock);
+		sv->waiter = NULL;
+		mutex_unlock(&vm->commit_lock);
+	}
+	return min(r, 0);
 }
 
 /* Take the vCPU's next record, if it is not there yet.  Returns 1, -ENODATA at the end, or as above. */
@@ -213,11 +247,11 @@ static void done(struct samsara_vcpu *sv)
 	mutex_lock(&vm->commit_lock);
 	if (alive(vm)) {
 		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);
+		wake_next(vm);
 		advance_vm_stream(vm);
 	}
 	mutex_unlock(&vm->commit_lock);
 	sv->have_rec = false;
-	wake_up_all(&vm->wq);
 	if (ring_has_data(&sv->ring) &&
 	    READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
 		samsara_signal_user(vm);
@@ -481,7 +515,7 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 		err = -ESHUTDOWN;
 	}
 	if (err == 1)
-		err = wait_turn(sv, sv->rec.commit_seq);
+		err = wait_turn(sv);
 	if (err < 0)
 		return err;
 
@@ -569,7 +603,7 @@ static int next_chunk(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_CHUNK, sv->rec.type);
 		return -ESHUTDOWN;
 	}
-	r = wait_turn(sv, sv->rec.commit_seq);
+	r = wait_turn(sv);
 	if (!r)
 		apply_start(sv);
 	return r;

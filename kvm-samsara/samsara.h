@@ -195,6 +195,7 @@ struct samsara_vcpu {
 	bool have_rec;		/* rec was taken from the ring and is not done */
 	bool begun;		/* the open chunk has been entered */
 	bool armed;		/* a counter will overflow before the end */
+	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
 	struct smr_cursor items;
 
 	/* Totals */
