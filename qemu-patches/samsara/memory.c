@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/madvise.h"
 #include "qapi/error.h"
 #include "cpu.h"
 #include "exec/address-spaces.h"
@@ -82,6 +83,20 @@ static SamsaraSlot *find_alias(void)
     return NULL;
 }
 
+/*
+ * The kernel will pin all of it: one pass now, with huge pages where there are
+ * some, instead of two page faults for each page.  Only a hint.
+ */
+static void populate_slots(void)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_slots; i++) {
+        qemu_madvise(samsara_slots[i].host, samsara_slots[i].size,
+                     QEMU_MADV_POPULATE_WRITE);
+    }
+}
+
 static MemoryRegion *create_ram(const char *name, hwaddr size, Error **errp)
 {
     MemoryRegion *mr = g_new0(MemoryRegion, 1);
@@ -140,6 +155,7 @@ bool samsara_memory_collect(Error **errp)
         trace_samsara_slot(samsara_slots[i].gpa, samsara_slots[i].size,
                            samsara_slots[i].readonly);
     }
+    populate_slots();
     return true;
 }
 
@@ -374,7 +390,10 @@ bool samsara_memory_load(Error **errp)
 {
     struct smr_err err = { };
     u64 gpa;
-    int ret = smr_reader_ram(samsara_opts.reader, load_run, &gpa, &err);
+    int ret;
+
+    populate_slots();
+    ret = smr_reader_ram(samsara_opts.reader, load_run, &gpa, &err);
 
     if (ret < 0) {
         error_setg(errp, "%s", smr_file_errstr(&err));
