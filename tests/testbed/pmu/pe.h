@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,37 +128,68 @@ static inline void *ring_map(int fd)
 	return p;
 }
 
+struct timing {
+	int n;
+	int early;	/* interrupts before their time */
+	int late;	/* ... later than allowed */
+	int latest;
+};
+
 /*
  * The counter's value at the time of each interrupt must be at or a little
- * after a multiple of the period.  Returns the number of samples; *late gets
- * the greatest lateness, *bad the number of samples out of place.
+ * after a multiple of the period.
  */
-static inline int ring_check(void *ring, uint64_t period, int *late, int *bad)
+static inline struct timing ring_check(void *ring, uint64_t period, int max_late)
 {
 	struct perf_event_mmap_page *m = ring;
 	char *data = (char *)ring + 4096;
 	uint64_t pos = m->data_tail;
-	int n = 0;
+	struct timing t = { 0 };
 
-	*late = *bad = 0;
 	__sync_synchronize();
 	while (pos < m->data_head) {
 		struct sample s;
+		int64_t d;
 
 		for (size_t i = 0; i < sizeof(s); i++)
 			((char *)&s)[i] = data[(pos + i) % (RING_PAGES * 4096)];
 		pos += s.h.size;
 		if (s.h.type != PERF_RECORD_SAMPLE)
 			continue;
-		n++;
-		int64_t d = s.value - n * period;
-		if (d < 0)
-			(*bad)++;
-		else if (d > *late)
-			*late = d;
+		t.n++;
+		d = s.value - t.n * period;
+		t.early += d < 0;
+		t.late += d > max_late;
+		if (d > t.latest)
+			t.latest = d;
 	}
 	m->data_tail = pos;
-	return n;
+	return t;
+}
+
+static inline long context_switches(void)
+{
+	struct rusage u;
+
+	if (getrusage(RUSAGE_THREAD, &u))
+		die("getrusage");
+	return u.ru_nvcsw + u.ru_nivcsw;
+}
+
+/* Shortest period Linux gives a counter that it schedules in, see hsw_limit_period(). */
+#define MIN_PERIOD 32
+
+/*
+ * Good if they came when they should; late by less than MIN_PERIOD more if the
+ * thread was switched out shortly before.
+ */
+static inline void check_timing(const struct timing *t, int want, int max_late, long switches,
+				const char *name)
+{
+	check((t->n == want || t->n == want + 1) && !t->early && t->late <= switches &&
+	      t->latest < max_late + MIN_PERIOD, name,
+	      "%d interrupts of %d, %d early, %d late (%ld context switches), latest by %d",
+	      t->n, want, t->early, t->late, switches, t->latest);
 }
 
 #endif

@@ -64,17 +64,18 @@ static void test_exact(void)
 static void test_overflow(const char *name, uint64_t event, int per_iteration,
 			  uint64_t period, int max_late)
 {
-	int fd = pe_open(event, EXCL_KERNEL, period, -1), late, bad, n, want;
+	int fd = pe_open(event, EXCL_KERNEL, period, -1);
 	void *ring = ring_map(fd);
 	uint64_t iterations = 300000;
+	long switches = context_switches();
+	struct timing t;
 
 	pe_enable(fd);
 	loop(iterations);
 	pe_disable(fd);
-	n = ring_check(ring, period, &late, &bad);
-	want = iterations * per_iteration / period;
-	check(n >= want && n <= want + 1 && !bad && late <= max_late, name,
-	      "%d interrupts of %d, %d early, latest by %d", n, want, bad, late);
+	t = ring_check(ring, period, max_late);
+	check_timing(&t, iterations * per_iteration / period, max_late,
+		     context_switches() - switches, name);
 	close(fd);
 }
 
