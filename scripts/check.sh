@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs test suites and sums up: check.sh unit|model|testbed|pmu|e2e...
+# Runs test suites and sums up: check.sh unit|model|testbed|pmu|e2e|full...
 #
 # A suite is a program that prints one line for each test,
 #
@@ -17,41 +17,52 @@ set +e
 
 passed=0 failed=0 skipped=0
 
+run()
+{
+	case $1 in
+	unit) "$TOP/tests/unit/run";;
+	model) "$TOP/tests/model/run";;
+	testbed) "$TOP/tests/testbed/test-run.sh";;
+	pmu) "$TOP/tests/testbed/test-pmu.sh";;
+	e2e) "$TOP/tests/e2e/run" --seed "${SEED:-0}" --skid "${SKID:-0}";;
+	full) "$TOP/tests/e2e/run" --full --seed "${SEED:-0}" --skid "${SKID:-0}";;
+	*) echo "unknown suite"; false;;
+	esac
+}
+
 suite()
 {
-	local name=$1 log=$BUILD/log/check-$1.log status
-	shift
-	if [ ! -x "$1" ]; then
-		echo "skip $name: ${1#"$TOP"/} does not exist"
-		skipped=$((skipped + 1))
-		return
-	fi
-	echo "== $name"
-	"$@" 2>&1 | tee "$log"
-	status=${PIPESTATUS[0]}
+	echo "== $1"
+	run "$1" 2>&1
+	echo "$?" > "$BUILD/log/check-$1.status"
+}
+
+sum_up()
+{
+	local log=$BUILD/log/check-$1.log bad
 	passed=$((passed + $(grep -c '^ok ' "$log")))
 	skipped=$((skipped + $(grep -c '^skip ' "$log")))
-	local bad
 	bad=$(grep -c '^not ok ' "$log")
-	if [ "$bad" = 0 ] && [ "$status" != 0 ]; then
-		echo "not ok $name: exit status $status"
+	if [ "$bad" = 0 ] && [ "$(cat "$BUILD/log/check-$1.status")" != 0 ]; then
+		echo "not ok $1: exit status $(cat "$BUILD/log/check-$1.status")" | tee -a "$log"
 		bad=1
 	fi
 	failed=$((failed + bad))
 }
 
+# Two suites at a time, what one prints comes together; e2e does two things at a
+# time by itself.
 start=$SECONDS
-rm -f "$BUILD"/log/check-*.log
+rm -f "$BUILD"/log/check-*
 for s; do
 	case $s in
-	unit) suite unit "$TOP/tests/unit/run";;
-	model) suite model "$TOP/tests/model/run";;
-	testbed) suite testbed "$TOP/tests/testbed/test-run.sh";;
-	pmu)  suite pmu "$TOP/tests/testbed/test-pmu.sh";;
-	e2e)  suite e2e "$TOP/tests/e2e/run" --seed "${SEED:-0}" --skid "${SKID:-0}";;
-	*) die "unknown suite $s";;
+	e2e|full) wait; suite "$s" | tee "$BUILD/log/check-$s.log"; continue;;
 	esac
+	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do sleep 0.2; done
+	{ suite "$s" > "$BUILD/log/check-$s.log"; cat "$BUILD/log/check-$s.log"; } &
 done
+wait
+for s; do sum_up "$s"; done
 grep -h '^not ok ' "$BUILD"/log/check-*.log 2>/dev/null | sed 's/^/FAILED: /' | sort -u
 echo "check took $((SECONDS - start)) s"
 echo "$passed passed, $failed failed, $skipped skipped"
