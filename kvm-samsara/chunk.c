@@ -125,19 +125,21 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	 * Before start_seq: a vCPU that committed without seeing the token may
 	 * cost us one more rollback, none after that can.
 	 */
-	if (sv->rollbacks_in_a_row >= READ_ONCE(samsara_tunables.rollback_limit) &&
+	if (!sv->direct && sv->rollbacks_in_a_row >= READ_ONCE(samsara_tunables.rollback_limit) &&
 	    !cmpxchg(&vm->exclusive, NULL, sv))
-		sv->exclusive++;
+		samsara_stat(sv)->samsara_exclusive++;
 
 	sv->start_seq = smr_order_prefix(vm->order);
-	samsara_drop_stale(sv);
+	if (!sv->direct)
+		samsara_drop_stale(sv);
 	/* INIT and start-up IPI have been noted already; a retry may begin with another event. */
 	sv->rec.flags &= SMR_F_INIT | SMR_F_SIPI;
 	sv->rec.type = SMR_CHUNK;
 	sv->rec.start_seq = sv->start_seq;
 	note_event(sv);
 	samsara_checkpoint_save(sv);
-	samsara_withhold_contended(sv);
+	if (!sv->direct)
+		samsara_withhold_contended(sv);
 	samsara_counter_read(sv, &sv->start_counts);
 	WRITE_ONCE(sv->limit_hit, false);
 	sv->spinning = false;
@@ -166,7 +168,8 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 		return;
 	}
 
-	vmcs_write64(EPT_POINTER, sv->eptp);
+	sv->exit_done = false;
+	vmcs_write64(EPT_POINTER, sv->ept->eptp);
 	/* Translations of ours from the last time the vCPU ran here. */
 	if (sv->last_cpu != cpu) {
 		sv->last_cpu = cpu;
@@ -210,8 +213,12 @@ static bool half_done(struct samsara_vcpu *sv)
 /* Serial recording looks at its turn now and then instead. */
 static bool is_long(struct samsara_vcpu *sv)
 {
-	if (samsara_serial(sv->vm))
+	struct samsara_vm *vm = sv->vm;
+
+	if (sv->direct)
 		return samsara_turn_is_over(sv);
+	if (READ_ONCE(vm->phase) == SAMSARA_CHANGING)
+		return true;
 	if (READ_ONCE(sv->limit_hit)) {
 		if (samsara_limit_reached(sv))
 			return true;
@@ -224,8 +231,8 @@ static bool is_long(struct samsara_vcpu *sv)
 static bool must_end(struct samsara_vcpu *sv)
 {
 	return kvm_request_pending(sv->vcpu) || is_long(sv) ||
-	       sv->inputs.size - sv->inputs.len < SAMSARA_INPUT_RESERVE ||
-	       (!samsara_direct(sv->vm) && sv->nr_free_copies < SAMSARA_COPY_RESERVE) ||
+	       !samsara_has_input_room(sv) ||
+	       (!sv->direct && sv->nr_free_copies < SAMSARA_COPY_RESERVE) ||
 	       READ_ONCE(sv->vm->stopping);
 }
 
@@ -335,11 +342,17 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		return 2;
 	}
 	samsara_restore_period(sv);
+	samsara_choose_phase(sv);
 	if (samsara_serial(sv->vm) && samsara_turn_is_over(sv))
 		samsara_give_turn(sv);
 	r = get_ready(sv);
 	if (r)
 		return r;
+	/*
+	 * Only who has the turn ends a serial phase, and one can't begin before this
+	 * vCPU has been here again.
+	 */
+	samsara_use_ept(sv, samsara_serial(sv->vm));
 	return samsara_recording(sv->vm) && !READ_ONCE(sv->vm->stopping) &&
 	       samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
 }
@@ -480,8 +493,8 @@ static int handle_inside(struct samsara_vcpu *sv)
 	case EXIT_REASON_PAUSE_INSTRUCTION:
 		sv->paused = true;
 		sv->spinning = samsara_recording(sv->vm) &&
-			       (samsara_serial(sv->vm) ? samsara_someone_waits(sv) :
-							 samsara_spins_in_vain(sv));
+			       (sv->direct ? samsara_someone_waits(sv) :
+					     samsara_spins_in_vain(sv));
 		return 1;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
@@ -499,17 +512,45 @@ static int handle_inside(struct samsara_vcpu *sv)
 	}
 }
 
-/* A replay that single-steps to its landing point need not leave the inner loop. */
+static bool is_rdtsc(u16 reason)
+{
+	return reason == EXIT_REASON_RDTSC || reason == EXIT_REASON_RDTSCP;
+}
+
+/* Nothing else to do but to hand out the time stamp?  Then there is room for it. */
+static bool is_only_rdtsc(struct samsara_vcpu *sv)
+{
+	return is_rdtsc(exit_reason(sv->vcpu)) && sv->chunk_open && !sv->stepping &&
+	       !READ_ONCE(sv->limit_hit) && !READ_ONCE(sv->vm->error) &&
+	       !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_TF) &&
+	       (samsara_recording(sv->vm) ? samsara_has_input_room(sv) :
+					    samsara_alive(sv->vm));
+}
+
+static bool single_stepped(struct samsara_vcpu *sv)
+{
+	return samsara_replaying(sv->vm) && !samsara_event_requeued(sv->vcpu) &&
+	       (sv->breakpoint_hit ||
+		(sv->stepping && exit_reason(sv->vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG));
+}
+
+/*
+ * Two kinds of exits are frequent and stay inside the chunk: they need not leave the
+ * inner loop.  IRQs are off.  All that is done is on the vCPU's registers and the
+ * chunk's own inputs, which a rollback takes back (RULE 1).
+ */
 fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
 	samsara_unload_breakpoint(sv);
-	if (samsara_replaying(sv->vm) && !samsara_event_requeued(vcpu) &&
-	    (sv->breakpoint_hit || (sv->stepping && exit_reason(vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG)) &&
-	    samsara_replay_step(sv))
-		return EXIT_FASTPATH_REENTER_GUEST;
-	return EXIT_FASTPATH_NONE;
+	if (is_only_rdtsc(sv)) {
+		samsara_emulate_rdtsc(sv, exit_reason(vcpu) == EXIT_REASON_RDTSCP);
+		sv->exit_done = true;
+	} else {
+		sv->exit_done = single_stepped(sv) && samsara_replay_step(sv);
+	}
+	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
 }
 
 int samsara_handle_exit(struct kvm_vcpu *vcpu)
@@ -518,9 +559,12 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 	u16 reason = exit_reason(vcpu);
 	bool touched;
 
+	/* KVM left the inner loop for another reason. */
+	if (sv->exit_done)
+		return 1;
 	if (!sv->chunk_open) {
 		/* An ordinary VM by now, but for the intercepts it began with. */
-		if (reason == EXIT_REASON_RDTSC || reason == EXIT_REASON_RDTSCP)
+		if (is_rdtsc(reason))
 			return samsara_emulate_rdtsc(sv, reason == EXIT_REASON_RDTSCP);
 		return __vmx_handle_exit(vcpu, EXIT_FASTPATH_NONE);
 	}
@@ -584,13 +628,17 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	if (sv->chunk_open && !samsara_replaying(sv->vm)) {
+	if (samsara_replaying(sv->vm))
+		return;
+	if (sv->chunk_open)
 		end_async(sv);
-		if (READ_ONCE(sv->vm->stopping))
-			wake_up_all(&sv->vm->wq);
-	}
-	if (!sv->chunk_open) {
-		samsara_give_turn(sv);
-		samsara_release_exclusive(sv);
-	}
+	samsara_give_turn(sv);
+	samsara_release_exclusive(sv);
+	/*
+	 * chunk_open before what says that somebody waits for it: they set that
+	 * first and look at chunk_open then (samsara_stop(), go_serial()).
+	 */
+	smp_mb();
+	if (READ_ONCE(sv->vm->stopping) || READ_ONCE(sv->vm->phase) == SAMSARA_CHANGING)
+		wake_up_all(&sv->vm->wq);
 }

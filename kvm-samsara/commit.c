@@ -244,9 +244,11 @@ static void finish_commit(struct samsara_vcpu *sv, u64 n)
 				    kvm_rip_read(sv->vcpu));
 	samsara_chain_state(sv);
 	log_commit(sv);
-	sv->chunks++;
+	samsara_stat(sv)->samsara_chunks++;
 	if (sv->rec.end == SMR_END_ASYNC)
-		sv->async_ends++;
+		samsara_stat(sv)->samsara_async_ends++;
+	else if (sv->rec.end == SMR_END_TOUCH)
+		samsara_stat(sv)->samsara_touch_ends++;
 	sv->rollbacks_in_a_row = 0;
 	sv->chunk_open = false;
 	memset(&sv->rec, 0, sizeof(sv->rec));
@@ -260,8 +262,8 @@ static void commit_serial(struct samsara_vcpu *sv)
 
 	mutex_lock(&vm->commit_lock);
 	n = smr_order_commit(vm->order, sv->id);
-	samsara_ept_note_dirty(sv);
 	sv->rec.commit_seq = n;
+	samsara_ept_note_dirty(sv);
 	maybe_add_memdigest(vm, &sv->rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 	mutex_unlock(&vm->commit_lock);
@@ -279,8 +281,36 @@ static void publish(struct samsara_vcpu *sv, u64 n)
 	smr_order_published(sv->vm->order, sv->id);
 }
 
+/* Host time at which the parts of a parallel chunk's end were over. */
+struct end_times {
+	u64 run;
+	u64 compared;
+	u64 locked;
+	u64 unlocked;
+};
+
+static void count_end(struct samsara_vcpu *sv, const struct end_times *t, bool committed)
+{
+	struct kvm_vcpu_stat *stat = samsara_stat(sv);
+	u64 length = t->run - sv->chunk_tsc;
+
+	if (!committed)
+		stat->samsara_lost_cycles += length;
+	else if (sv->paused)
+		stat->samsara_spin_cycles += length;
+	else
+		stat->samsara_chunk_cycles += length;
+	stat->samsara_precommit_cycles += t->compared - t->run;
+	stat->samsara_wait_cycles += t->locked - t->compared;
+	stat->samsara_commit_cycles += t->unlocked - t->locked;
+	stat->samsara_sync_cycles += rdtsc() - t->unlocked;
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_chunk_length, length);
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_access_set, sv->nr_access);
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_dirty_set, sv->nr_dirty);
+}
+
 /* Returns false if the sets conflict with another commit. */
-static bool commit_parallel(struct samsara_vcpu *sv)
+static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 {
 	struct samsara_vm *vm = sv->vm;
 	bool digest;
@@ -288,9 +318,11 @@ static bool commit_parallel(struct samsara_vcpu *sv)
 	u64 n;
 
 	lock_commit(vm, sv);
+	t->locked = rdtsc();
 	if (conflicts(sv)) {
 		n = vm->order->committed;
 		mutex_unlock(&vm->commit_lock);
+		t->unlocked = rdtsc();
 		/* Or the next attempt might start too early, and fail for the same reason. */
 		wait_for_earlier(vm, sv->id, n + 1);
 		return false;
@@ -312,6 +344,7 @@ static bool commit_parallel(struct samsara_vcpu *sv)
 	}
 	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
+	t->unlocked = rdtsc();
 
 	if (!digest)
 		publish(sv, n);
@@ -327,7 +360,9 @@ static bool commit_parallel(struct samsara_vcpu *sv)
  */
 int samsara_commit_chunk(struct samsara_vcpu *sv)
 {
-	if (samsara_direct(sv->vm)) {
+	struct end_times t = { .run = rdtsc() };
+
+	if (sv->direct) {
 		if (!is_empty(sv)) {
 			commit_serial(sv);
 			return 0;
@@ -341,8 +376,11 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 		rollback(sv);
 		return -EAGAIN;
 	}
-	if (!ends_in_the_middle(sv) && commit_parallel(sv))
+	t.compared = t.locked = t.unlocked = rdtsc();
+	if (!ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
+		count_end(sv, &t, true);
 		return 0;
+	}
 	/*
 	 * Who only waits for another vCPU must not get the token and stop it.  A
 	 * chunk that has written something before it began to wait is another
@@ -352,8 +390,9 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 		sv->rollbacks_in_a_row++;
 		samsara_note_conflicts(sv);
 	}
-	sv->rollbacks++;
+	samsara_stat(sv)->samsara_rollbacks++;
 	rollback(sv);
+	count_end(sv, &t, false);
 	return -EAGAIN;
 }
 
@@ -371,12 +410,20 @@ bool samsara_section_begin(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	u64 n;
 
-	lock_commit(vm, sv);
-	/* STOP waits for the lock, and then closes the streams. */
-	if (!samsara_recording(vm)) {
+	for (;;) {
+		lock_commit(vm, sv);
+		/* STOP waits for the lock, and then closes the streams. */
+		if (!samsara_recording(vm)) {
+			mutex_unlock(&vm->commit_lock);
+			return false;
+		}
+		/* A serial phase may have begun since the vCPU looked. */
+		if (samsara_may_touch_memory(vm, &sv->turn))
+			break;
 		mutex_unlock(&vm->commit_lock);
-		return false;
+		samsara_wait_turn(sv);
 	}
+	sv->section_tsc = rdtsc();
 	n = smr_order_commit(vm->order, sv->id);
 	wait_for_earlier(vm, sv->id, n);
 	/* Keep INIT and SIPI noted for the next chunk: a section does not take them. */
@@ -425,7 +472,8 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	samsara_chain_state(sv);
 	sv->rec = rec;
 	log_commit(sv);
-	sv->sections++;
+	samsara_stat(sv)->samsara_sections++;
+	samsara_stat(sv)->samsara_section_cycles += rdtsc() - sv->section_tsc;
 	trace_kvm_samsara_section(sv->id, rec.commit_seq,
 				  to_vmx(sv->vcpu)->exit_reason.basic, sv->nr_section_gfns);
 	/* What was noted for the next chunk meanwhile. */
@@ -522,7 +570,8 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		samsara_borrow_turn(vm, &turn);
 		lock_commit(vm, NULL);
 		if (!samsara_recording(vm) || vm->stopping ||
-		    samsara_ring_space(&vm->vm_ring) >= SMR_RECORD_MAX)
+		    (samsara_ring_space(&vm->vm_ring) >= SMR_RECORD_MAX &&
+		     samsara_may_touch_memory(vm, &turn)))
 			break;
 		mutex_unlock(&vm->commit_lock);
 		samsara_return_turn(vm, &turn);

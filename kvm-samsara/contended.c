@@ -16,6 +16,7 @@
  * back without a flush, because non-present entries are not cached.
  */
 #include "samsara.h"
+#include "trace.h"
 
 /* Tallies are halved when there are so many touches: the guest changes. */
 #define TALLY_MAX	64
@@ -43,7 +44,7 @@ static struct samsara_contended *add(struct samsara_vcpu *sv, struct samsara_pag
 			least = &sv->contended[i];
 	*least = (struct samsara_contended) {
 		.page = sp,
-		.sptep = samsara_ept_leaf(sv, sp->gfn),
+		.sptep = samsara_ept_leaf(&sv->copies_ept, sp->gfn),
 		.touches = TOUCHES_PRIOR,
 	};
 	return least;
@@ -66,6 +67,8 @@ void samsara_note_conflicts(struct samsara_vcpu *sv)
 	for (i = 0; i < sv->nr_access; i++) {
 		if (!smr_page_stale(&sv->access[i]->meta, sv->start_seq))
 			continue;
+		trace_kvm_samsara_conflict(sv->id, sv->access[i]->gfn, sv->start_seq,
+					   smr_read_once(&sv->access[i]->meta.version));
 		c = find(sv, sv->access[i]) ?: add(sv, sv->access[i]);
 		c->conflicts++;
 		age(c);

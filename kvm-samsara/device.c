@@ -10,6 +10,7 @@
 #include <linux/vmalloc.h>
 
 #include "samsara.h"
+#include "trace.h"
 #include "../cpuid.h"
 #include "../irq.h"
 
@@ -23,7 +24,7 @@ void samsara_signal_user(struct samsara_vm *vm)
 		eventfd_signal(vm->eventfd, 1);
 }
 
-static bool all_at_boundary(struct samsara_vm *vm)
+bool samsara_all_at_boundary(struct samsara_vm *vm)
 {
 	u32 i;
 
@@ -55,6 +56,7 @@ static void log_ends(struct samsara_vm *vm)
 static void stop_recording(struct samsara_vm *vm)
 {
 	u64 digest;
+	u32 i;
 
 	/*
 	 * Order: `stopping`, then the request.  A vCPU clears the request
@@ -65,7 +67,7 @@ static void stop_recording(struct samsara_vm *vm)
 	WRITE_ONCE(vm->stopping, true);
 	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
 	wake_up_all(&vm->wq);
-	wait_event(vm->wq, all_at_boundary(vm));
+	wait_event(vm->wq, samsara_all_at_boundary(vm));
 
 	mutex_lock(&vm->commit_lock);
 	samsara_digest_changes(vm, samsara_dma_agent(vm));
@@ -76,6 +78,8 @@ static void stop_recording(struct samsara_vm *vm)
 	}
 	if (!vm->error)
 		log_ends(vm);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		trace_kvm_samsara_totals(i, samsara_stat(vm->vcpus[i]));
 	WRITE_ONCE(vm->exclusive, NULL);
 	WRITE_ONCE(vm->state, vm->error ? KVM_SAMSARA_STATE_FAILED :
 					  KVM_SAMSARA_STATE_STOPPED);
@@ -370,22 +374,25 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 	}
 	vm->config = config;
 	vm->nr_vcpus = config.nr_vcpus;
+	samsara_phase_init(vm);
 	vm->eventfd = eventfd;
 	samsara_ring_init(&vm->vm_ring, vm->rings_area + vm->nr_vcpus * vm->ring_stride,
 			  config.ring_bytes);
 	return 0;
 }
 
-static void add_vcpu_totals(struct kvm_samsara_status *st, const struct samsara_vcpu *sv)
+static void add_vcpu_totals(struct kvm_samsara_status *st, struct samsara_vcpu *sv)
 {
-	st->chunks += sv->chunks;
-	st->rollbacks += sv->rollbacks;
-	st->sections += sv->sections;
-	st->copies += sv->copies_made;
-	st->log_bytes += sv->log_bytes;
-	st->async_ends += sv->async_ends;
-	st->landing_steps += sv->landing_steps;
-	st->exclusive += sv->exclusive;
+	const struct kvm_vcpu_stat *stat = samsara_stat(sv);
+
+	st->chunks += stat->samsara_chunks;
+	st->rollbacks += stat->samsara_rollbacks;
+	st->sections += stat->samsara_sections;
+	st->copies += stat->samsara_copies;
+	st->log_bytes += stat->samsara_log_bytes;
+	st->async_ends += stat->samsara_async_ends;
+	st->landing_steps += stat->samsara_landing_steps;
+	st->exclusive += stat->samsara_exclusive;
 }
 
 static int get_status(struct samsara_vm *vm, void __user *uaddr)
@@ -396,6 +403,7 @@ static int get_status(struct samsara_vm *vm, void __user *uaddr)
 		.error = vm->error,
 		.mem_digest = READ_ONCE(vm->mem_digest),
 		.dma_commits = vm->dma_commits,
+		.serial_phases = READ_ONCE(vm->serial_phases),
 	};
 	u32 i;
 

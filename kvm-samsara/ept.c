@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A vCPU's private EPT and its private copies of pages.
+ * A vCPU's private EPTs and its private copies of pages.
  *
  * Only the vCPU's own thread changes or walks its EPT, and never while the
  * vCPU runs guest code.  The processor's own updates of accessed and dirty
@@ -8,10 +8,11 @@
  * CPU may still hold translations from when the vCPU ran there; they are
  * flushed when it comes back (samsara_before_entry()).
  *
- * Recording: a page is mapped read-only to the original on the first read and
- * to a private copy on the first write.  Replay and serial recording: all pages
+ * Parallel recording: a page is mapped read-only to the original on the first read
+ * and to a private copy on the first write.  Replay and serial recording: all pages
  * are mapped to the originals from the start, since one chunk runs at a time; so
- * no EPT violation comes in the middle of an instruction.
+ * no EPT violation comes in the middle of an instruction.  A VM that changes from
+ * one to the other has an EPT for each (phase.c).
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
@@ -54,7 +55,7 @@ static struct ept_table *table_of(u64 *entries)
 	return (void *)page_private(virt_to_page(entries));
 }
 
-static u64 *alloc_table(struct samsara_vcpu *sv)
+static u64 *alloc_table(struct samsara_ept *ept)
 {
 	struct ept_table *table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 
@@ -66,7 +67,7 @@ static u64 *alloc_table(struct samsara_vcpu *sv)
 		return NULL;
 	}
 	set_page_private(virt_to_page(table->entries), (unsigned long)table);
-	list_add(&table->list, &sv->ept_tables);
+	list_add(&table->list, &ept->tables);
 	return table->entries;
 }
 
@@ -78,16 +79,16 @@ static void mark_used(u64 *entry)
 }
 
 /* The leaf entry of a page; builds the tables above it.  NULL: out of memory. */
-u64 *samsara_ept_leaf(struct samsara_vcpu *sv, gfn_t gfn)
+u64 *samsara_ept_leaf(struct samsara_ept *ept, gfn_t gfn)
 {
-	u64 *table = sv->ept_root;
+	u64 *table = ept->root;
 	u64 *entry, *next;
 	int level;
 
 	for (level = EPT_LEVELS; level > 1; level--) {
 		entry = &table[(gfn >> (9 * (level - 1))) & (EPT_ENTRIES - 1)];
 		if (!(*entry & EPT_R)) {
-			next = alloc_table(sv);
+			next = alloc_table(ept);
 			if (!next)
 				return NULL;
 			*entry = __pa(next) | EPT_TABLE;
@@ -105,18 +106,33 @@ static u64 leaf_to(struct page *page, u64 flags)
 	return page_to_phys(page) | flags;
 }
 
-/* For a VM whose vCPUs run on guest memory itself. */
-static int map_all(struct samsara_vcpu *sv)
+static int alloc_root(struct samsara_ept *ept)
 {
+	if (!ept->root)
+		ept->root = alloc_table(ept);
+	return ept->root ? 0 : -ENOMEM;
+}
+
+/*
+ * The EPT for running on guest memory itself: all pages are mapped at once, and may
+ * be written.  Does nothing if it is there.
+ */
+int samsara_ept_map_all(struct samsara_vcpu *sv)
+{
+	struct samsara_ept *ept = &sv->direct_ept;
 	struct samsara_slot *slot;
 	u64 *sptep;
 	u64 i;
 	u32 s;
 
+	if (ept->eptp)
+		return 0;
+	if (alloc_root(ept))
+		return -ENOMEM;
 	for (s = 0; s < sv->vm->nr_slots; s++) {
 		slot = &sv->vm->slots[s];
 		for (i = 0; i < slot->npages; i++) {
-			sptep = samsara_ept_leaf(sv, slot->base + i);
+			sptep = samsara_ept_leaf(ept, slot->base + i);
 			if (!sptep)
 				return -ENOMEM;
 			*sptep = leaf_to(slot->pages[i].page,
@@ -124,7 +140,17 @@ static int map_all(struct samsara_vcpu *sv)
 			cond_resched();
 		}
 	}
+	ept->eptp = __pa(ept->root) | EPTP_FLAGS;
 	return 0;
+}
+
+/* Which of its EPTs the vCPU runs on from the next chunk on. */
+void samsara_use_ept(struct samsara_vcpu *sv, bool direct)
+{
+	sv->direct = direct;
+	sv->ept = direct ? &sv->direct_ept : &sv->copies_ept;
+	sv->nr_access = 0;
+	sv->nr_dirty = 0;
 }
 
 int samsara_ept_init(struct samsara_vcpu *sv)
@@ -132,21 +158,21 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 	u64 n = sv->vm->nr_pages;
 	u32 i;
 
-	INIT_LIST_HEAD(&sv->ept_tables);
-	sv->ept_root = alloc_table(sv);
-	sv->access = vmalloc_array(n, sizeof(*sv->access));
-	if (!sv->ept_root || !sv->access)
-		return -ENOMEM;
-	sv->eptp = __pa(sv->ept_root) | EPTP_FLAGS;
+	INIT_LIST_HEAD(&sv->copies_ept.tables);
+	INIT_LIST_HEAD(&sv->direct_ept.tables);
 	sv->last_cpu = -1;
+	samsara_use_ept(sv, !samsara_for_parallel(sv->vm));
+	if (sv->direct)
+		return samsara_ept_map_all(sv);
 
-	if (samsara_direct(sv->vm))
-		return map_all(sv);
-
+	if (alloc_root(&sv->copies_ept))
+		return -ENOMEM;
+	sv->copies_ept.eptp = __pa(sv->copies_ept.root) | EPTP_FLAGS;
+	sv->access = vmalloc_array(n, sizeof(*sv->access));
 	sv->copies = vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies));
 	sv->dirty = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty));
 	sv->free_copies = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->free_copies));
-	if (!sv->copies || !sv->dirty || !sv->free_copies)
+	if (!sv->access || !sv->copies || !sv->dirty || !sv->free_copies)
 		return -ENOMEM;
 	for (i = 0; i < SAMSARA_MAX_COPIES; i++)
 		sv->free_copies[i] = &sv->copies[SAMSARA_MAX_COPIES - 1 - i];
@@ -154,20 +180,27 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 	return 0;
 }
 
-void samsara_ept_free(struct samsara_vcpu *sv)
+static void free_tables(struct samsara_ept *ept)
 {
 	struct ept_table *table, *next;
+
+	if (!ept->root)
+		return;
+	list_for_each_entry_safe(table, next, &ept->tables, list) {
+		free_page((unsigned long)table->entries);
+		kfree(table);
+	}
+}
+
+void samsara_ept_free(struct samsara_vcpu *sv)
+{
 	u32 i;
 
 	for (i = 0; sv->copies && i < SAMSARA_MAX_COPIES; i++)
 		if (sv->copies[i].page)
 			__free_page(sv->copies[i].page);
-	if (sv->ept_root) {
-		list_for_each_entry_safe(table, next, &sv->ept_tables, list) {
-			free_page((unsigned long)table->entries);
-			kfree(table);
-		}
-	}
+	free_tables(&sv->copies_ept);
+	free_tables(&sv->direct_ept);
 	vfree(sv->copies);
 	vfree(sv->dirty);
 	vfree(sv->free_copies);
@@ -177,7 +210,7 @@ void samsara_ept_free(struct samsara_vcpu *sv)
 void samsara_flush(struct samsara_vcpu *sv)
 {
 	lockdep_assert_preemption_disabled();
-	ept_sync_context(sv->eptp);
+	ept_sync_context(sv->ept->eptp);
 	vpid_sync_context(to_vmx(sv->vcpu)->vpid);
 }
 
@@ -224,7 +257,7 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 	}
 	sv->nr_free_copies--;
 	sv->nr_copies++;
-	sv->copies_made++;
+	samsara_stat(sv)->samsara_copies++;
 	trace_kvm_samsara_copy(sv->id, gfn);
 
 	/*
@@ -263,14 +296,14 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	sp = samsara_gfn_to_page(sv->vm, gfn, &readonly);
 	if (!sp || (write && readonly))
 		return 0;
-	sptep = samsara_ept_leaf(sv, gfn);
+	sptep = samsara_ept_leaf(sv->ept, gfn);
 	if (!sptep)
 		return -ENOMEM;
 	if (*sptep & EPT_WITHHELD) {
 		sv->touched = samsara_touch_ends_chunk(sv, sp, sptep);
 		if (sv->touched)
 			return 0;
-	} else if (KVM_BUG_ON(samsara_direct(sv->vm), sv->vm->kvm)) {
+	} else if (KVM_BUG_ON(sv->direct, sv->vm->kvm)) {
 		return -EIO;
 	}
 	if (!write) {
@@ -338,19 +371,25 @@ void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear)
 {
 	sv->nr_access = 0;
 	sv->nr_dirty = 0;
-	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, clear, note_leaf);
+	walk_accessed(sv, sv->ept->root, EPT_LEVELS, 0, clear, note_leaf);
 }
 
 static void note_dirty_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
-	if (*sptep & EPT_D)
-		samsara_page_changed(sv->vm, samsara_gfn_to_page(sv->vm, gfn, NULL));
+	struct samsara_page *sp;
+
+	if (!(*sptep & EPT_D))
+		return;
+	sp = samsara_gfn_to_page(sv->vm, gfn, NULL);
+	samsara_page_changed(sv->vm, sp);
+	/* Private copies that a vCPU has kept are older than this. */
+	smr_page_commit(&sp->meta, sv->rec.commit_seq);
 }
 
-/* Without copies: note the pages written in the chunk. */
+/* Without copies: note the pages written in the chunk, whose commit is sv->rec's. */
 void samsara_ept_note_dirty(struct samsara_vcpu *sv)
 {
-	walk_accessed(sv, sv->ept_root, EPT_LEVELS, 0, true, note_dirty_leaf);
+	walk_accessed(sv, sv->ept->root, EPT_LEVELS, 0, true, note_dirty_leaf);
 }
 
 /*

@@ -55,11 +55,6 @@ bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item
 	return false;
 }
 
-static bool alive(struct samsara_vm *vm)
-{
-	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_REPLAYING;
-}
-
 static bool ring_has_data(struct samsara_ring *ring)
 {
 	return READ_ONCE(ring->hdr->head) != ring->pos ||
@@ -147,7 +142,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 }
 
 /* Sleep until @cond or the end of the replay; true if a signal came. */
-#define wait_interrupted(sv, cond)	samsara_wait_interrupted(sv, (cond) || !alive((sv)->vm))
+#define wait_interrupted(sv, cond)	samsara_wait_interrupted(sv, (cond) || !samsara_alive((sv)->vm))
 
 /* One look.  Returns 1: the commit is the next one; 0: look again; or as below. */
 static int look_for_turn(struct samsara_vcpu *sv)
@@ -162,7 +157,7 @@ static int look_for_turn(struct samsara_vcpu *sv)
 	mine = !starved && vm->replayed + 1 == n;
 	sv->waiter = mine ? NULL : current;
 	mutex_unlock(&vm->commit_lock);
-	if (!alive(vm))
+	if (!samsara_alive(vm))
 		return -ESHUTDOWN;
 	if (mine)
 		return 1;
@@ -213,7 +208,7 @@ static int fetch(struct samsara_vcpu *sv)
 		samsara_signal_user(sv->vm);
 		if (wait_interrupted(sv, ring_has_data(&sv->ring)))
 			return -EINTR;
-		if (!alive(sv->vm))
+		if (!samsara_alive(sv->vm))
 			return -ESHUTDOWN;
 	}
 	if (sv->rec.type == SMR_VCPU_END || past_stop(sv->vm, sv->rec.commit_seq))
@@ -243,9 +238,9 @@ static void done(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->mem_digest);
 
 	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
-				   sv->landing_steps);
+				   samsara_stat(sv)->samsara_landing_steps);
 	mutex_lock(&vm->commit_lock);
-	if (alive(vm)) {
+	if (samsara_alive(vm)) {
 		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);
 		wake_next(vm);
 		advance_vm_stream(vm);
@@ -336,7 +331,7 @@ static void apply_start(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, sv->rec.gpa, 0);
 		return;
 	}
-	sv->withheld = samsara_ept_leaf(sv, gpa_to_gfn(sv->rec.gpa));
+	sv->withheld = samsara_ept_leaf(sv->ept, gpa_to_gfn(sv->rec.gpa));
 	samsara_ept_withhold(sv->withheld);
 }
 
@@ -358,7 +353,7 @@ static void end_chunk(struct samsara_vcpu *sv)
 		samsara_ept_give_back(sv->withheld);
 	samsara_ept_note_dirty(sv);
 	sv->chunk_open = false;
-	sv->chunks++;
+	samsara_stat(sv)->samsara_chunks++;
 	done(sv);
 }
 
@@ -420,7 +415,7 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 	if (sv->breakpoint && at_rip)
 		vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
 	samsara_set_stepping(sv, !sv->breakpoint);
-	sv->landing_steps++;
+	samsara_stat(sv)->samsara_landing_steps++;
 }
 
 /* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
@@ -530,7 +525,7 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 	}
 	sv->in_section = false;
 	samsara_section_changed(sv);
-	sv->sections++;
+	samsara_stat(sv)->samsara_sections++;
 	done(sv);
 	return 0;
 }
@@ -552,7 +547,7 @@ static int ended(struct samsara_vcpu *sv)
 		}
 		mutex_lock(&vm->commit_lock);
 		vm->nr_ended++;
-		if (vm->nr_ended == vm->nr_vcpus && alive(vm)) {
+		if (vm->nr_ended == vm->nr_vcpus && samsara_alive(vm)) {
 			u64 digest;
 
 			advance_vm_stream(vm);
@@ -641,7 +636,7 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, -EBUSY, "the branch counter is not available");
 		return leave_replay(sv, -ESHUTDOWN);
 	}
-	while (alive(sv->vm)) {
+	while (samsara_alive(sv->vm)) {
 		if (sv->chunk_open) {
 			if (samsara_event_requeued(vcpu)) {
 				samsara_reinject(vcpu);
@@ -655,7 +650,7 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 			if (!r)
 				return 1;
 			if (r < 0) {
-				if (alive(sv->vm))
+				if (samsara_alive(sv->vm))
 					samsara_fail(sv->vm, r, "the branch counter can't be set");
 				break;
 			}

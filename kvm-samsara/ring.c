@@ -126,7 +126,7 @@ int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec)
 	int r = put_record(sv->vm, &sv->ring, sv->scratch, rec);
 
 	if (r > 0)
-		sv->log_bytes += r;
+		samsara_stat(sv)->samsara_log_bytes += r;
 	return r < 0 ? r : 0;
 }
 

@@ -83,6 +83,12 @@ struct samsara_ring {
 	struct smr_stream stream;
 };
 
+struct samsara_ept {
+	u64 *root;
+	u64 eptp;		/* 0: not complete */
+	struct list_head tables;
+};
+
 /* A vCPU's private copy of a page. */
 struct samsara_copy {
 	struct samsara_page *orig;
@@ -142,6 +148,7 @@ struct samsara_vcpu {
 	bool limit_hit;		/* the branch counter overflowed */
 	bool paused;		/* the open chunk has had a pause-loop exit */
 	u64 period;		/* of the branch counter */
+	bool exit_done;		/* the last exit was handled in the inner loop */
 	bool touched;		/* the last exit was on a withheld page, and ends the chunk */
 	bool spinning;		/* ... ends because it spins in vain */
 	bool stepping;		/* monitor trap flag is on */
@@ -153,17 +160,19 @@ struct samsara_vcpu {
 	struct samsara_turn turn;
 
 	u64 chunk_tsc;
+	u64 section_tsc;
 	u64 start_seq;
 	struct samsara_counts start_counts;
 	struct smr_record rec;	/* of the chunk or section being made or replayed */
 	u64 chain;
 	u64 state_digest;	/* at the last commit */
 
-	/* Private EPT */
-	u64 *ept_root;
-	u64 eptp;
+	/* Private EPTs */
+	struct samsara_ept copies_ept;	/* written pages are private copies */
+	struct samsara_ept direct_ept;	/* guest memory itself */
+	struct samsara_ept *ept;	/* the one in use */
+	bool direct;			/* ... is direct_ept */
 	int last_cpu;
-	struct list_head ept_tables;
 
 	/* Harvest: pages read or written in the chunk, copies written */
 	struct samsara_page **access;
@@ -198,12 +207,26 @@ struct samsara_vcpu {
 	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
 	struct smr_cursor items;
 
-	/* Totals */
-	u64 chunks, rollbacks, sections, copies_made, async_ends;
-	u64 landing_steps, exclusive, log_bytes;
-
 	struct samsara_checkpoint cp;
 	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
+};
+
+enum samsara_phase {
+	SAMSARA_PARALLEL,
+	SAMSARA_CHANGING,	/* to serial: no chunk may begin */
+	SAMSARA_SERIAL,
+};
+
+/* What the decision between parallel and serial looks at, see phase.c. */
+struct samsara_window {
+	u64 since;		/* host cycles */
+	/* All vCPUs' totals at that time. */
+	u64 attempts;
+	u64 inherent;		/* chunks that serial recording would end, too */
+	u64 useful, overhead, busy;	/* host cycles */
+	u32 bad;		/* windows in a row in which it did not pay */
+	u64 serial_until;
+	u64 serial_cycles;	/* how long the next serial phase is */
 };
 
 struct samsara_vm {
@@ -219,8 +242,11 @@ struct samsara_vm {
 	wait_queue_head_t wq;
 
 	/* Serial recording */
+	u32 phase;		/* enum samsara_phase */
 	spinlock_t turns_lock;
 	struct list_head turns;
+	struct samsara_window window;
+	u64 serial_phases;
 
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
@@ -255,6 +281,12 @@ static inline struct samsara_vcpu *to_samsara(struct kvm_vcpu *vcpu)
 	return vcpu->arch.samsara;
 }
 
+/* What the vCPU counts, see asm/kvm_samsara_stats.h. */
+static inline struct kvm_vcpu_stat *samsara_stat(struct samsara_vcpu *sv)
+{
+	return &sv->vcpu->stat;
+}
+
 static inline bool samsara_recording(struct samsara_vm *vm)
 {
 	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_RECORDING;
@@ -272,15 +304,28 @@ static inline bool samsara_replaying(struct samsara_vm *vm)
 	       READ_ONCE(vm->state) != KVM_SAMSARA_STATE_IDLE;
 }
 
-static inline bool samsara_serial(struct samsara_vm *vm)
+/* A replay that has not come to its end or to a divergence. */
+static inline bool samsara_alive(struct samsara_vm *vm)
 {
-	return vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL;
+	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_REPLAYING;
 }
 
-/* One vCPU at a time, on guest memory itself: no copies. */
-static inline bool samsara_direct(struct samsara_vm *vm)
+/* Made for parallel recording.  It may have phases of serial recording, see phase.c. */
+static inline bool samsara_for_parallel(struct samsara_vm *vm)
 {
-	return vm->config.mode != KVM_SAMSARA_MODE_RECORD;
+	return vm->config.mode == KVM_SAMSARA_MODE_RECORD;
+}
+
+/* vCPUs take turns now. */
+static inline bool samsara_serial(struct samsara_vm *vm)
+{
+	return READ_ONCE(vm->phase) == SAMSARA_SERIAL;
+}
+
+/* For one more input of a chunk that records. */
+static inline bool samsara_has_input_room(struct samsara_vcpu *sv)
+{
+	return sv->inputs.size - sv->inputs.len >= SAMSARA_INPUT_RESERVE;
 }
 
 /* The DMA agent's index in vm->order. */
@@ -304,6 +349,7 @@ struct samsara_tunables {
 	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
 	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
 	u64 serial_slice_us;	/* serial recording: a vCPU's turn while others wait */
+	u64 adaptive;		/* parallel recording has serial phases */
 };
 
 extern struct samsara_tunables samsara_tunables;
@@ -318,6 +364,7 @@ static inline bool samsara_same_position(const struct smr_position *a,
 }
 
 /* device.c */
+bool samsara_all_at_boundary(struct samsara_vm *vm);
 void samsara_fail(struct samsara_vm *vm, int error, const char *why);
 void samsara_signal_user(struct samsara_vm *vm);
 
@@ -333,7 +380,9 @@ void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
 int samsara_ept_init(struct samsara_vcpu *sv);
 void samsara_ept_free(struct samsara_vcpu *sv);
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
-u64 *samsara_ept_leaf(struct samsara_vcpu *sv, gfn_t gfn);
+int samsara_ept_map_all(struct samsara_vcpu *sv);
+void samsara_use_ept(struct samsara_vcpu *sv, bool direct);
+u64 *samsara_ept_leaf(struct samsara_ept *ept, gfn_t gfn);
 void samsara_ept_withhold(u64 *sptep);
 void samsara_ept_give_back(u64 *sptep);
 void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear);
@@ -391,9 +440,15 @@ void samsara_restore_period(struct samsara_vcpu *sv);
 bool samsara_limit_reached(struct samsara_vcpu *sv);
 bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
 
+/* phase.c */
+void samsara_phase_init(struct samsara_vm *vm);
+void samsara_choose_phase(struct samsara_vcpu *sv);
+
 /* serial.c */
 void samsara_turns_init(struct samsara_vm *vm);
 int samsara_take_turn(struct samsara_vcpu *sv);
+void samsara_wait_turn(struct samsara_vcpu *sv);
+bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_give_turn(struct samsara_vcpu *sv);
 bool samsara_turn_is_over(struct samsara_vcpu *sv);
 bool samsara_someone_waits(struct samsara_vcpu *sv);

@@ -11,6 +11,8 @@
  * KVM_RUN.  It holds it from before its first instruction until its commit, so
  * a commit is alone and every earlier one is in memory: the order of commits is
  * the order of execution.
+ *
+ * A parallel recording may have phases of it, see phase.c.
  */
 #include "samsara.h"
 
@@ -70,21 +72,59 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 	wake_up_all(&vm->wq);
 }
 
+/* May the owner of the turn touch guest memory under commit_lock? */
+bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn)
+{
+	return !samsara_serial(vm) || has_turn(vm, turn);
+}
+
+/* ... or begin a chunk? */
+static bool may_begin(struct samsara_vcpu *sv)
+{
+	return READ_ONCE(sv->vm->phase) != SAMSARA_CHANGING &&
+	       samsara_may_touch_memory(sv->vm, &sv->turn);
+}
+
+static void queue_up(struct samsara_vcpu *sv)
+{
+	enqueue(sv->vm, &sv->turn, false);
+	/* Or who has the turn would wait for us at its commit. */
+	samsara_release_exclusive(sv);
+	/* Who changes the phase waits for us to be here. */
+	wake_up_all(&sv->vm->wq);
+}
+
 /*
- * A vCPU at a boundary; does nothing in other modes.  Returns 0, or -EINTR if a
- * signal came; without the turn if the recording has ended.
+ * A vCPU at a boundary; does nothing if vCPUs run in parallel.  Returns 0, or -EINTR
+ * if a signal came; without the turn if the recording or the serial phase has ended.
  */
 int samsara_take_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 
-	if (!samsara_serial(vm) || has_turn(vm, &sv->turn))
+	if (may_begin(sv))
 		return 0;
-	enqueue(vm, &sv->turn, false);
-	if (!samsara_wait_interrupted(sv, has_turn(vm, &sv->turn) || !samsara_recording(vm)))
-		return 0;
-	dequeue(vm, &sv->turn);
-	return -EINTR;
+	queue_up(sv);
+	if (samsara_wait_interrupted(sv, may_begin(sv) || !samsara_recording(vm))) {
+		dequeue(vm, &sv->turn);
+		return -EINTR;
+	}
+	if (!samsara_serial(vm))
+		samsara_give_turn(sv);
+	return 0;
+}
+
+/* As samsara_take_turn(), for a section that can't be put off any more. */
+void samsara_wait_turn(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	queue_up(sv);
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	wait_event(vm->wq, samsara_may_touch_memory(vm, &sv->turn) || !samsara_recording(vm));
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
+	if (!samsara_serial(vm))
+		samsara_give_turn(sv);
 }
 
 /* Outside chunks and sections. */
@@ -119,7 +159,7 @@ void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 	if (!samsara_serial(vm))
 		return;
 	enqueue(vm, turn, true);
-	wait_event(vm->wq, has_turn(vm, turn) || !samsara_recording(vm));
+	wait_event(vm->wq, samsara_may_touch_memory(vm, turn) || !samsara_recording(vm));
 }
 
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn)

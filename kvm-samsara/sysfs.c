@@ -16,6 +16,7 @@ struct samsara_tunables samsara_tunables = {
 	.memdigest_interval = 64,
 	.landing_breakpoint = 1,
 	.serial_slice_us = 2000,
+	.adaptive = 1,
 };
 
 static struct kobject *samsara_kobj;
@@ -63,6 +64,7 @@ TUNABLE(max_copies, 16, SAMSARA_MAX_COPIES / 2);
 TUNABLE(landing_breakpoint, 0, 1);
 TUNABLE(memdigest_interval, 1, 1u << 20);
 TUNABLE(serial_slice_us, 50, 1000000);
+TUNABLE(adaptive, 0, 1);
 
 static struct attribute *samsara_attrs[] = {
 	&tunable_chunk_limit.attr.attr,
@@ -71,6 +73,7 @@ static struct attribute *samsara_attrs[] = {
 	&tunable_memdigest_interval.attr.attr,
 	&tunable_landing_breakpoint.attr.attr,
 	&tunable_serial_slice_us.attr.attr,
+	&tunable_adaptive.attr.attr,
 	NULL,
 };
 

@@ -2,6 +2,7 @@
 #if !defined(_TRACE_KVM_SAMSARA_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _TRACE_KVM_SAMSARA_H
 
+#include <linux/kvm_host.h>
 #include <linux/tracepoint.h>
 
 #undef TRACE_SYSTEM
@@ -55,6 +56,29 @@ TRACE_EVENT(kvm_samsara_chunk_end,
 	TP_printk("vcpu %u %s %llu reason %u accessed %u dirty %u rip 0x%lx", __entry->vcpu,
 		  __entry->seq ? "commit" : "rollback", __entry->seq, __entry->reason,
 		  __entry->nr_access, __entry->nr_dirty, __entry->rip)
+);
+
+/* A page over which a chunk is rolled back: commit @version, by another, has written it. */
+TRACE_EVENT(kvm_samsara_conflict,
+	TP_PROTO(u32 vcpu, u64 gfn, u64 start_seq, u64 version),
+	TP_ARGS(vcpu, gfn, start_seq, version),
+
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, gfn)
+		__field(u64, start_seq)
+		__field(u64, version)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->gfn = gfn;
+		__entry->start_seq = start_seq;
+		__entry->version = version;
+	),
+
+	TP_printk("vcpu %u gfn 0x%llx start_seq %llu written by %llu", __entry->vcpu,
+		  __entry->gfn, __entry->start_seq, __entry->version)
 );
 
 TRACE_EVENT(kvm_samsara_section,
@@ -140,6 +164,82 @@ TRACE_EVENT(kvm_samsara_replayed,
 
 	TP_printk("vcpu %u commit %llu %s end %u steps %llu", __entry->vcpu, __entry->seq,
 		  __entry->type == 1 ? "chunk" : "section", __entry->end, __entry->steps)
+);
+
+/* What parallel recording did in @elapsed cycles, and what it would take serially. */
+TRACE_EVENT(kvm_samsara_window,
+	TP_PROTO(u64 attempts, u64 serially, u64 busy, u64 elapsed),
+	TP_ARGS(attempts, serially, busy, elapsed),
+
+	TP_STRUCT__entry(
+		__field(u64, attempts)
+		__field(u64, serially)
+		__field(u64, busy)
+		__field(u64, elapsed)
+	),
+
+	TP_fast_assign(
+		__entry->attempts = attempts;
+		__entry->serially = serially;
+		__entry->busy = busy;
+		__entry->elapsed = elapsed;
+	),
+
+	TP_printk("attempts %llu serially %llu busy %llu elapsed %llu", __entry->attempts,
+		  __entry->serially, __entry->busy, __entry->elapsed)
+);
+
+/* A parallel recording goes serial for @cycles, or parallel again. */
+TRACE_EVENT(kvm_samsara_phase,
+	TP_PROTO(bool serial, u64 cycles),
+	TP_ARGS(serial, cycles),
+
+	TP_STRUCT__entry(
+		__field(bool, serial)
+		__field(u64, cycles)
+	),
+
+	TP_fast_assign(
+		__entry->serial = serial;
+		__entry->cycles = cycles;
+	),
+
+	TP_printk("%s, next serial phase %llu cycles", __entry->serial ? "serial" : "parallel",
+		  __entry->cycles)
+);
+
+/* A recording has ended: where a vCPU's time went, see asm/kvm_samsara_stats.h. */
+TRACE_EVENT(kvm_samsara_totals,
+	TP_PROTO(u32 vcpu, const struct kvm_vcpu_stat *stat),
+	TP_ARGS(vcpu, stat),
+
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, chunk)
+		__field(u64, spin)
+		__field(u64, lost)
+		__field(u64, precommit)
+		__field(u64, wait)
+		__field(u64, commit)
+		__field(u64, sync)
+		__field(u64, section)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->chunk = stat->samsara_chunk_cycles;
+		__entry->spin = stat->samsara_spin_cycles;
+		__entry->lost = stat->samsara_lost_cycles;
+		__entry->precommit = stat->samsara_precommit_cycles;
+		__entry->wait = stat->samsara_wait_cycles;
+		__entry->commit = stat->samsara_commit_cycles;
+		__entry->sync = stat->samsara_sync_cycles;
+		__entry->section = stat->samsara_section_cycles;
+	),
+
+	TP_printk("vcpu %u chunk %llu spin %llu lost %llu precommit %llu wait %llu commit %llu sync %llu section %llu",
+		  __entry->vcpu, __entry->chunk, __entry->spin, __entry->lost,
+		  __entry->precommit, __entry->wait, __entry->commit, __entry->sync, __entry->section)
 );
 
 #endif /* _TRACE_KVM_SAMSARA_H */

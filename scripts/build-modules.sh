@@ -46,6 +46,8 @@ sync_sources()
 		"$K/core/" "$own/core/"
 	rsync -c "$TOP/Kconfig.samsara" "$own/Kconfig"
 	rsync -rc "$K/include/uapi/linux/" "$dest/include/uapi/linux/"
+	mkdir -p "$dest/arch/x86/include/asm"
+	rsync -rc "$K/include/asm/" "$dest/arch/x86/include/asm/"
 }
 
 # external SUFFIX KERNEL MAKE-ARGUMENTS...

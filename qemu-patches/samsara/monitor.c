@@ -49,6 +49,7 @@ SamsaraInfo *qmp_query_samsara(Error **errp)
     info->dma_commits = st.dma_commits;
     info->copies = st.copies;
     info->exclusive = st.exclusive;
+    info->serial_phases = st.serial_phases;
     info->log_bytes = st.log_bytes;
     return info;
 }
@@ -66,9 +67,10 @@ void hmp_info_samsara(Monitor *mon, const QDict *qdict)
     monitor_printf(mon, "commits: %" PRIu64 "\nchunks: %" PRIu64
                    "\nrollbacks: %" PRIu64 "\nsections: %" PRIu64
                    "\nDMA commits: %" PRIu64 "\ncopies: %" PRIu64
-                   "\nexclusive: %" PRIu64 "\nlog bytes: %" PRIu64 "\n",
+                   "\nexclusive: %" PRIu64 "\nserial phases: %" PRIu64
+                   "\nlog bytes: %" PRIu64 "\n",
                    info->commits, info->chunks, info->rollbacks,
                    info->sections, info->dma_commits, info->copies,
-                   info->exclusive, info->log_bytes);
+                   info->exclusive, info->serial_phases, info->log_bytes);
     qapi_free_SamsaraInfo(info);
 }

@@ -273,10 +273,11 @@ static void report(const struct kvm_samsara_status *st,
                      "(see dmesg)", strerror(-st->error));
     }
     fprintf(stderr, "samsara: recorded %" PRIu64 " commits, %" PRIu64
-            " chunks, %" PRIu64 " rollbacks, %" PRIu64 " log bytes (%" PRIu64
-            " compressed) -> %s, mem_digest=%016" PRIx64 "\n",
-            (uint64_t)st->commits, (uint64_t)st->chunks,
-            (uint64_t)st->rollbacks, (uint64_t)st->log_bytes,
+            " chunks, %" PRIu64 " rollbacks, %" PRIu64 " serial phases, %" PRIu64
+            " log bytes (%" PRIu64 " compressed) -> %s, mem_digest=%016" PRIx64
+            "\n", (uint64_t)st->commits, (uint64_t)st->chunks,
+            (uint64_t)st->rollbacks, (uint64_t)st->serial_phases,
+            (uint64_t)st->log_bytes,
             t->stored[SMR_SEG_STREAM], samsara_opts.record,
             (uint64_t)st->mem_digest);
 }

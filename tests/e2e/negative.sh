@@ -208,27 +208,51 @@ full_disk()
 	expect full-at-start $SETUP 'No space left'
 	umount "$disk"
 	mount -t tmpfs -o size=$(((small_size / 4096 + 1) * 4))k small "$disk"
+	# A serial phase would make the log too short for it.
+	echo 0 > /sys/kernel/samsara/adaptive
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/full-later" $ARGS -append n=400000 -record file="$disk/r.smr",chunk=500
+	echo 1 > /sys/kernel/samsara/adaptive
 	expect full-later $PASS 'No space left'
 	cp "$disk/r.smr" "$TMP/full-later.smr"
 	umount "$disk"
 	as_far_as_verified full-replay "$TMP/full-later.smr"
 }
 
+# What QMP says while a guest is being recorded: $TMP/qmp.out.
+ask_monitor()
+{
+	echo '{"execute": "qmp_capabilities"}
+		{"execute": "query-samsara"}
+		{"execute": "query-stats", "arguments": {"target": "vcpu"}}' > "$TMP/qmp.in"
+	# the greeting, and an answer for each
+	timeout 5 head -n 4 "$TMP/qmp.out" > "$TMP/monitor.out"
+	if ! grep '"state": "recording"' "$TMP/monitor.out" | grep -q '"commits": [1-9]'; then
+		not_ok monitor 'query-samsara has no commits'
+	elif ! grep -q '"name": "samsara_chunks", "value": [1-9]' "$TMP/monitor.out" ||
+	     ! grep -q '"name": "samsara_chunk_length", "value": [[]' "$TMP/monitor.out"; then
+		not_ok monitor 'query-stats has no chunks'
+	else
+		ok monitor "$(sed -n 's/.*\("samsara_chunks", "value": [0-9]*\).*/\1/p' "$TMP/monitor.out")"
+	fi
+}
+
 # Killed without warning: what was durable replays, and the host is clean.
 killed()
 {
 	machine racey 2 n=100000000 0xe9
+	mkfifo "$TMP/qmp.in" "$TMP/qmp.out"
 	# shellcheck disable=SC2086
 	"$QEMU" $ARGS -append n=100000000 -record file="$TMP/killed.smr",chunk=2000 \
+		-chardev pipe,id=qmp,path="$TMP/qmp" -mon chardev=qmp,mode=control \
 		> "$TMP/killed.out" 2> "$TMP/killed.err" < /dev/null &
 	pid=$!
-	sleep 3
+	sleep 1
+	ask_monitor
 	kill -9 $pid
 	wait $pid 2> /dev/null
 	as_far_as_verified killed "$TMP/killed.smr"
-	[ "${R_COMMITS:-0}" -gt 10 ] || not_ok killed "only ${R_COMMITS:-0} commits after 3 s"
+	[ "${R_COMMITS:-0}" -gt 10 ] || not_ok killed "only ${R_COMMITS:-0} commits after 1 s"
 }
 
 seeded_fault()

@@ -11,6 +11,8 @@
 #	--distinct        the recordings' signatures must not all be the same
 #	--append STRING   the guest's command line
 #	--debugcon PORT   default 0xe9
+#	--set NAME=VALUE  in /sys/kernel/samsara while recording
+#	--phases N        the recordings must have gone serial at least so often
 #	--native          also run it unrecorded, and compare the times
 #
 # Prints "ok NAME ..." or "not ok NAME ..." and returns 0 or 1. A replay is good if
@@ -23,7 +25,7 @@
 guest=$1 vcpus=$2
 shift 2
 name=$guest-$vcpus recordings=1 replays=2 debugcon=0xe9
-distinct='' append='' with_native=''
+distinct='' append='' with_native='' setting='' phases=0
 while :; do
 	case $1 in
 	--name) name=$2-$vcpus; shift 2;;
@@ -32,6 +34,8 @@ while :; do
 	--append) append=$2; shift 2;;
 	--debugcon) debugcon=$2; shift 2;;
 	--distinct) distinct=1; shift;;
+	--set) setting=$2; shift 2;;
+	--phases) phases=$2; shift 2;;
 	--native) with_native=1; shift;;
 	*) break;;
 	esac
@@ -53,6 +57,7 @@ check_recording()
 	[ -n "$DIGEST" ] || not_ok "recording: no summary" "$rec.err"
 	sig=$(result_of "$rec.out")
 	[ -n "$sig" ] || not_ok "recording: no RESULT" "$rec.out" "$rec.err"
+	[ "$PHASES" -ge "$phases" ] || not_ok "recording: $PHASES serial phases, not $phases"
 	samsara verify "$rec.smr" > "$TMP/verify.out" 2>&1 ||
 		not_ok "samsara verify: status $?" "$TMP/verify.out"
 }
@@ -68,6 +73,12 @@ check_replay()	# NUMBER
 		not_ok "replay $1: the guest's output differs" "$rec.out" "$rep.out"
 }
 
+set_knob()	# NAME VALUE: sets OLD
+{
+	OLD=$(cat "/sys/kernel/samsara/$1")
+	echo "$2" > "/sys/kernel/samsara/$1" || not_ok "$1 can't be set to $2"
+}
+
 machine "$guest" "$vcpus" "$append" "$debugcon"
 rec=$TMP/$name.rec rep=$TMP/$name.rep sigs='' times='' i=0
 if [ -n "$with_native" ]; then
@@ -77,7 +88,9 @@ if [ -n "$with_native" ]; then
 fi
 while [ $i -lt "$recordings" ]; do
 	i=$((i + 1))
+	[ -z "$setting" ] || set_knob "${setting%%=*}" "${setting#*=}"
 	record "$rec" "$@"
+	[ -z "$setting" ] || set_knob "${setting%%=*}" "$OLD"
 	check_recording
 	took=$TOOK
 	sigs="$sigs ${sig%% *}"
@@ -96,5 +109,5 @@ differing=$(for s in $sigs; do echo "$s"; done | sort -u | wc -l)
 rm -f "$TMP/$name".*
 echo "ok $name vcpus=$vcpus recordings=$recordings replays=$((recordings * replays))" \
 	"sigs=$differing sig=${sig%% *} commits=$COMMITS chunks=$CHUNKS" \
-	"rollbacks=$ROLLBACKS log=$LOG stored=$STORED record=$(seconds "$took")" \
+	"rollbacks=$ROLLBACKS phases=$PHASES log=$LOG stored=$STORED record=$(seconds "$took")" \
 	"replay=$(seconds "$rep_took")$times"

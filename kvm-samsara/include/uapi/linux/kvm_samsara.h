@@ -97,7 +97,8 @@ struct kvm_samsara_status {
 	__u64 async_ends;	/* chunks whose end is a (branches, RIP, RCX) position */
 	__u64 landing_steps;	/* replay: single steps taken to land */
 	__u64 exclusive;	/* times the exclusive token was taken */
-	__u64 reserved[11];
+	__u64 serial_phases;	/* times a parallel recording went serial for a while */
+	__u64 reserved[10];
 };
 
 /*

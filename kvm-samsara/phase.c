@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Phases of a parallel recording.  vCPUs that write to the same pages all the time
+ * lose more by rollbacks and short chunks than they gain by running at the same
+ * time.  Such a VM is recorded serially for a while (serial.c), then tried again.
+ *
+ * The gain is measured.  What all vCPUs have done, in chunks that have committed and
+ * in sections, would take its sum of cycles if it was done by one after the other;
+ * and the cost of a commit for each chunk that ended by an exit, since serial
+ * recording ends there, too, but nowhere else.  If that is less than the time that
+ * has passed, serial does better.  It does not count when there was little to do.
+ *
+ * The change.  A serial chunk runs on guest memory itself, so nobody else may be in
+ * a chunk or touch guest memory then.
+ *
+ * - To serial: the phase is SAMSARA_CHANGING first, and then a request is made on
+ *   every vCPU.  A vCPU that has seen the old phase can't enter the guest with a
+ *   request pending, so it either has a chunk open when the request is acknowledged,
+ *   which ends and is waited for, or it looks at the phase again and waits.  KVM's own
+ *   work for a vCPU and device models' writes hold commit_lock from their first to
+ *   their last access: SAMSARA_SERIAL is set under it, and who gets the lock after
+ *   that needs the turn.
+ * - To parallel: by the vCPU that has the turn, at a boundary.  Everybody else is
+ *   waiting for it, or does not touch guest memory.
+ *
+ * Each phase has an EPT of its own.  Copies that a vCPU has kept from before a serial
+ * phase are found to be older than their pages like any others, since serial commits
+ * stamp the pages they wrote.
+ */
+#include "samsara.h"
+#include "trace.h"
+
+/* Attempts of all vCPUs between two looks. */
+#define WINDOW_ATTEMPTS		48
+/* Looks in a row that must say so.  A barrier alone may make one look bad. */
+#define BAD_WINDOWS		2
+/* The first serial phase, in slices of a turn; each one in a row is twice as long ... */
+#define FIRST_PHASE_SLICES	64
+/* ... up to this many times the first. */
+#define LONGEST_PHASE		16
+
+static u64 first_phase(void)
+{
+	return FIRST_PHASE_SLICES * READ_ONCE(samsara_tunables.serial_slice_us) * tsc_khz / 1000;
+}
+
+void samsara_phase_init(struct samsara_vm *vm)
+{
+	vm->phase = vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL ? SAMSARA_SERIAL :
+								       SAMSARA_PARALLEL;
+	vm->window.serial_cycles = first_phase();
+}
+
+/* Totals of all vCPUs.  Their own threads add to them: the last attempt may be missing. */
+static struct samsara_window add_up(struct samsara_vm *vm)
+{
+	struct samsara_window sum = { .since = rdtsc() };
+	const struct kvm_vcpu_stat *stat;
+	u64 chunks;
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		stat = samsara_stat(vm->vcpus[i]);
+		chunks = READ_ONCE(stat->samsara_chunks);
+		sum.attempts += chunks + READ_ONCE(stat->samsara_rollbacks);
+		sum.inherent += chunks - READ_ONCE(stat->samsara_async_ends) -
+				READ_ONCE(stat->samsara_touch_ends);
+		sum.useful += READ_ONCE(stat->samsara_chunk_cycles) +
+			      READ_ONCE(stat->samsara_section_cycles);
+		sum.overhead += READ_ONCE(stat->samsara_precommit_cycles) +
+				READ_ONCE(stat->samsara_commit_cycles) +
+				READ_ONCE(stat->samsara_sync_cycles);
+		sum.busy += READ_ONCE(stat->samsara_lost_cycles) +
+			    READ_ONCE(stat->samsara_wait_cycles);
+	}
+	sum.busy += sum.useful + sum.overhead;
+	return sum;
+}
+
+/* The next window begins at @now; returns the differences from the last one. */
+static struct samsara_window next_window(struct samsara_vm *vm, const struct samsara_window *now)
+{
+	struct samsara_window *w = &vm->window;
+	struct samsara_window d = {
+		.since = now->since - w->since,
+		.attempts = now->attempts - w->attempts,
+		.inherent = now->inherent - w->inherent,
+		.useful = now->useful - w->useful,
+		.overhead = now->overhead - w->overhead,
+		.busy = now->busy - w->busy,
+	};
+
+	lockdep_assert_held(&vm->turns_lock);
+	w->since = now->since;
+	w->attempts = now->attempts;
+	w->inherent = now->inherent;
+	w->useful = now->useful;
+	w->overhead = now->overhead;
+	w->busy = now->busy;
+	return d;
+}
+
+/* Does it pay to go on in parallel?  Looks once in WINDOW_ATTEMPTS attempts. */
+static bool pays(struct samsara_vm *vm)
+{
+	struct samsara_window now = add_up(vm), d;
+	bool ret = true;
+	u64 serially;
+
+	spin_lock(&vm->turns_lock);
+	if ((s64)(now.attempts - vm->window.attempts) >= WINDOW_ATTEMPTS) {
+		d = next_window(vm, &now);
+		serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
+		/* One and a half vCPUs busy, other than spinning: is there a choice? */
+		if (serially >= d.since || 2 * d.busy < 3 * d.since) {
+			vm->window.bad = 0;
+			vm->window.serial_cycles = first_phase();
+		} else {
+			ret = ++vm->window.bad < BAD_WINDOWS;
+		}
+		trace_kvm_samsara_window(d.attempts, serially, d.busy, d.since);
+	}
+	spin_unlock(&vm->turns_lock);
+	return ret;
+}
+
+/* Every vCPU at a boundary: nobody uses these EPTs (RULE 5). */
+static bool map_all(struct samsara_vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (samsara_ept_map_all(vm->vcpus[i]))
+			return false;
+	return true;
+}
+
+static void set_phase(struct samsara_vm *vm, enum samsara_phase phase)
+{
+	mutex_lock(&vm->commit_lock);
+	WRITE_ONCE(vm->phase, phase);
+	mutex_unlock(&vm->commit_lock);
+	trace_kvm_samsara_phase(phase == SAMSARA_SERIAL, vm->window.serial_cycles);
+	wake_up_all(&vm->wq);
+}
+
+/* By a vCPU at a boundary, which waits for the others to get to theirs. */
+static void go_serial(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct samsara_window *w = &vm->window;
+
+	if (cmpxchg(&vm->phase, SAMSARA_PARALLEL, SAMSARA_CHANGING) != SAMSARA_PARALLEL)
+		return;
+	samsara_release_exclusive(sv);
+	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	wait_event(vm->wq, samsara_all_at_boundary(vm));
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
+	if (!map_all(vm)) {
+		/* No memory for it: parallel for ever. */
+		w->serial_cycles = 0;
+		set_phase(vm, SAMSARA_PARALLEL);
+		return;
+	}
+	w->serial_until = rdtsc() + w->serial_cycles;
+	w->serial_cycles = min(2 * w->serial_cycles, LONGEST_PHASE * first_phase());
+	vm->serial_phases++;
+	set_phase(vm, SAMSARA_SERIAL);
+}
+
+/* By the vCPU that has the turn. */
+static void go_parallel(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct samsara_window now;
+
+	now = add_up(vm);
+	spin_lock(&vm->turns_lock);
+	next_window(vm, &now);
+	spin_unlock(&vm->turns_lock);
+	set_phase(vm, SAMSARA_PARALLEL);
+	samsara_give_turn(sv);
+}
+
+/* A vCPU at a boundary. */
+void samsara_choose_phase(struct samsara_vcpu *sv)
+{
+	bool adaptive = READ_ONCE(samsara_tunables.adaptive);
+	struct samsara_vm *vm = sv->vm;
+
+	if (!samsara_for_parallel(vm))
+		return;
+	if (samsara_serial(vm)) {
+		if ((!adaptive || rdtsc() >= vm->window.serial_until) &&
+		    samsara_may_touch_memory(vm, &sv->turn))
+			go_parallel(sv);
+	} else if (adaptive && vm->window.serial_cycles && !pays(vm)) {
+		go_serial(sv);
+	}
+}
