@@ -39,6 +39,21 @@ measured()	# MODE BASE [NAME=VALUE]...
 	echo "bench $guest vcpus=$vcpus mode=$mode cycles=$(cycles "$base.out") $*"
 }
 
+# Where the time of the last recording went, in host cycles of all its vCPUs.
+phases()
+{
+	awk '/kvm_samsara_totals:/ {
+		for (i = 1; i < NF; i++)
+			if ($i ~ /^(chunk|spin|lost|precommit|wait|commit|sync|section)$/)
+				sum[$i] += $(i + 1)
+	     }
+	     END { for (p in sum) printf " in_%s=%.0f", p, sum[p] }' "$T/trace"
+	echo > "$T/trace"
+}
+
+T=/sys/kernel/tracing
+echo 1 > $T/events/kvm_samsara/kvm_samsara_totals/enable 2> /dev/null
+
 for guest; do
 	machine "$guest" "$vcpus" "" 0xe9
 	for mode in $modes; do
@@ -58,7 +73,8 @@ for guest; do
 		*)
 			record "$TMP/bench" "mode=$mode"
 			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \
-				"rollbacks=$ROLLBACKS log=$LOG stored=$STORED"
+				"rollbacks=$ROLLBACKS phases=$PHASES log=$LOG stored=$STORED" \
+				"$(phases)"
 			;;
 		esac
 	done

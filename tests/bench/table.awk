@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # The lines of tests/bench/host.sh as a table, and geometric means.
+BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", parts) }
 {
 	delete v
 	for (i = 3; i <= NF; i++) {
@@ -24,6 +25,8 @@
 	chunks[row, mode] = v["chunks"]
 	rollbacks[row, mode] = v["rollbacks"]
 	stored[row, mode] = v["stored"]
+	for (p = 1; p <= nr_parts; p++)
+		part[row, mode, p] = v["in_" parts[p]]
 	if (mode != "native" && mode != "unpatched" && !(mode in modes)) {
 		modes[mode] = 1
 		order[++nr_modes] = mode
@@ -56,4 +59,21 @@ END {
 				printf "geometric mean, %d vCPUs, %s: %.2f\n", c, order[m],
 					exp(sum[c, order[m]] / n[c, order[m]])
 	print "patched, parallel, serial: time / native; replay: whole replay / whole recording"
+
+	print "\nwhere the time of chunks and their commits goes, parallel, percent:"
+	printf "%-10s %5s", "guest", "vCPUs"
+	for (p = 1; p <= nr_parts; p++)
+		printf " %9s", parts[p]
+	print ""
+	for (r = 1; r <= rows; r++) {
+		all = 0
+		for (p = 1; p <= nr_parts; p++)
+			all += part[r, "parallel", p]
+		if (!all)
+			continue
+		printf "%-10s %5d", guest[r], vcpus[r]
+		for (p = 1; p <= nr_parts; p++)
+			printf " %9.1f", 100 * part[r, "parallel", p] / all
+		print ""
+	}
 }
