@@ -28,12 +28,18 @@
  * 4: a rollback keeps what the chunk had written
  * 5: KVM's own work does not wait for earlier commits to be in memory
  * 6: nobody heeds the exclusive token
+ * 7: a serial phase begins while chunks are open
+ * 8: a write by KVM or a device needs no turn in a serial phase
+ * 9: serial commits do not stamp the pages they wrote
  */
 #ifndef CHUNKS0
 #define CHUNKS0	1	/* of the first vCPU */
 #endif
 #ifndef CHUNKS1
 #define CHUNKS1	1	/* of the second one */
+#endif
+#ifndef PHASES
+#define PHASES	0	/* serial phases (phase.c), begun by the first vCPU */
 #endif
 #ifndef DIRECT
 #define DIRECT	1	/* writes of the third agent */
@@ -54,6 +60,15 @@ byte last[PAGES];
 bool locked;
 byte exclusive = NONE;
 byte finished;
+
+#define PARALLEL	0
+#define CHANGING	1
+#define SERIAL		2
+
+byte phase = PARALLEL, phases;
+byte turn = NONE;
+bool request[VCPUS];	/* KVM_REQ_SAMSARA */
+bool in_chunk[VCPUS];	/* chunk_open, of a parallel chunk */
 
 /* smr_order_prefix(): every load is a step of its own */
 inline get_prefix(s)
@@ -108,6 +123,45 @@ inline wait_for_earlier(me, n)
 	(me == 2 || publishing[2] == 0 || publishing[2] >= n)
 }
 
+inline set_phase(p)
+{
+	atomic { !locked -> locked = true };
+	phase = p;
+	locked = false
+}
+
+/* go_serial() */
+inline go_serial(me)
+{
+	atomic { phases++; phase = CHANGING };
+	if
+	:: exclusive == me -> exclusive = NONE
+	:: else
+	fi;
+	request[1 - me] = true;
+	if
+	:: MISTAKE != 7 -> !in_chunk[1 - me]
+	:: else
+	fi;
+	set_phase(SERIAL)
+}
+
+/* samsara_take_turn() */
+inline take_turn(me)
+{
+	if
+	:: phase != PARALLEL && exclusive == me -> exclusive = NONE
+	:: else
+	fi;
+	atomic {
+		phase == PARALLEL || (phase == SERIAL && (turn == NONE || turn == me));
+		if
+		:: phase == SERIAL -> turn = me
+		:: else
+		fi
+	}
+}
+
 proctype vcpu(byte me; byte chunks)
 {
 	byte i, s, n, r, w, done, row;
@@ -115,6 +169,7 @@ proctype vcpu(byte me; byte chunks)
 	byte old_low, old_high;			/* of the page written, before */
 	bool has_copy[PAGES];
 	byte copy_low[PAGES], copy_high[PAGES], valid[PAGES];
+	bool serial;
 
 	do
 	:: done == chunks -> break
@@ -146,6 +201,67 @@ proctype vcpu(byte me; byte chunks)
 			:: else
 			fi
 		};
+#if PHASES
+boundary:
+		if
+		:: me == 0 && phases < PHASES && phase == PARALLEL -> go_serial(me)
+		:: skip
+		fi;
+		take_turn(me);
+		serial = (phase == SERIAL);
+		/*
+		 * vcpu_enter_guest() looks for requests with IRQs off, and who makes one
+		 * waits until they are on again: after the chunk was opened.
+		 */
+		atomic {
+			if
+			:: request[me] -> request[me] = false; goto boundary
+			:: else -> in_chunk[me] = !serial
+			fi
+		};
+		if
+		:: serial ->
+			/* Nobody else gets a number before it has. */
+			n = committed + 1;
+			seen_low = low[r];
+			seen_high = high[r];
+			if
+			:: w != NONE ->
+				old_low = low[w];
+				low[w] = n;
+				high[w] = n
+			:: else
+			fi;
+			/* commit_serial() */
+			atomic { !locked -> locked = true };
+			assert(n == committed + 1);
+			take_number(me, n);
+			assert(seen_low == last[r] && seen_high == last[r]);
+			if
+			:: w != NONE ->
+				d_step { assert(old_low == last[w]); last[w] = n };
+				if
+				:: MISTAKE != 9 -> version[w] = n
+				:: else
+				fi
+			:: else
+			fi;
+			publishing[me] = 0;
+			locked = false;
+			/* Perhaps the phase is over. */
+			if
+			:: set_phase(PARALLEL)
+			:: skip
+			fi;
+			turn = NONE;
+			d_step {
+				row = 0; done++; r = 0; w = 0; serial = false;
+				s = 0; n = 0; seen_low = 0; seen_high = 0; old_low = 0; old_high = 0
+			};
+			goto next
+		:: else
+		fi;
+#endif
 		/* begin_chunk() */
 		atomic {
 			if
@@ -250,7 +366,11 @@ proctype vcpu(byte me; byte chunks)
 			wait_for_earlier(me, n);
 			d_step { row = 0; done++; r = 0; w = 0 }
 		fi;
-		d_step { s = 0; n = 0; seen_low = 0; seen_high = 0; old_low = 0; old_high = 0 }
+#if PHASES
+		in_chunk[me] = false;
+#endif
+		d_step { s = 0; n = 0; seen_low = 0; seen_high = 0; old_low = 0; old_high = 0 };
+next:		skip
 	od;
 	finished++
 }
@@ -275,7 +395,25 @@ proctype direct(byte me)
 			:: DIRECT < 3 -> r = (w + 2) % PAGES
 			fi
 		};
+#if PHASES
+again:
+#endif
 		take_lock(me);
+#if PHASES
+		if
+		:: phase == SERIAL && turn != me && MISTAKE != 8 ->
+			locked = false;
+			atomic {
+				phase != SERIAL || turn == NONE;
+				if
+				:: phase == SERIAL -> turn = me
+				:: else
+				fi
+			};
+			goto again
+		:: else
+		fi;
+#endif
 		take_number(me, n);
 		if
 		:: MISTAKE != 5 -> wait_for_earlier(me, n)
@@ -292,6 +430,12 @@ proctype direct(byte me)
 		d_step { last[w] = n; version[w] = n };
 		publishing[me] = 0;
 		locked = false;
+#if PHASES
+		if
+		:: turn == me -> turn = NONE
+		:: else
+		fi;
+#endif
 		d_step { done++; r = 0; w = 0; n = 0 }
 	od;
 	finished++
