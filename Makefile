@@ -25,6 +25,7 @@ help:
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
 	@echo 'make check           all tests; check-unit, check-testbed, check-e2e: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
+	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
 	@echo 'make bench           time the compute kernels: native, recorded, replayed'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
@@ -113,6 +114,9 @@ check: all
 check-full: all
 	@scripts/check.sh unit model testbed pmu full
 
+check-debug: all modules-debug
+	@scripts/check.sh debug
+
 check-unit: check-deps
 	@scripts/check.sh unit model
 
@@ -136,5 +140,5 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full tools guests testbed demo check check-full check-unit check-testbed \
+	qemu-full tools guests testbed demo check check-full check-debug check-unit check-testbed \
 	check-e2e bench install uninstall clean

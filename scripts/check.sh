@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs test suites and sums up: check.sh unit|model|testbed|pmu|e2e|full...
+# Runs test suites and sums up: check.sh unit|model|testbed|pmu|e2e|full|debug...
 #
 # A suite is a program that prints one line for each test,
 #
@@ -26,6 +26,7 @@ run()
 	pmu) "$TOP/tests/testbed/test-pmu.sh";;
 	e2e) "$TOP/tests/e2e/run" --seed "${SEED:-0}" --skid "${SKID:-0}";;
 	full) "$TOP/tests/e2e/run" --full --seed "${SEED:-0}" --skid "${SKID:-0}";;
+	debug) "$TOP/tests/e2e/debug" --seed "${SEED:-0}";;
 	*) echo "unknown suite"; false;;
 	esac
 }

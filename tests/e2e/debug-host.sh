@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Inside the simulated host with the debug kernel: see tests/e2e/debug.
+
+E2E=$(dirname "$0")
+# Everything takes several times as long as elsewhere.
+export LIMIT=400 LINUX_LIMIT=1000
+rc=0
+only=${1:-.} nr_cycles=${2:-50}
+
+cases()
+{
+	cat <<-EOF
+	racey 2 --append n=20000 chunk=2000
+	racey 2 --name racey-serial --append n=20000 mode=serial
+	ipistorm 2 --replays 1
+	ptwalk 2 --replays 1 --set serial_slice_us=50 --phases 1
+	mmio 2 --replays 1
+	linux 2 --replays 1
+	EOF
+}
+
+# Recordings begun and ended, replays, in a VMM of its own: nothing may be left.
+cycles()
+{
+	local i=0
+	while [ $i -lt "$nr_cycles" ]; do
+		i=$((i + 1))
+		"$E2E/samsara_selftest" 2 500 1000 > /tmp/cycle 2>&1 && continue
+		echo "not ok start-stop: cycle $i"
+		tail -n 5 /tmp/cycle
+		return 1
+	done
+	echo "ok start-stop $i cycles"
+}
+
+# What nobody points at any more. The first scan finds what is on its way, too.
+leaks()
+{
+	sleep 6
+	echo scan > /sys/kernel/debug/kmemleak
+	echo scan > /sys/kernel/debug/kmemleak
+	if grep -q . /sys/kernel/debug/kmemleak; then
+		echo "not ok leaks"
+		head -n 60 /sys/kernel/debug/kmemleak
+		return 1
+	fi
+	echo "ok leaks none"
+}
+
+echo clear > /sys/kernel/debug/kmemleak
+cases | grep "$only" > /tmp/cases
+while read -r args; do
+	# shellcheck disable=SC2086
+	"$E2E/record-replay.sh" $args < /dev/null || rc=1
+done < /tmp/cases
+cycles || rc=1
+leaks || rc=1
+exit $rc
