@@ -304,7 +304,7 @@ static int samsara_start(struct samsara_vm *vm)
 	smp_wmb();
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		/* Start-up IPIs come from the log. */
-		if (vm->config.mode == KVM_SAMSARA_MODE_REPLAY)
+		if (samsara_for_replay(vm))
 			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
 	}

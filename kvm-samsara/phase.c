@@ -30,8 +30,10 @@
 #include "samsara.h"
 #include "trace.h"
 
-/* Attempts of all vCPUs between two looks. */
+/* Attempts of all vCPUs in a window. */
 #define WINDOW_ATTEMPTS		48
+/* Attempts of a vCPU between two looks whether the window is over. */
+#define LOOK_EVERY		8
 /* Looks in a row that must say so.  A barrier alone may make one look bad. */
 #define BAD_WINDOWS		2
 /* The first serial phase, in slices of a turn; each one in a row is twice as long ... */
@@ -51,10 +53,10 @@ void samsara_phase_init(struct samsara_vm *vm)
 	vm->window.serial_cycles = first_phase();
 }
 
-/* Totals of all vCPUs.  Their own threads add to them: the last attempt may be missing. */
-static struct samsara_window add_up(struct samsara_vm *vm)
+/* Their own threads add to them: the last attempt may be missing. */
+static struct samsara_sums add_up(struct samsara_vm *vm)
 {
-	struct samsara_window sum = { .since = rdtsc() };
+	struct samsara_sums sum = { .now = rdtsc() };
 	const struct kvm_vcpu_stat *stat;
 	u64 chunks;
 	u32 i;
@@ -77,49 +79,50 @@ static struct samsara_window add_up(struct samsara_vm *vm)
 	return sum;
 }
 
-/* The next window begins at @now; returns the differences from the last one. */
-static struct samsara_window next_window(struct samsara_vm *vm, const struct samsara_window *now)
+static struct samsara_sums difference(const struct samsara_sums *a, const struct samsara_sums *b)
 {
-	struct samsara_window *w = &vm->window;
-	struct samsara_window d = {
-		.since = now->since - w->since,
-		.attempts = now->attempts - w->attempts,
-		.inherent = now->inherent - w->inherent,
-		.useful = now->useful - w->useful,
-		.overhead = now->overhead - w->overhead,
-		.busy = now->busy - w->busy,
+	return (struct samsara_sums) {
+		.now = a->now - b->now,
+		.attempts = a->attempts - b->attempts,
+		.inherent = a->inherent - b->inherent,
+		.useful = a->useful - b->useful,
+		.overhead = a->overhead - b->overhead,
+		.busy = a->busy - b->busy,
 	};
-
-	lockdep_assert_held(&vm->turns_lock);
-	w->since = now->since;
-	w->attempts = now->attempts;
-	w->inherent = now->inherent;
-	w->useful = now->useful;
-	w->overhead = now->overhead;
-	w->busy = now->busy;
-	return d;
 }
 
-/* Does it pay to go on in parallel?  Looks once in WINDOW_ATTEMPTS attempts. */
-static bool pays(struct samsara_vm *vm)
+/* The window ends with @now.  False: it did not pay, nor did the one before. */
+static bool window_paid(struct samsara_window *w, const struct samsara_sums *now)
 {
-	struct samsara_window now = add_up(vm), d;
-	bool ret = true;
+	struct samsara_sums d = difference(now, &w->start);
 	u64 serially;
 
+	w->start = *now;
+	serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
+	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.now);
+	/* One and a half vCPUs busy, other than spinning: is there a choice? */
+	if (serially < d.now && 2 * d.busy >= 3 * d.now)
+		return ++w->bad < BAD_WINDOWS;
+	w->bad = 0;
+	w->serial_cycles = first_phase();
+	return true;
+}
+
+/* Does it pay to go on in parallel? */
+static bool pays(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct samsara_window *w = &vm->window;
+	struct samsara_sums now;
+	bool ret = true;
+
+	if (++sv->attempts < LOOK_EVERY)
+		return true;
+	sv->attempts = 0;
+	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
-	if ((s64)(now.attempts - vm->window.attempts) >= WINDOW_ATTEMPTS) {
-		d = next_window(vm, &now);
-		serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
-		/* One and a half vCPUs busy, other than spinning: is there a choice? */
-		if (serially >= d.since || 2 * d.busy < 3 * d.since) {
-			vm->window.bad = 0;
-			vm->window.serial_cycles = first_phase();
-		} else {
-			ret = ++vm->window.bad < BAD_WINDOWS;
-		}
-		trace_kvm_samsara_window(d.attempts, serially, d.busy, d.since);
-	}
+	if ((s64)(now.attempts - w->start.attempts) >= WINDOW_ATTEMPTS)
+		ret = window_paid(w, &now);
 	spin_unlock(&vm->turns_lock);
 	return ret;
 }
@@ -173,11 +176,10 @@ static void go_serial(struct samsara_vcpu *sv)
 static void go_parallel(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct samsara_window now;
+	struct samsara_sums now = add_up(vm);
 
-	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
-	next_window(vm, &now);
+	vm->window.start = now;
 	spin_unlock(&vm->turns_lock);
 	set_phase(vm, SAMSARA_PARALLEL);
 	samsara_give_turn(sv);
@@ -195,7 +197,7 @@ void samsara_choose_phase(struct samsara_vcpu *sv)
 		if ((!adaptive || rdtsc() >= vm->window.serial_until) &&
 		    samsara_may_touch_memory(vm, &sv->turn))
 			go_parallel(sv);
-	} else if (adaptive && vm->window.serial_cycles && !pays(vm)) {
+	} else if (adaptive && vm->window.serial_cycles && !pays(sv)) {
 		go_serial(sv);
 	}
 }

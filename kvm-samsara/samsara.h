@@ -157,6 +157,7 @@ struct samsara_vcpu {
 	bool breakpoint_loaded;	/* ... is in the VMCS */
 	unsigned long guest_dr7;	/* meanwhile */
 	u32 rollbacks_in_a_row;
+	u32 attempts;		/* since this vCPU has last looked at the phase's window */
 	struct samsara_turn turn;
 
 	u64 chunk_tsc;
@@ -217,13 +218,17 @@ enum samsara_phase {
 	SAMSARA_SERIAL,
 };
 
+/* All vCPUs' totals, see phase.c. */
+struct samsara_sums {
+	u64 now;		/* host cycles, as all but ... */
+	u64 attempts;		/* ... chunks, committed or not */
+	u64 inherent;		/* ... chunks that serial recording would end, too */
+	u64 useful, overhead, busy;
+};
+
 /* What the decision between parallel and serial looks at, see phase.c. */
 struct samsara_window {
-	u64 since;		/* host cycles */
-	/* All vCPUs' totals at that time. */
-	u64 attempts;
-	u64 inherent;		/* chunks that serial recording would end, too */
-	u64 useful, overhead, busy;	/* host cycles */
+	struct samsara_sums start;
 	u32 bad;		/* windows in a row in which it did not pay */
 	u64 serial_until;
 	u64 serial_cycles;	/* how long the next serial phase is */
