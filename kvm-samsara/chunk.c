@@ -148,7 +148,10 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	sv->fault_seen = false;
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
 	sv->flush = true;
-	WRITE_ONCE(sv->chunk_open, true);
+	if (samsara_crew(vm))
+		samsara_crew_open_chunk(sv);
+	else
+		WRITE_ONCE(sv->chunk_open, true);
 	trace_kvm_samsara_chunk_begin(sv->id, sv->start_seq, kvm_rip_read(sv->vcpu),
 				      sv->rec.event.intr_info);
 }
@@ -169,7 +172,7 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	}
 
 	sv->exit_done = false;
-	vmcs_write64(EPT_POINTER, sv->ept->eptp);
+	vmcs_write64(EPT_POINTER, samsara_eptp(sv));
 	/* Translations of ours from the last time the vCPU ran here. */
 	if (sv->last_cpu != cpu) {
 		sv->last_cpu = cpu;
@@ -215,6 +218,8 @@ static bool is_long(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 
+	if (samsara_crew(vm))
+		return READ_ONCE(sv->asked);
 	if (sv->direct)
 		return samsara_turn_is_over(sv);
 	if (READ_ONCE(vm->phase) == SAMSARA_CHANGING)
@@ -247,8 +252,24 @@ static bool breakpoint_fires_here(struct samsara_vcpu *sv)
 	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_MOV_SS);
 }
 
+/* The chunk ends before the guest touches the page. */
+static void end_touched(struct samsara_vcpu *sv, gpa_t gpa)
+{
+	sv->rec.end = SMR_END_TOUCH;
+	sv->rec.gpa = gpa & PAGE_MASK;
+	if (samsara_crew(sv->vm) && sv->fault_could_read)
+		sv->rec.flags |= SMR_F_WRITE;
+	samsara_commit_chunk(sv);
+}
+
 static void end_async(struct samsara_vcpu *sv)
 {
+	/* Who can't be rolled back must not stop half-way, see crew.c. */
+	if (samsara_crew(sv->vm) && (samsara_event_requeued(sv->vcpu) || half_done(sv))) {
+		samsara_normalise(sv);
+		end_touched(sv, sv->fault_gpa);
+		return;
+	}
 	if (!breakpoint_fires_here(sv))
 		sv->rec.flags |= SMR_F_STEP;
 	samsara_normalise(sv);
@@ -327,7 +348,7 @@ static int get_ready(struct samsara_vcpu *sv)
 								       SAMSARA_RING_RESERVE)))
 			return -EINTR;
 	}
-	return samsara_take_turn(sv);
+	return samsara_crew(sv->vm) ? samsara_crew_get_ready(sv) : samsara_take_turn(sv);
 }
 
 static int prepare_chunk(struct samsara_vcpu *sv)
@@ -352,7 +373,8 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 	 * Only who has the turn ends a serial phase, and one can't begin before this
 	 * vCPU has been here again.
 	 */
-	samsara_use_ept(sv, samsara_serial(sv->vm));
+	if (samsara_for_parallel(sv->vm))
+		samsara_use_ept(sv, samsara_serial(sv->vm));
 	return samsara_recording(sv->vm) && !READ_ONCE(sv->vm->stopping) &&
 	       samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
 }
@@ -371,6 +393,10 @@ static void defer_requests(struct samsara_vcpu *sv)
 /* Inside a chunk.  False: it has ended. */
 static bool go_on(struct samsara_vcpu *sv)
 {
+	if (samsara_crew(sv->vm) && must_end(sv)) {
+		end_async(sv);
+		return false;
+	}
 	/* The event's delivery belongs to this chunk: finish it. */
 	if (samsara_event_requeued(sv->vcpu)) {
 		defer_requests(sv);
@@ -492,7 +518,7 @@ static int handle_inside(struct samsara_vcpu *sv)
 		return 1;
 	case EXIT_REASON_PAUSE_INSTRUCTION:
 		sv->paused = true;
-		sv->spinning = samsara_recording(sv->vm) &&
+		sv->spinning = samsara_recording(sv->vm) && !samsara_crew(sv->vm) &&
 			       (sv->direct ? samsara_someone_waits(sv) :
 					     samsara_spins_in_vain(sv));
 		return 1;
@@ -579,17 +605,15 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 	samsara_set_stepping(sv, false);
 	samsara_normalise(sv);
 	touched = reason == EXIT_REASON_EPT_VIOLATION && sv->touched;
-	if (touched)
-		reason = SMR_END_TOUCH;
 	if (samsara_replaying(sv->vm)) {
-		samsara_replay_sync_end(sv, reason);
-		return 1;
+		samsara_replay_sync_end(sv, touched ? SMR_END_TOUCH : reason);
+	} else if (touched) {
+		end_touched(sv, vmcs_read64(GUEST_PHYSICAL_ADDRESS));
+	} else {
+		sv->rec.end = reason;
+		if (!samsara_commit_chunk(sv))
+			sv->exit_pending = true;
 	}
-	sv->rec.end = reason;
-	if (touched)
-		sv->rec.gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS) & PAGE_MASK;
-	if (!samsara_commit_chunk(sv))
-		sv->exit_pending = !touched;
 	return 1;
 }
 

@@ -188,10 +188,12 @@ static void log_commit(struct samsara_vcpu *sv)
 	sv->last_tsc = sv->chunk_last_tsc;
 }
 
-static bool wants_memdigest(u64 n)
+static bool wants_memdigest(struct samsara_vm *vm, u64 n)
 {
 	u64 rest;
 
+	if (vm->untracked)
+		return false;
 	div64_u64_rem(n, READ_ONCE(samsara_tunables.memdigest_interval), &rest);
 	return !rest;
 }
@@ -206,8 +208,18 @@ static void add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 age
 
 static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
 {
-	if (wants_memdigest(rec->commit_seq))
+	if (wants_memdigest(vm, rec->commit_seq))
 		add_memdigest(vm, rec, agent);
+}
+
+static bool at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
+{
+	const struct smr_position start = {
+		.rip = sv->cp.vmcs[0],
+		.rcx = sv->cp.regs[VCPU_REGS_RCX],
+	};
+
+	return samsara_same_position(pos, &start);
 }
 
 /*
@@ -217,13 +229,19 @@ static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u
  */
 static bool is_empty(struct samsara_vcpu *sv)
 {
-	const struct smr_position start = {
-		.rip = sv->cp.vmcs[0],
-		.rcx = sv->cp.regs[VCPU_REGS_RCX],
-	};
-
 	return sv->rec.end == SMR_END_ASYNC && !(sv->rec.flags & SMR_F_EVENT) &&
-	       samsara_same_position(&sv->rec.pos, &start);
+	       at_start(sv, &sv->rec.pos);
+}
+
+/* Has the vCPU executed something in the chunk that ends? */
+static bool made_progress(struct samsara_vcpu *sv)
+{
+	struct smr_position now;
+
+	if (sv->rec.end != SMR_END_ASYNC && sv->rec.end != SMR_END_TOUCH)
+		return true;
+	samsara_position(sv, &now);
+	return !at_start(sv, &now);
 }
 
 /*
@@ -250,12 +268,13 @@ static void finish_commit(struct samsara_vcpu *sv, u64 n)
 	else if (sv->rec.end == SMR_END_TOUCH)
 		samsara_stat(sv)->samsara_touch_ends++;
 	sv->rollbacks_in_a_row = 0;
-	sv->chunk_open = false;
+	/* Release: who sees it may use what the chunk wrote (crew.c). */
+	smp_store_release(&sv->chunk_open, false);
 	memset(&sv->rec, 0, sizeof(sv->rec));
 }
 
-/* The chunk has run alone, on memory itself (serial.c). */
-static void commit_serial(struct samsara_vcpu *sv)
+/* The chunk has run on memory itself, alone (serial.c) or on pages of its own (crew.c). */
+static void commit_direct(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	u64 n;
@@ -268,6 +287,20 @@ static void commit_serial(struct samsara_vcpu *sv)
 	smr_order_published(vm->order, sv->id);
 	mutex_unlock(&vm->commit_lock);
 	finish_commit(sv, n);
+}
+
+static int end_direct(struct samsara_vcpu *sv)
+{
+	bool progress = made_progress(sv);
+	bool empty = is_empty(sv);
+
+	if (empty)
+		rollback(sv);
+	else
+		commit_direct(sv);
+	if (samsara_crew(sv->vm))
+		samsara_crew_chunk_closed(sv, progress);
+	return empty ? -EAGAIN : 0;
 }
 
 static void publish(struct samsara_vcpu *sv, u64 n)
@@ -335,7 +368,7 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 		samsara_page_changed(vm, sv->dirty[i]->orig);
 	}
 	sv->rec.commit_seq = n;
-	digest = wants_memdigest(n);
+	digest = wants_memdigest(vm, n);
 	if (digest) {
 		/* Memory has to be what it is at commit n: nobody else may commit. */
 		publish(sv, n);
@@ -362,14 +395,8 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 {
 	struct end_times t = { .run = rdtsc() };
 
-	if (sv->direct) {
-		if (!is_empty(sv)) {
-			commit_serial(sv);
-			return 0;
-		}
-		rollback(sv);
-		return -EAGAIN;
-	}
+	if (sv->direct)
+		return end_direct(sv);
 	samsara_ept_harvest(sv, true);
 	compare_dirty(sv);
 	if (is_empty(sv)) {
@@ -396,6 +423,21 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	return -EAGAIN;
 }
 
+/* At a boundary, without the lock: others need it to get to theirs. */
+static void stop_world(struct samsara_vcpu *sv)
+{
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	samsara_crew_stop_world(sv->vm);
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
+}
+
+static void start_world(struct samsara_vcpu *sv)
+{
+	if (sv->world_stopped)
+		samsara_crew_start_world(sv->vm);
+	sv->world_stopped = false;
+}
+
 /*
  * KVM's own work on behalf of a vCPU (RULE 4): between chunks, alone in the
  * commit order, directly on shared memory.  It holds commit_lock throughout,
@@ -410,11 +452,15 @@ bool samsara_section_begin(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	u64 n;
 
+	sv->world_stopped = samsara_crew(vm) && samsara_crew_exit_uses_memory(sv);
+	if (sv->world_stopped)
+		stop_world(sv);
 	for (;;) {
 		lock_commit(vm, sv);
 		/* STOP waits for the lock, and then closes the streams. */
 		if (!samsara_recording(vm)) {
 			mutex_unlock(&vm->commit_lock);
+			start_world(sv);
 			return false;
 		}
 		/* A serial phase may have begun since the vCPU looked. */
@@ -482,6 +528,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	sv->rec = next;
 	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
+	start_world(sv);
 }
 
 /*
@@ -498,7 +545,8 @@ void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
 	if (vm->state != KVM_SAMSARA_STATE_RECORDING &&
 	    vm->state != KVM_SAMSARA_STATE_REPLAYING)
 		return;
-	if (!sv || vcpu->kvm != kvm || !sv->in_section) {
+	if (!sv || vcpu->kvm != kvm || !sv->in_section ||
+	    (samsara_crew(vm) && !sv->world_stopped)) {
 		samsara_fail(vm, -EIO, "KVM wrote to guest memory outside of the order");
 		return;
 	}

@@ -72,6 +72,8 @@ static void stop_recording(struct samsara_vm *vm)
 	mutex_lock(&vm->commit_lock);
 	samsara_digest_changes(vm, samsara_dma_agent(vm));
 	digest = samsara_memory_digest(vm);
+	if (vm->untracked)
+		vm->mem_digest = digest;
 	if (digest != vm->mem_digest && !vm->error) {
 		pr_warn("guest memory was changed outside of the order of commits\n");
 		vm->error = -EUCLEAN;
@@ -320,7 +322,7 @@ static int check_config(const struct kvm_samsara_config *config)
 
 	if (config->version != KVM_SAMSARA_ABI_VERSION || config->flags)
 		return -EINVAL;
-	if (config->mode < KVM_SAMSARA_MODE_RECORD || config->mode > KVM_SAMSARA_MODE_RECORD_SERIAL)
+	if (config->mode < KVM_SAMSARA_MODE_RECORD || config->mode > KVM_SAMSARA_MODE_RECORD_CREW)
 		return -EINVAL;
 	if (!config->nr_vcpus || config->nr_vcpus > MAX_VCPUS)
 		return -EINVAL;
@@ -375,6 +377,7 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 	vm->config = config;
 	vm->nr_vcpus = config.nr_vcpus;
 	samsara_phase_init(vm);
+	vm->untracked = samsara_crew(vm);
 	vm->eventfd = eventfd;
 	samsara_ring_init(&vm->vm_ring, vm->rings_area + vm->nr_vcpus * vm->ring_stride,
 			  config.ring_bytes);
@@ -528,6 +531,7 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	mutex_init(&vm->commit_lock);
 	init_waitqueue_head(&vm->wq);
 	samsara_turns_init(vm);
+	spin_lock_init(&vm->crew_lock);
 	INIT_WORK(&vm->fail_work, fail_work);
 	dev->private = vm;
 	kvm->arch.samsara = vm;

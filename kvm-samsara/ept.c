@@ -12,7 +12,8 @@
  * and to a private copy on the first write.  Replay and serial recording: all pages
  * are mapped to the originals from the start, since one chunk runs at a time; so
  * no EPT violation comes in the middle of an instruction.  A VM that changes from
- * one to the other has an EPT for each (phase.c).
+ * one to the other has an EPT for each (phase.c).  Recording with page ownership maps
+ * what a vCPU has rights to (crew.c).
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
@@ -38,7 +39,8 @@
 #define EPT_LEVELS	4
 
 /* EPT pointer: write-back, 4-level walk, accessed and dirty flags. */
-#define EPTP_FLAGS	(6ull | (3ull << 3) | BIT_ULL(6))
+#define EPTP_AD		BIT_ULL(6)
+#define EPTP_FLAGS	(6ull | (3ull << 3) | EPTP_AD)
 
 /*
  * A table of the EPT.  `used` says which entries are present, so that a walk
@@ -125,7 +127,7 @@ int samsara_ept_map_all(struct samsara_vcpu *sv)
 	u64 i;
 	u32 s;
 
-	if (ept->eptp)
+	if (ept->complete)
 		return 0;
 	if (alloc_root(ept))
 		return -ENOMEM;
@@ -140,7 +142,7 @@ int samsara_ept_map_all(struct samsara_vcpu *sv)
 			cond_resched();
 		}
 	}
-	ept->eptp = __pa(ept->root) | EPTP_FLAGS;
+	ept->complete = true;
 	return 0;
 }
 
@@ -162,12 +164,15 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 	INIT_LIST_HEAD(&sv->direct_ept.tables);
 	sv->last_cpu = -1;
 	samsara_use_ept(sv, !samsara_for_parallel(sv->vm));
+	if (samsara_crew(sv->vm)) {
+		sv->no_flags = true;
+		return alloc_root(sv->ept);
+	}
 	if (sv->direct)
 		return samsara_ept_map_all(sv);
 
 	if (alloc_root(&sv->copies_ept))
 		return -ENOMEM;
-	sv->copies_ept.eptp = __pa(sv->copies_ept.root) | EPTP_FLAGS;
 	sv->access = vmalloc_array(n, sizeof(*sv->access));
 	sv->copies = vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies));
 	sv->dirty = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty));
@@ -207,11 +212,27 @@ void samsara_ept_free(struct samsara_vcpu *sv)
 	vfree(sv->access);
 }
 
+u64 samsara_eptp(struct samsara_vcpu *sv)
+{
+	u64 eptp = __pa(sv->ept->root) | EPTP_FLAGS;
+
+	return sv->no_flags ? eptp & ~EPTP_AD : eptp;
+}
+
 void samsara_flush(struct samsara_vcpu *sv)
 {
 	lockdep_assert_preemption_disabled();
-	ept_sync_context(sv->ept->eptp);
+	ept_sync_context(samsara_eptp(sv));
 	vpid_sync_context(to_vmx(sv->vcpu)->vpid);
+}
+
+/* Page ownership.  The vCPU has touched the page, or is about to: the leaf is there. */
+void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bool read,
+			    bool write)
+{
+	u64 *sptep = samsara_ept_leaf(sv->ept, sp->gfn);
+
+	*sptep = read ? leaf_to(sp->page, write ? EPT_LEAF_RW : EPT_LEAF_RO) : 0;
 }
 
 /* The next touch of the page is a violation.  Only where a flush follows. */
@@ -222,6 +243,13 @@ void samsara_ept_withhold(u64 *sptep)
 	if (e & EPT_R)
 		*sptep = (e & ~(EPT_R | EPT_W | EPT_X)) | EPT_WITHHELD |
 			 (e & EPT_W ? EPT_WAS_W : 0);
+}
+
+/* ... the next write.  Page walks count as writes if EPT accessed flags are on. */
+void samsara_ept_withhold_write(u64 *sptep)
+{
+	if (*sptep & EPT_W)
+		*sptep = (*sptep & ~EPT_W) | EPT_WITHHELD | EPT_WAS_W;
 }
 
 void samsara_ept_give_back(u64 *sptep)
@@ -299,6 +327,8 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	sptep = samsara_ept_leaf(sv->ept, gfn);
 	if (!sptep)
 		return -ENOMEM;
+	if (samsara_crew(sv->vm))
+		return samsara_crew_fault(sv, sp, write);
 	if (*sptep & EPT_WITHHELD) {
 		sv->touched = samsara_touch_ends_chunk(sv, sp, sptep);
 		if (sv->touched)

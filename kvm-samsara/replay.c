@@ -332,7 +332,14 @@ static void apply_start(struct samsara_vcpu *sv)
 		return;
 	}
 	sv->withheld = samsara_ept_leaf(sv->ept, gpa_to_gfn(sv->rec.gpa));
-	samsara_ept_withhold(sv->withheld);
+	if (!(sv->rec.flags & SMR_F_WRITE)) {
+		samsara_ept_withhold(sv->withheld);
+		return;
+	}
+	/* Without the flags, what the chunk changes is not known. */
+	sv->no_flags = true;
+	WRITE_ONCE(sv->vm->untracked, true);
+	samsara_ept_withhold_write(sv->withheld);
 }
 
 /* First VM-entry of the chunk, IRQs off. */
@@ -351,6 +358,7 @@ static void end_chunk(struct samsara_vcpu *sv)
 	sv->breakpoint = false;
 	if (sv->withheld)
 		samsara_ept_give_back(sv->withheld);
+	sv->no_flags = false;
 	samsara_ept_note_dirty(sv);
 	sv->chunk_open = false;
 	samsara_stat(sv)->samsara_chunks++;
@@ -553,6 +561,8 @@ static int ended(struct samsara_vcpu *sv)
 			advance_vm_stream(vm);
 			samsara_digest_changes(vm, sv->id);
 			digest = samsara_memory_digest(vm);
+			if (vm->untracked)
+				vm->mem_digest = digest;
 			if (digest != vm->mem_digest)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->mem_digest,
 						 digest);

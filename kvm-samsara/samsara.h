@@ -6,6 +6,7 @@
  *   vm->config_lock	configuration, start and stop
  *   vm->commit_lock	the commit order; see commit.c
  *   vm->turns_lock	the queue of serial recording; see serial.c
+ *   vm->crew_lock	rights to pages; see crew.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
  */
@@ -61,8 +62,10 @@
 struct samsara_page {
 	struct smr_page meta;
 	struct page *page;
-	u64 gfn : 63;
+	u64 gfn : 62;
 	u64 changed : 1;	/* since its digest was taken; it is in vm->changed */
+	u64 exclusive : 1;	/* its owner may write */
+	u64 owners;		/* vCPUs with rights to it; both under vm->crew_lock */
 };
 
 struct samsara_slot {
@@ -85,7 +88,7 @@ struct samsara_ring {
 
 struct samsara_ept {
 	u64 *root;
-	u64 eptp;		/* 0: not complete */
+	bool complete;		/* samsara_ept_map_all() was here */
 	struct list_head tables;
 };
 
@@ -141,6 +144,7 @@ struct samsara_vcpu {
 	bool chunk_open;
 	bool exit_pending;	/* the chunk committed, its exit is not handled yet */
 	bool in_section;
+	bool world_stopped;	/* ... while no chunk is open, see crew.c */
 	bool flush;		/* TLB before the next entry */
 	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
 	bool fault_seen;	/* fault_pos is valid */
@@ -151,6 +155,12 @@ struct samsara_vcpu {
 	bool exit_done;		/* the last exit was handled in the inner loop */
 	bool touched;		/* the last exit was on a withheld page, and ends the chunk */
 	bool spinning;		/* ... ends because it spins in vain */
+	gpa_t fault_gpa;	/* page ownership: of the chunk's last EPT violation ... */
+	bool fault_could_read;	/* ... on a page that could be read */
+	struct samsara_page *wanted;	/* the page waited for; under vm->crew_lock, as ... */
+	bool wanted_write;
+	bool asked;		/* ... someone waits for a page of this vCPU */
+	u64 ticket;		/* ... and its place among those who wait, 0: none */
 	bool stepping;		/* monitor trap flag is on */
 	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
 	bool breakpoint_hit;	/* the last exit was its #DB */
@@ -173,6 +183,7 @@ struct samsara_vcpu {
 	struct samsara_ept direct_ept;	/* guest memory itself */
 	struct samsara_ept *ept;	/* the one in use */
 	bool direct;			/* ... is direct_ept */
+	bool no_flags;			/* ... without accessed and dirty flags */
 	int last_cpu;
 
 	/* Harvest: pages read or written in the chunk, copies written */
@@ -253,6 +264,12 @@ struct samsara_vm {
 	struct samsara_window window;
 	u64 serial_phases;
 
+	/* Recording with page ownership */
+	spinlock_t crew_lock;
+	u64 last_ticket;
+	atomic_t world_stopped;	/* how many need that no chunk is open */
+	bool untracked;		/* changes of memory are not known; also in replay of it */
+
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
 	struct samsara_slot slots[SAMSARA_MAX_SLOTS];
@@ -319,6 +336,12 @@ static inline bool samsara_alive(struct samsara_vm *vm)
 static inline bool samsara_for_parallel(struct samsara_vm *vm)
 {
 	return vm->config.mode == KVM_SAMSARA_MODE_RECORD;
+}
+
+/* Made for recording with page ownership, see crew.c. */
+static inline bool samsara_crew(struct samsara_vm *vm)
+{
+	return vm->config.mode == KVM_SAMSARA_MODE_RECORD_CREW;
 }
 
 /* vCPUs take turns now. */
@@ -388,7 +411,11 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
 int samsara_ept_map_all(struct samsara_vcpu *sv);
 void samsara_use_ept(struct samsara_vcpu *sv, bool direct);
 u64 *samsara_ept_leaf(struct samsara_ept *ept, gfn_t gfn);
+void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bool read,
+			    bool write);
+u64 samsara_eptp(struct samsara_vcpu *sv);
 void samsara_ept_withhold(u64 *sptep);
+void samsara_ept_withhold_write(u64 *sptep);
 void samsara_ept_give_back(u64 *sptep);
 void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear);
 void samsara_ept_note_dirty(struct samsara_vcpu *sv);
@@ -459,6 +486,15 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv);
 bool samsara_someone_waits(struct samsara_vcpu *sv);
 void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
+
+/* crew.c */
+int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool write);
+void samsara_crew_open_chunk(struct samsara_vcpu *sv);
+void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress);
+int samsara_crew_get_ready(struct samsara_vcpu *sv);
+void samsara_crew_stop_world(struct samsara_vm *vm);
+void samsara_crew_start_world(struct samsara_vm *vm);
+bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv);
 
 /* chunk.c */
 int samsara_pre_enter(struct kvm_vcpu *vcpu);

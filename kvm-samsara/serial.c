@@ -151,11 +151,13 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv)
 	       (samsara_someone_waits(sv) && (sv->spinning || rdtsc() - sv->turn.slice_tsc > slice));
 }
 
-/* The turn of a device model's write, ahead of all vCPUs. */
+/* The turn of a device model's write, ahead of all vCPUs; or whatever it needs else. */
 void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	INIT_LIST_HEAD(&turn->link);
 	turn->sv = NULL;
+	if (samsara_crew(vm))
+		samsara_crew_stop_world(vm);
 	if (!samsara_serial(vm))
 		return;
 	enqueue(vm, turn, true);
@@ -164,6 +166,8 @@ void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
+	if (samsara_crew(vm))
+		samsara_crew_start_world(vm);
 	if (!list_empty(&turn->link))
 		dequeue(vm, turn);
 }

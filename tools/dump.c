@@ -95,7 +95,8 @@ static void print_chunk(const struct smr_record *r)
 		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx),
 		       r->flags & SMR_F_STEP ? " step" : "");
 	else if (r->end == SMR_END_TOUCH)
-		printf(" end before page 0x%llx", ULL(r->gpa));
+		printf(" end before %spage 0x%llx", r->flags & SMR_F_WRITE ? "writing " : "",
+		       ULL(r->gpa));
 	else
 		printf(" end %u (%s)", r->end, smr_end_name(r->end));
 	printf(" digest %08x", r->digest);
@@ -216,6 +217,8 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_text(j, "end_name", smr_end_name(r->end));
 	if (r->end == SMR_END_TOUCH)
 		json_hex(j, "gpa", r->gpa);
+	if (r->flags & SMR_F_WRITE)
+		json_bool(j, "write", true);
 	if (r->end != SMR_END_ASYNC)
 		return;
 	json_open(j, "position", '{');

@@ -146,7 +146,7 @@ static u32 flags_of_type(u8 type)
 	case SMR_CHUNK:
 		return SMR_F_ALL;
 	case SMR_SECTION:
-		return SMR_F_ALL & ~SMR_F_STEP;
+		return SMR_F_ALL & ~(SMR_F_STEP | SMR_F_WRITE);
 	default:
 		return SMR_F_MEMDIGEST;
 	}
@@ -289,6 +289,8 @@ static void get_chunk(struct smr_stream *s, struct smr_cursor *c, struct smr_rec
 		get_position(s, c, &r->pos);
 	else if (r->end == SMR_END_TOUCH)
 		r->gpa = get_gfn(c) << SMR_PAGE_SHIFT;
+	if ((r->flags & SMR_F_WRITE) && r->end != SMR_END_TOUCH)
+		c->bad = true;
 	r->digest = (u32)get_fixed(c, 4);
 	if (r->flags & SMR_F_MEMDIGEST)
 		r->mem_digest = get_fixed(c, 8);
@@ -358,6 +360,8 @@ static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
 	if (r->type == SMR_VM_END && r->commit_seq < s->commit_seq)
 		return false;
 	if (r->type == SMR_CHUNK && r->start_seq >= r->commit_seq)
+		return false;
+	if ((r->flags & SMR_F_WRITE) && r->end != SMR_END_TOUCH)
 		return false;
 	if (r->type == SMR_DMA && r->dma_len != r->data_len)
 		return false;

@@ -32,13 +32,15 @@ enum smr_type {
 #define SMR_F_SIPI		0x04	/* start-up IPI before the start (after INIT if both) */
 #define SMR_F_MEMDIGEST		0x08	/* mem_digest is present */
 #define SMR_F_STEP		0x10	/* CHUNK: an instruction breakpoint at the end does not fire */
-#define SMR_F_ALL		0x1f
+#define SMR_F_WRITE		0x20	/* CHUNK with SMR_END_TOUCH: the page could be read */
+#define SMR_F_ALL		0x3f
 
 /*
  * How a chunk ended: a VMX basic exit reason.  SMR_END_ASYNC (external
  * interrupt) stands for every end the guest did not cause itself: it is named
  * by its position.  SMR_END_TOUCH, which is no exit reason: an EPT violation on a
- * page that was withheld from the chunk.
+ * page that was withheld from the chunk; with SMR_F_WRITE on one that could only be
+ * read, where page walks that set no flag count as reads.
  */
 #define SMR_END_ASYNC		1
 #define SMR_END_TOUCH		256

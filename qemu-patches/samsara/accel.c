@@ -70,7 +70,10 @@ uint32_t samsara_record_mode(void)
     if (!strcmp(mode, "parallel")) {
         return KVM_SAMSARA_MODE_RECORD;
     }
-    return strcmp(mode, "serial") ? 0 : KVM_SAMSARA_MODE_RECORD_SERIAL;
+    if (!strcmp(mode, "serial")) {
+        return KVM_SAMSARA_MODE_RECORD_SERIAL;
+    }
+    return strcmp(mode, "crew") ? 0 : KVM_SAMSARA_MODE_RECORD_CREW;
 }
 
 static bool check_value(const char *name, uint64_t value, Error **errp)
@@ -106,7 +109,7 @@ static void set_prop(Object *obj, Visitor *v, const char *name, void *opaque,
             *(char **)p = value;
         }
         if (!samsara_record_mode()) {
-            error_setg(errp, "%s: %s is neither parallel nor serial", name,
+            error_setg(errp, "%s: %s is neither parallel, serial nor crew", name,
                        samsara_opts.mode);
         }
     } else {

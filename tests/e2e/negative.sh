@@ -189,7 +189,7 @@ options()
 	expect refused-device $SETUP "can't be recorded.*remove"
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/bad-mode" $ARGS -record file="$TMP/x.smr",mode=fast
-	expect bad-mode $SETUP 'neither parallel nor serial'
+	expect bad-mode $SETUP 'neither parallel, serial nor crew'
 	run_qemu "$TMP/refused-machine" -M pc -accel kvm -nodefaults -display none \
 		-record file="$TMP/x.smr"
 	expect refused-machine $SETUP '-M microvm'

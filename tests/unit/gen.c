@@ -104,6 +104,8 @@ static void gen_chunk(struct rng *r, u64 n, struct smr_record *rec)
 	if (!rng_below(r, 6)) {
 		rec->end = SMR_END_TOUCH;
 		rec->gpa = rng_spread(r) << 12;
+	} else {
+		rec->flags &= ~SMR_F_WRITE;
 	}
 	rec->digest = (u32)rng_next(r);
 	if (rec->end == SMR_END_ASYNC) {

@@ -83,7 +83,7 @@ static void test_extremes(void **state)
 	round_trip(&enc, &dec, &r);
 	r.commit_seq = 2;
 	r.start_seq = 1;
-	r.flags = SMR_F_ALL;
+	r.flags = SMR_F_ALL & ~SMR_F_WRITE;
 	r.sipi_vector = 0xff;
 	r.end = SMR_END_ASYNC;
 	r.digest = 0xffffffff;
@@ -101,6 +101,9 @@ static void test_extremes(void **state)
 
 	r = (struct smr_record){ .type = SMR_CHUNK, .commit_seq = U64_MAX - 1,
 				 .end = SMR_END_TOUCH, .gpa = ~0xfffull };
+	enc = dec = (struct smr_stream){ 0 };
+	round_trip(&enc, &dec, &r);
+	r.flags = SMR_F_WRITE;
 	enc = dec = (struct smr_stream){ 0 };
 	round_trip(&enc, &dec, &r);
 
@@ -192,6 +195,9 @@ static void test_refused(void **state)
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = good;
 	r.flags = SMR_F_ALL + 1;
+	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
+	r = good;
+	r.flags = SMR_F_WRITE;		/* not before a page */
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = 11, .flags = SMR_F_STEP };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
@@ -422,6 +428,8 @@ static void test_hostile(void **state)
 	assert_int_equal(decode_bytes(bad, sizeof(bad)), -EBADMSG);	/* length differs */
 	bad[2] = SMR_F_ALL + 1;
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);	/* reserved flag */
+	bad[2] = SMR_F_WRITE;
+	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);	/* not before a page */
 	memcpy(bad, good, sizeof(good));
 	bad[3] = 0;
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);	/* commit doesn't grow */

@@ -40,6 +40,7 @@
 #define KVM_SAMSARA_MODE_RECORD		1	/* vCPUs in parallel, speculative chunks */
 #define KVM_SAMSARA_MODE_REPLAY		2	/* chunks one by one in commit order */
 #define KVM_SAMSARA_MODE_RECORD_SERIAL	3	/* one vCPU at a time, in long slices */
+#define KVM_SAMSARA_MODE_RECORD_CREW	4	/* vCPUs in parallel, pages owned: for comparison */
 
 struct kvm_samsara_config {
 	__u32 version;		/* KVM_SAMSARA_ABI_VERSION */

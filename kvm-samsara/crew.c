@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Recording with page ownership, as it was done before speculation: concurrent
+ * readers, an exclusive writer (CREW).  It is here to be compared with.
+ *
+ * vCPUs run on guest memory itself, each on an EPT that maps the pages it has rights
+ * to.  Who needs a page that others have rights to makes them give it up; what they
+ * did before comes first then, in the log, too.  Only two things are logged of it,
+ * both as ends of chunks, which replay does one after the other like all others:
+ *
+ * - who loses a page ends its chunk, at a position, before it gives the page up;
+ * - who has to wait for one ends its chunk, by the violation.  The page is named and
+ *   no position, as in contended.c: replay withholds it, and gets the same violation,
+ *   with the same things done by the unfinished instruction.  A page that could be
+ *   read is withheld for writing only.
+ *
+ * So nobody waits with a chunk open, and a page of a vCPU without an open chunk can
+ * be taken from it at once; then the taker goes on in its chunk, too, and nothing is
+ * logged.  Commit numbers are taken before chunk_open is cleared, and a page is taken
+ * after that: commits come in the order of conflicting accesses.
+ *
+ * No vCPU can be rolled back.  A chunk that has to end where an instruction, or an
+ * event's delivery, is half done after a violation is logged as if that violation had
+ * ended it: samsara_crew_fault() notes what that needs.
+ *
+ * Progress: who has waited has a ticket, until it has executed an instruction.  Its
+ * pages are not taken by anyone with a later ticket or none; the earliest ticket gets
+ * all it asks for.
+ *
+ * The EPT's accessed and dirty flags are off.  With them, every walk of the guest's
+ * page tables counts as a write, and the tables would never be shared.  So the changes
+ * of memory are not known, and its digest is compared at the end only.
+ *
+ * What KVM does to guest memory by itself, for a vCPU or for a device, does not go
+ * through an EPT.  For that the world is stopped: no vCPU has a chunk open.
+ */
+#include "samsara.h"
+#include "trace.h"
+
+/*
+ * A vCPU keeps its pages for so long, in us, before it is asked for one: a change of
+ * owners costs two chunks, and comes back soon if the page is shared by mistake.
+ */
+#define HOLD_US	100
+
+static u64 bit(const struct samsara_vcpu *sv)
+{
+	return BIT_ULL(sv->id);
+}
+
+static bool has_had_time(const struct samsara_vcpu *owner)
+{
+	return rdtsc() - READ_ONCE(owner->chunk_tsc) >= HOLD_US * tsc_khz / 1000;
+}
+
+/* The vCPUs whose rights to the page stand in the way of @sv's. */
+static u64 in_the_way(const struct samsara_vcpu *sv, const struct samsara_page *sp, bool write)
+{
+	return write || sp->exclusive ? sp->owners & ~bit(sv) : 0;
+}
+
+static bool yields_to(const struct samsara_vcpu *owner, const struct samsara_vcpu *sv)
+{
+	return !owner->ticket || (sv->ticket && sv->ticket < owner->ticket);
+}
+
+/* @owner has no chunk open. */
+static void give_up(struct samsara_vcpu *owner, struct samsara_page *sp, bool write)
+{
+	lockdep_assert_held(&owner->vm->crew_lock);
+	samsara_ept_set_rights(owner, sp, !write, false);
+	if (write)
+		sp->owners &= ~bit(owner);
+	sp->exclusive = false;
+}
+
+/* It ends its chunk. */
+static void ask(struct samsara_vcpu *owner)
+{
+	WRITE_ONCE(owner->asked, true);
+	kvm_make_request(KVM_REQ_SAMSARA, owner->vcpu);
+	kvm_vcpu_kick(owner->vcpu);
+}
+
+enum outcome {
+	TAKEN,
+	TOO_EARLY,	/* look again: an owner has not had its pages for long */
+	ASKED,		/* whoever stands in the way will wake us */
+};
+
+/* Take the rights to a page, or ask for it if @sv has a ticket. */
+static enum outcome take(struct samsara_vcpu *sv, struct samsara_page *sp, bool write)
+{
+	u64 owners = in_the_way(sv, sp, write);
+	enum outcome ret = TAKEN;
+	struct samsara_vcpu *owner;
+	bool open;
+
+	lockdep_assert_held(&sv->vm->crew_lock);
+	for (; owners; owners &= owners - 1) {
+		owner = sv->vm->vcpus[__ffs64(owners)];
+		/* Acquire: all that its chunk did. */
+		open = smp_load_acquire(&owner->chunk_open);
+		if (!open && yields_to(owner, sv)) {
+			give_up(owner, sp, write);
+			continue;
+		}
+		if (ret == TAKEN)
+			ret = ASKED;
+		if (!open || !sv->ticket || owner->asked)
+			continue;
+		if (has_had_time(owner))
+			ask(owner);
+		else
+			ret = TOO_EARLY;
+	}
+	if (ret != TAKEN)
+		return ret;
+	sp->owners |= bit(sv);
+	sp->exclusive = write;
+	samsara_ept_set_rights(sv, sp, true, write);
+	return TAKEN;
+}
+
+static enum outcome try_wanted(struct samsara_vcpu *sv)
+{
+	enum outcome ret;
+
+	spin_lock(&sv->vm->crew_lock);
+	if (!sv->ticket)
+		sv->ticket = ++sv->vm->last_ticket;
+	ret = take(sv, sv->wanted, sv->wanted_write);
+	/* Only the vCPU itself sets it. */
+	if (ret == TAKEN)
+		sv->wanted = NULL;
+	spin_unlock(&sv->vm->crew_lock);
+	return ret;
+}
+
+/*
+ * An EPT violation.  Returns 1: the page is mapped, run on; 0: the chunk ends, and
+ * the vCPU waits for the page then.
+ */
+int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool write)
+{
+	struct samsara_vm *vm = sv->vm;
+	enum outcome got;
+
+	spin_lock(&vm->crew_lock);
+	sv->fault_gpa = gfn_to_gpa(sp->gfn);
+	sv->fault_could_read = sp->owners & bit(sv);
+	got = take(sv, sp, write);
+	if (got != TAKEN) {
+		sv->wanted = sp;
+		sv->wanted_write = write;
+	}
+	spin_unlock(&vm->crew_lock);
+	sv->touched = got != TAKEN;
+	if (sv->touched)
+		return 0;
+	/* Other linear addresses may have cached that the page can't be written. */
+	if (sv->fault_could_read)
+		sv->flush = true;
+	return 1;
+}
+
+/* IRQs are off, VM-entry is next. */
+void samsara_crew_open_chunk(struct samsara_vcpu *sv)
+{
+	spin_lock(&sv->vm->crew_lock);
+	WRITE_ONCE(sv->chunk_open, true);
+	spin_unlock(&sv->vm->crew_lock);
+}
+
+/* The rest of a vCPU's commit: what others wait for. */
+void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct samsara_vcpu *other;
+	bool wake;
+	u32 i;
+
+	/* The lock also orders chunk_open before world_stopped, see stop_world(). */
+	spin_lock(&vm->crew_lock);
+	wake = sv->asked || atomic_read(&vm->world_stopped);
+	WRITE_ONCE(sv->asked, false);
+	if (sv->ticket && progress) {
+		sv->ticket = 0;
+		wake = true;
+	}
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		other = vm->vcpus[i];
+		if (other != sv && other->wanted && yields_to(sv, other) &&
+		    (in_the_way(other, other->wanted, other->wanted_write) & bit(sv)))
+			give_up(sv, other->wanted, other->wanted_write);
+	}
+	spin_unlock(&vm->crew_lock);
+	if (wake)
+		wake_up_all(&vm->wq);
+}
+
+static bool is_over(struct samsara_vm *vm)
+{
+	return !samsara_recording(vm) || READ_ONCE(vm->stopping);
+}
+
+/*
+ * At a boundary: wait for the page the last chunk ended before, and for the world to
+ * go on.  Returns 0, perhaps without the page if the recording has ended, or -EINTR
+ * if a signal came.
+ */
+int samsara_crew_get_ready(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	while (sv->wanted && !is_over(vm)) {
+		switch (try_wanted(sv)) {
+		case TAKEN:
+			break;
+		case TOO_EARLY:
+			cpu_relax();
+			cond_resched();
+			break;
+		case ASKED:
+			if (samsara_wait_interrupted(sv, is_over(vm) || try_wanted(sv) != ASKED))
+				return -EINTR;
+		}
+	}
+	if (atomic_read(&vm->world_stopped) &&
+	    samsara_wait_interrupted(sv, is_over(vm) || !atomic_read(&vm->world_stopped)))
+		return -EINTR;
+	return 0;
+}
+
+/*
+ * No chunk is open when this returns, and none is opened before
+ * samsara_crew_start_world().  A vCPU that has not seen world_stopped can't enter
+ * the guest with the request pending; when it is acknowledged, its chunk is open, and
+ * ends, or it looks again.
+ */
+void samsara_crew_stop_world(struct samsara_vm *vm)
+{
+	atomic_inc(&vm->world_stopped);
+	/* Pairs with crew_lock in samsara_crew_chunk_closed(). */
+	smp_mb__after_atomic();
+	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
+	wait_event(vm->wq, samsara_all_at_boundary(vm));
+}
+
+void samsara_crew_start_world(struct samsara_vm *vm)
+{
+	if (atomic_dec_and_test(&vm->world_stopped))
+		wake_up_all(&vm->wq);
+}
+
+/* Does KVM touch guest memory to handle the vCPU's last exit? */
+bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv)
+{
+	switch (to_vmx(sv->vcpu)->exit_reason.basic) {
+	case EXIT_REASON_IO_INSTRUCTION:
+		return vmx_get_exit_qual(sv->vcpu) & BIT(4);	/* INS, OUTS */
+	case EXIT_REASON_MSR_READ:
+	case EXIT_REASON_MSR_WRITE:
+	case EXIT_REASON_DR_ACCESS:
+	case EXIT_REASON_WBINVD:
+	case EXIT_REASON_XSETBV:
+		return false;
+	default:
+		return true;
+	}
+}
