@@ -23,9 +23,9 @@
  * event's delivery, is half done after a violation is logged as if that violation had
  * ended it: samsara_crew_fault() notes what that needs.
  *
- * Progress: who has waited has a ticket, until it has executed an instruction.  Its
- * pages are not taken by anyone with a later ticket or none; the earliest ticket gets
- * all it asks for.
+ * Progress: who has waited has a ticket, until it has executed an instruction.  Neither
+ * its pages nor the one it waits for are taken by anyone with a later ticket or none;
+ * the earliest ticket gets all it asks for.
  *
  * The EPT's accessed and dirty flags are off.  With them, every walk of the guest's
  * page tables counts as a write, and the tables would never be shared.  So the changes
@@ -64,6 +64,22 @@ static bool yields_to(const struct samsara_vcpu *owner, const struct samsara_vcp
 	return !owner->ticket || (sv->ticket && sv->ticket < owner->ticket);
 }
 
+/* Does anyone with an earlier ticket wait for the page?  Readers would starve a writer. */
+static bool someone_is_first(const struct samsara_vcpu *sv, const struct samsara_page *sp,
+			     bool write)
+{
+	const struct samsara_vcpu *other;
+	u32 i;
+
+	for (i = 0; i < sv->vm->nr_vcpus; i++) {
+		other = sv->vm->vcpus[i];
+		if (other != sv && other->wanted == sp && other->ticket &&
+		    (write || other->wanted_write) && yields_to(sv, other))
+			return true;
+	}
+	return false;
+}
+
 /* @owner has no chunk open. */
 static void give_up(struct samsara_vcpu *owner, struct samsara_page *sp, bool write)
 {
@@ -92,7 +108,7 @@ enum outcome {
 static enum outcome take(struct samsara_vcpu *sv, struct samsara_page *sp, bool write)
 {
 	u64 owners = in_the_way(sv, sp, write);
-	enum outcome ret = TAKEN;
+	enum outcome ret = someone_is_first(sv, sp, write) ? ASKED : TAKEN;
 	struct samsara_vcpu *owner;
 	bool open;
 
@@ -134,6 +150,9 @@ static enum outcome try_wanted(struct samsara_vcpu *sv)
 	if (ret == TAKEN)
 		sv->wanted = NULL;
 	spin_unlock(&sv->vm->crew_lock);
+	/* Others may be next. */
+	if (ret == TAKEN)
+		wake_up_all(&sv->vm->wq);
 	return ret;
 }
 
@@ -164,12 +183,28 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 	return 1;
 }
 
+/* Does @other wait for a page that @sv may have to give up? */
+static bool waits_for(const struct samsara_vcpu *other, const struct samsara_vcpu *sv)
+{
+	return other != sv && other->wanted &&
+	       (in_the_way(other, other->wanted, other->wanted_write) & bit(sv));
+}
+
 /* IRQs are off, VM-entry is next. */
 void samsara_crew_open_chunk(struct samsara_vcpu *sv)
 {
-	spin_lock(&sv->vm->crew_lock);
+	struct samsara_vm *vm = sv->vm;
+	bool wake = false;
+	u32 i;
+
+	spin_lock(&vm->crew_lock);
 	WRITE_ONCE(sv->chunk_open, true);
-	spin_unlock(&sv->vm->crew_lock);
+	/* Who sleeps because this vCPU's ticket is earlier has to ask it now. */
+	for (i = 0; i < vm->nr_vcpus; i++)
+		wake |= waits_for(vm->vcpus[i], sv);
+	spin_unlock(&vm->crew_lock);
+	if (wake)
+		wake_up_all(&vm->wq);
 }
 
 /* The rest of a vCPU's commit: what others wait for. */
@@ -190,8 +225,7 @@ void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress)
 	}
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		other = vm->vcpus[i];
-		if (other != sv && other->wanted && yields_to(sv, other) &&
-		    (in_the_way(other, other->wanted, other->wanted_write) & bit(sv)))
+		if (waits_for(other, sv) && yields_to(sv, other))
 			give_up(sv, other->wanted, other->wanted_write);
 	}
 	spin_unlock(&vm->crew_lock);
