@@ -41,7 +41,7 @@
  * A vCPU keeps its pages for so long, in us, before it is asked for one: a change of
  * owners costs two chunks, and comes back soon if the page is shared by mistake.
  */
-#define HOLD_US	100
+#define HOLD_US	300
 
 static u64 bit(const struct samsara_vcpu *sv)
 {

@@ -34,8 +34,10 @@
 #define WINDOW_ATTEMPTS		48
 /* Attempts of a vCPU between two looks whether the window is over. */
 #define LOOK_EVERY		8
-/* Looks in a row that must say so.  A barrier alone may make one look bad. */
+/* Windows in a row that must say so.  A barrier alone may make one look bad ... */
 #define BAD_WINDOWS		2
+/* ... but not so bad that it took so many times as long as serially. */
+#define VERY_BAD		3
 /* The first serial phase, in slices of a turn; each one in a row is twice as long ... */
 #define FIRST_PHASE_SLICES	64
 /* ... up to this many times the first. */
@@ -101,11 +103,19 @@ static bool window_paid(struct samsara_window *w, const struct samsara_sums *now
 	serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
 	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.now);
 	/* One and a half vCPUs busy, other than spinning: is there a choice? */
-	if (serially < d.now && 2 * d.busy >= 3 * d.now)
-		return ++w->bad < BAD_WINDOWS;
+	if (serially < d.now && 2 * d.busy >= 3 * d.now) {
+		w->bad += VERY_BAD * serially < d.now ? BAD_WINDOWS : 1;
+		return w->bad < BAD_WINDOWS;
+	}
 	w->bad = 0;
 	w->serial_cycles = first_phase();
 	return true;
+}
+
+/* A trial after a serial phase is short: it is likely to fail, and what it costs is lost. */
+static s64 window_attempts(const struct samsara_window *w)
+{
+	return w->bad < BAD_WINDOWS ? WINDOW_ATTEMPTS : WINDOW_ATTEMPTS / 2;
 }
 
 /* Does it pay to go on in parallel? */
@@ -121,7 +131,7 @@ static bool pays(struct samsara_vcpu *sv)
 	sv->attempts = 0;
 	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
-	if ((s64)(now.attempts - w->start.attempts) >= WINDOW_ATTEMPTS)
+	if ((s64)(now.attempts - w->start.attempts) >= window_attempts(w))
 		ret = window_paid(w, &now);
 	spin_unlock(&vm->turns_lock);
 	return ret;
