@@ -51,15 +51,34 @@ phases()
 	echo > "$T/trace"
 }
 
+# Bytes of the log by what they are for, each compressed alone.
+log_bytes()	# FILE
+{
+	samsara info --json "$1" | awk -F'[:,]' '
+		/"order_compressed"/ { printf " order=%.0f", $2 }
+		/"input_compressed"/ { printf " input=%.0f", $2 }'
+}
+
 T=/sys/kernel/tracing
-echo 1 > $T/events/kvm_samsara/kvm_samsara_totals/enable 2> /dev/null
+# Not with the unpatched modules.
+[ ! -d $T/events/kvm_samsara ] || echo 1 > $T/events/kvm_samsara/kvm_samsara_totals/enable
 
 for guest; do
 	machine "$guest" "$vcpus" "" 0xe9
 	for mode in $modes; do
 		case $mode in
 		native)
-			native "$TMP/bench.native"
+			# The best of three: where the host's scheduler puts the vCPUs
+			# first is luck, and a barrier waits for the last of them.
+			best=''
+			for i in 1 2 3; do
+				native "$TMP/bench.native"
+				[ "$RC" = $PASS ] || break
+				c=$(cycles "$TMP/bench.native.out")
+				[ -n "$best" ] && [ "$best" -le "$c" ] ||
+					{ best=$c; cp "$TMP/bench.native.out" "$TMP/bench.best"; }
+			done
+			[ "$RC" != $PASS ] || mv "$TMP/bench.best" "$TMP/bench.native.out"
 			measured native "$TMP/bench.native"
 			;;
 		replay)
@@ -74,7 +93,7 @@ for guest; do
 			record "$TMP/bench" "mode=$mode"
 			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \
 				"rollbacks=$ROLLBACKS phases=$PHASES log=$LOG stored=$STORED" \
-				"$(phases)"
+				"$(phases)$(log_bytes "$TMP/bench.smr")"
 			;;
 		esac
 	done

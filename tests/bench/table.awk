@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# The lines of tests/bench/host.sh as a table, and geometric means.
+# The lines of tests/bench/host.sh as tables, in Markdown.
 BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", parts) }
 {
 	delete v
@@ -20,60 +20,103 @@ BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", p
 		next
 	}
 	last = mode
-	cycles[row, mode] = v["cycles"]
-	took[row, mode] = v["took"]
-	chunks[row, mode] = v["chunks"]
-	rollbacks[row, mode] = v["rollbacks"]
-	stored[row, mode] = v["stored"]
-	for (p = 1; p <= nr_parts; p++)
-		part[row, mode, p] = v["in_" parts[p]]
+	for (name in v)
+		val[row, mode, name] = v[name]
 	if (mode != "native" && mode != "unpatched" && !(mode in modes)) {
 		modes[mode] = 1
 		order[++nr_modes] = mode
 	}
 }
-function ratio(a, b) { return b ? sprintf("%.2f", a / b) : "-" }
+function ratio(a, b) { return a && b ? sprintf("%.2f", a / b) : "-" }
+function base(r)
+{
+	return val[r, "unpatched", "cycles"] ? val[r, "unpatched", "cycles"] :
+					       val[r, "native", "cycles"]
+}
+# KB of the order log, compressed, per vCPU and second of the guest's whole run.
+function order_rate(r, o)
+{
+	return val[r, o, "took"] ? val[r, o, "order"] / 1e3 / vcpus[r] / (val[r, o, "took"] / 100) : 0
+}
+function head(text, names, n,    i, line)
+{
+	printf "\n%s\n\n| guest | vCPUs |", text
+	line = "|---|--:|"
+	for (i = 1; i <= n; i++) {
+		printf " %s |", names[i]
+		line = line "--:|"
+	}
+	printf "\n%s\n", line
+}
+function means(what,    c, m)
+{
+	for (c = 1; c <= 64; c++) {
+		if (!count[c, order[1]])
+			continue
+		printf "| geometric mean | %d | | |", c
+		for (m = 1; m <= nr_modes; m++)
+			printf " %s |", count[c, order[m]] ?
+				sprintf("%.2f", exp(sum[c, order[m]] / count[c, order[m]])) : "-"
+		print ""
+	}
+}
 END {
-	printf "%-10s %5s %13s %8s", "guest", "vCPUs", "native cycles", "patched"
+	n = split("native, M cycles/patched, not recording", names, "/")
 	for (m = 1; m <= nr_modes; m++)
-		printf "  %9s %7s %9s %9s %7s", order[m], "chunks", "rollbacks", "log bytes", "replay"
-	print ""
+		names[++n] = order[m]
+	head("Time, divided by that with unpatched modules:", names, n)
 	for (r = 1; r <= rows; r++) {
-		base = cycles[r, "unpatched"] ? cycles[r, "unpatched"] : cycles[r, "native"]
-		printf "%-10s %5d %13d %8s", guest[r], vcpus[r], base, ratio(cycles[r, "native"], base)
+		printf "| %s | %d | %.1f | %s |", guest[r], vcpus[r], base(r) / 1e6,
+			ratio(val[r, "native", "cycles"], base(r))
 		for (m = 1; m <= nr_modes; m++) {
 			o = order[m]
-			x = cycles[r, o]
-			printf "  %9s %7d %9d %9d %7s", ratio(x, base), chunks[r, o],
-				rollbacks[r, o], stored[r, o], ratio(replay[r, o], took[r, o])
-			if (base && x) {
-				sum[vcpus[r], o] += log(x / base)
-				n[vcpus[r], o]++
+			x = val[r, o, "cycles"]
+			printf " %s |", ratio(x, base(r))
+			if (base(r) && x) {
+				sum[vcpus[r], o] += log(x / base(r))
+				count[vcpus[r], o]++
 			}
 		}
 		print ""
 	}
-	for (c = 1; c <= 64; c++)
-		for (m = 1; m <= nr_modes; m++)
-			if (n[c, order[m]])
-				printf "geometric mean, %d vCPUs, %s: %.2f\n", c, order[m],
-					exp(sum[c, order[m]] / n[c, order[m]])
-	print "patched, parallel, serial: time / native; replay: whole replay / whole recording"
+	means()
 
-	print "\nwhere the time of chunks and their commits goes, parallel, percent:"
-	printf "%-10s %5s", "guest", "vCPUs"
-	for (p = 1; p <= nr_parts; p++)
-		printf " %9s", parts[p]
-	print ""
+	n = 0
+	for (m = 1; m <= nr_modes; m++)
+		names[++n] = order[m]
+	head("Time of the replay, whole runs, divided by that of the recording:", names, n)
+	for (r = 1; r <= rows; r++) {
+		printf "| %s | %d |", guest[r], vcpus[r]
+		for (m = 1; m <= nr_modes; m++)
+			printf " %s |", ratio(replay[r, order[m]], val[r, order[m], "took"])
+		print ""
+	}
+
+	n = split("chunks/rollbacks/serial phases", names, "/")
+	for (m = 1; m <= nr_modes; m++)
+		names[++n] = order[m]
+	names[++n] = "input"
+	head("Chunks of the parallel recording; order log of each mode and input log of the " \
+	     "parallel one, KB per core and second, compressed:", names, n)
+	for (r = 1; r <= rows; r++) {
+		printf "| %s | %d | %d | %d | %d |", guest[r], vcpus[r], val[r, "parallel", "chunks"],
+			val[r, "parallel", "rollbacks"], val[r, "parallel", "phases"]
+		for (m = 1; m <= nr_modes; m++)
+			printf " %.2f |", order_rate(r, order[m])
+		printf " %.2f |\n", val[r, "parallel", "took"] ? val[r, "parallel", "input"] / 1e3 /
+			vcpus[r] / (val[r, "parallel", "took"] / 100) : 0
+	}
+
+	head("Where the time of chunks and their commits goes, parallel, percent:", parts, nr_parts)
 	for (r = 1; r <= rows; r++) {
 		all = 0
 		for (p = 1; p <= nr_parts; p++)
-			all += part[r, "parallel", p]
+			all += val[r, "parallel", "in_" parts[p]]
 		if (!all)
 			continue
-		printf "%-10s %5d", guest[r], vcpus[r]
+		printf "| %s | %d |", guest[r], vcpus[r]
 		for (p = 1; p <= nr_parts; p++)
-			printf " %9.1f", 100 * part[r, "parallel", p] / all
+			printf " %.1f |", 100 * val[r, "parallel", "in_" parts[p]] / all
 		print ""
 	}
 }

@@ -14,6 +14,7 @@ cases()
 	cat <<-EOF
 	racey 2 --append n=20000 chunk=2000
 	racey 2 --name racey-serial --append n=20000 mode=serial
+	racey 2 --name racey-crew --append n=5000 mode=crew
 	ipistorm 2 --replays 1
 	ptwalk 2 --replays 1 --set serial_slice_us=50 --phases 1
 	mmio 2 --replays 1

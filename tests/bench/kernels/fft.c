@@ -6,7 +6,7 @@
  */
 #include "bench.h"
 
-#define MAX_SIDE	128
+#define MAX_SIDE	256
 
 struct complex {
 	double re, im;
@@ -116,7 +116,7 @@ static void setup(uint32_t threads, uint32_t size)
 	uint32_t i;
 
 	side = MAX_SIDE;
-	rounds = size ? size : 24;
+	rounds = size ? size : 8;
 	fill_roots(side * side);
 	for (i = 0; i < side * side; i++)
 		data[i] = (struct complex){ input(i), 0 };

@@ -7,7 +7,7 @@
 #include "bench.h"
 
 #define BLOCK		32
-#define MAX_BLOCKS	8
+#define MAX_BLOCKS	16
 #define MAX_N		(BLOCK * MAX_BLOCKS)
 
 typedef double block_t[BLOCK][BLOCK];
@@ -113,7 +113,7 @@ static void decompose(uint32_t thread, uint32_t threads)
 static void setup(uint32_t threads, uint32_t size)
 {
 	nb = MAX_BLOCKS;
-	rounds = size ? size : 8;
+	rounds = size ? size : 1;
 }
 
 static void run(uint32_t thread, uint32_t threads)

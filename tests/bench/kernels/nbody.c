@@ -6,7 +6,7 @@
  */
 #include "bench.h"
 
-#define MAX_BODIES	384
+#define MAX_BODIES	512
 
 struct body {
 	double x[3], v[3], f[3], mass;
@@ -61,7 +61,7 @@ static void setup(uint32_t threads, uint32_t size)
 	uint32_t s, i;
 
 	n = MAX_BODIES;
-	steps = size ? size : 36;
+	steps = size ? size : 20;
 	fill(bodies);
 	fill(expected);
 	for (s = 0; s < 2 && s < steps; s++) {

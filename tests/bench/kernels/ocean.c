@@ -6,7 +6,7 @@
  */
 #include "bench.h"
 
-#define MAX_N	130	/* with the border */
+#define MAX_N	258	/* with the border */
 
 static double grid[MAX_N][MAX_N] __attribute__((aligned(4096)));
 static double expected[MAX_N][MAX_N];
@@ -44,7 +44,7 @@ static void setup(uint32_t threads, uint32_t size)
 {
 	uint32_t s;
 
-	steps = size ? size : 800;
+	steps = size ? size : 200;
 	all_threads = threads;
 	boundary(grid);
 	boundary(expected);

@@ -5,7 +5,7 @@
  */
 #include "bench.h"
 
-#define MAX_KEYS	(1u << 16)
+#define MAX_KEYS	(1u << 18)
 #define BITS		8
 #define DIGITS		(1u << BITS)
 
@@ -57,7 +57,7 @@ static void scatter(uint32_t *to, const uint32_t *from, uint32_t shift, uint32_t
 static void setup(uint32_t threads, uint32_t size)
 {
 	n = MAX_KEYS;
-	rounds = size ? size : 40;
+	rounds = size ? size : 10;
 }
 
 static void run(uint32_t thread, uint32_t threads)

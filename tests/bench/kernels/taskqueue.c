@@ -93,7 +93,7 @@ static void setup(uint32_t threads, uint32_t size)
 {
 	struct task first = { 0 };
 
-	n = size ? size : 12;
+	n = size ? size : 13;
 	nr_threads = threads;
 	open_tasks = 1;
 	put(&queues[0], &first);
