@@ -30,13 +30,15 @@ BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", p
 function ratio(a, b) { return a && b ? sprintf("%.2f", a / b) : "-" }
 function base(r)
 {
-	return val[r, "unpatched", "cycles"] ? val[r, "unpatched", "cycles"] :
-					       val[r, "native", "cycles"]
+	return val[r, val[r, "unpatched", "cycles"] ? "unpatched" : "native", "cycles"]
 }
-# KB of the order log, compressed, per vCPU and second of the guest's whole run.
-function order_rate(r, o)
+# KB of a kind of log, compressed, per vCPU and second of the guest's whole run.
+function rate(r, mode, kind,    took)
 {
-	return val[r, o, "took"] ? val[r, o, "order"] / 1e3 / vcpus[r] / (val[r, o, "took"] / 100) : 0
+	took = val[r, mode, "took"] / 100
+	if (!took || !val[r, mode, kind])
+		return "-"
+	return sprintf("%.2f", val[r, mode, kind] / 1e3 / vcpus[r] / took)
 }
 function head(text, names, n,    i, line)
 {
@@ -55,8 +57,7 @@ function means(what,    c, m)
 			continue
 		printf "| geometric mean | %d | | |", c
 		for (m = 1; m <= nr_modes; m++)
-			printf " %s |", count[c, order[m]] ?
-				sprintf("%.2f", exp(sum[c, order[m]] / count[c, order[m]])) : "-"
+			printf " %.2f |", exp(sum[c, order[m]] / count[c, order[m]])
 		print ""
 	}
 }
@@ -102,9 +103,8 @@ END {
 		printf "| %s | %d | %d | %d | %d |", guest[r], vcpus[r], val[r, "parallel", "chunks"],
 			val[r, "parallel", "rollbacks"], val[r, "parallel", "phases"]
 		for (m = 1; m <= nr_modes; m++)
-			printf " %.2f |", order_rate(r, order[m])
-		printf " %.2f |\n", val[r, "parallel", "took"] ? val[r, "parallel", "input"] / 1e3 /
-			vcpus[r] / (val[r, "parallel", "took"] / 100) : 0
+			printf " %s |", rate(r, order[m], "order")
+		printf " %s |\n", rate(r, "parallel", "input")
 	}
 
 	head("Where the time of chunks and their commits goes, parallel, percent:", parts, nr_parts)
