@@ -268,17 +268,14 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 
 /*
  * No chunk is open when this returns, and none is opened before
- * samsara_crew_start_world().  A vCPU that has not seen world_stopped can't enter
- * the guest with the request pending; when it is acknowledged, its chunk is open, and
- * ends, or it looks again.
+ * samsara_crew_start_world().
  */
 void samsara_crew_stop_world(struct samsara_vm *vm)
 {
 	atomic_inc(&vm->world_stopped);
 	/* Pairs with crew_lock in samsara_crew_chunk_closed(). */
 	smp_mb__after_atomic();
-	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
-	wait_event(vm->wq, samsara_all_at_boundary(vm));
+	samsara_bring_to_boundary(vm);
 }
 
 void samsara_crew_start_world(struct samsara_vm *vm)

@@ -24,7 +24,7 @@ void samsara_signal_user(struct samsara_vm *vm)
 		eventfd_signal(vm->eventfd, 1);
 }
 
-bool samsara_all_at_boundary(struct samsara_vm *vm)
+static bool all_at_boundary(struct samsara_vm *vm)
 {
 	u32 i;
 
@@ -32,6 +32,17 @@ bool samsara_all_at_boundary(struct samsara_vm *vm)
 		if (READ_ONCE(vm->vcpus[i]->chunk_open))
 			return false;
 	return true;
+}
+
+/*
+ * Get every vCPU to a boundary.  What keeps it there was set before: a vCPU clears the
+ * request before it looks at that, and can't enter the guest while the request is
+ * pending.  So once the request was acknowledged, no vCPU opens another chunk.
+ */
+void samsara_bring_to_boundary(struct samsara_vm *vm)
+{
+	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
+	wait_event(vm->wq, all_at_boundary(vm));
 }
 
 /* Close the streams.  Under commit_lock, every vCPU at a boundary. */
@@ -58,16 +69,9 @@ static void stop_recording(struct samsara_vm *vm)
 	u64 digest;
 	u32 i;
 
-	/*
-	 * Order: `stopping`, then the request.  A vCPU clears the request
-	 * before it looks at `stopping`, and can't enter the guest while the
-	 * request is pending.  So once the request was acknowledged, no vCPU
-	 * opens another chunk.
-	 */
 	WRITE_ONCE(vm->stopping, true);
-	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
 	wake_up_all(&vm->wq);
-	wait_event(vm->wq, samsara_all_at_boundary(vm));
+	samsara_bring_to_boundary(vm);
 
 	mutex_lock(&vm->commit_lock);
 	samsara_digest_changes(vm, samsara_dma_agent(vm));

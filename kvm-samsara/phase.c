@@ -166,9 +166,8 @@ static void go_serial(struct samsara_vcpu *sv)
 	if (cmpxchg(&vm->phase, SAMSARA_PARALLEL, SAMSARA_CHANGING) != SAMSARA_PARALLEL)
 		return;
 	samsara_release_exclusive(sv);
-	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	wait_event(vm->wq, samsara_all_at_boundary(vm));
+	samsara_bring_to_boundary(vm);
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
 	if (!map_all(vm)) {
 		/* No memory for it: parallel for ever. */

@@ -392,7 +392,7 @@ static inline bool samsara_same_position(const struct smr_position *a,
 }
 
 /* device.c */
-bool samsara_all_at_boundary(struct samsara_vm *vm);
+void samsara_bring_to_boundary(struct samsara_vm *vm);
 void samsara_fail(struct samsara_vm *vm, int error, const char *why);
 void samsara_signal_user(struct samsara_vm *vm);
 
