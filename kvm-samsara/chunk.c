@@ -125,10 +125,11 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	 * Before start_seq: a vCPU that committed without seeing the token may
 	 * cost us one more rollback, none after that can.
 	 */
-	if (!sv->direct && sv->rollbacks_in_a_row >= READ_ONCE(samsara_tunables.rollback_limit) &&
+	if (!sv->direct && sv->rollbacks_in_a_row >= vm->tune.rollback_limit &&
 	    !cmpxchg(&vm->exclusive, NULL, sv))
 		samsara_stat(sv)->samsara_exclusive++;
 
+	sv->nr_begun++;
 	sv->start_seq = smr_order_prefix(vm->order);
 	if (!sv->direct)
 		samsara_drop_stale(sv);
@@ -278,7 +279,7 @@ static void end_async(struct samsara_vcpu *sv)
 	samsara_set_stepping(sv, false);
 	samsara_commit_chunk(sv);
 	/* Bound the memory the copies take. */
-	if (sv->nr_copies > READ_ONCE(samsara_tunables.max_copies))
+	if (sv->nr_copies > sv->vm->tune.max_copies)
 		samsara_drop_all(sv);
 }
 
@@ -362,7 +363,7 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return 2;
 	}
-	samsara_restore_period(sv);
+	samsara_restore_length(sv);
 	samsara_choose_phase(sv);
 	if (samsara_serial(sv->vm) && samsara_turn_is_over(sv))
 		samsara_give_turn(sv);

@@ -71,8 +71,9 @@ static inline bool same_line(const u64 *a, const u64 *b)
 
 /*
  * Does the copy differ from the original?  RULE 8: the processor's page walks set
- * the dirty flag of page tables they did not change.  A page that was changed was
- * most likely changed where it was the last time.
+ * the dirty flag of page tables they did not change.  The search begins where it
+ * found a change the last time: most pages are changed there again, or, if they are
+ * being filled, a little further on.
  *
  * The original may change under us only through a commit above our start_seq;
  * then the check fails and the result is not used.
@@ -81,12 +82,18 @@ static bool compare_copy(struct samsara_copy *copy)
 {
 	const u64 *old = page_address(copy->orig->page);
 	const u64 *new = page_address(copy->page);
-	u32 i = copy->changed_line * WORDS_PER_LINE;
+	u32 line = copy->changed_line;
+	u32 i, word;
 
-	copy->changed = !same_line(old + i, new + i);
-	for (i = 0; !copy->changed && i < PAGE_SIZE / sizeof(u64); i += WORDS_PER_LINE) {
-		copy->changed = !same_line(old + i, new + i);
-		copy->changed_line = i / WORDS_PER_LINE;
+	copy->changed = false;
+	for (i = 0; i < SMR_LINES_PER_PAGE; i++) {
+		word = line * WORDS_PER_LINE;
+		if (!same_line(old + word, new + word)) {
+			copy->changed = true;
+			copy->changed_line = line;
+			break;
+		}
+		line = (line + 1) % SMR_LINES_PER_PAGE;
 	}
 	return copy->changed;
 }
@@ -112,13 +119,16 @@ static bool conflicts(struct samsara_vcpu *sv)
 	return false;
 }
 
-/* Compare every copy harvested. */
+/* Which of the copies harvested have changed; all of them, if they are not compared. */
 static void compare_dirty(struct samsara_vcpu *sv)
 {
 	u32 i;
 
 	for (i = 0; i < sv->nr_dirty; i++)
-		compare_copy(sv->dirty[i]);
+		if (!sv->vm->tune.compare)
+			sv->dirty[i]->changed = true;
+		else
+			compare_copy(sv->dirty[i]);
 }
 
 /* After samsara_ept_harvest(). */
@@ -194,7 +204,7 @@ static bool wants_memdigest(struct samsara_vm *vm, u64 n)
 
 	if (vm->untracked)
 		return false;
-	div64_u64_rem(n, READ_ONCE(samsara_tunables.memdigest_interval), &rest);
+	div64_u64_rem(n, vm->tune.memdigest_interval, &rest);
 	return !rest;
 }
 
@@ -405,9 +415,11 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	}
 	t.compared = t.locked = t.unlocked = rdtsc();
 	if (!ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
+		samsara_adapt_length(sv, true);
 		count_end(sv, &t, true);
 		return 0;
 	}
+	samsara_adapt_length(sv, false);
 	/*
 	 * Who only waits for another vCPU must not get the token and stop it.  A
 	 * chunk that has written something before it began to wait is another

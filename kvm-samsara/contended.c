@@ -91,47 +91,10 @@ void samsara_withhold_contended(struct samsara_vcpu *sv)
  */
 static u64 bearable_loss(struct samsara_vcpu *sv, const struct samsara_contended *c)
 {
-	u64 limit = sv->vm->config.chunk_limit;
+	u64 limit = sv->limit;
 	u64 cost = min_t(u64, SAMSARA_COMMIT_COST, limit / 8);
 
 	return min_t(u64, limit, div64_u64(cost * c->touches, c->conflicts));
-}
-
-static void set_period(struct samsara_vcpu *sv, u64 period)
-{
-	sv->period = period;
-	samsara_counter_arm(sv, period, 0);
-}
-
-/*
- * The chunk goes on with the page in its read-set: not for long, or it would lose
- * all it does from here when another vCPU commits the page.
- */
-static void shorten_chunk(struct samsara_vcpu *sv, u64 period)
-{
-	if (period <= sv->period / 2)
-		set_period(sv, period);
-}
-
-/* A chunk is about to begin: back to the full length. */
-void samsara_restore_period(struct samsara_vcpu *sv)
-{
-	if (sv->period != sv->vm->config.chunk_limit)
-		set_period(sv, sv->vm->config.chunk_limit);
-}
-
-/* The branch counter has overflowed: is the chunk long enough? */
-bool samsara_limit_reached(struct samsara_vcpu *sv)
-{
-	struct smr_position now;
-
-	if (sv->period == sv->vm->config.chunk_limit)
-		return true;
-	samsara_position(sv, &now);
-	if (now.branches >= sv->vm->config.chunk_limit)
-		return true;
-	/* Who only waits and looks loses nothing. */
-	return !sv->paused || samsara_chunk_has_written(sv);
 }
 
 /*
@@ -153,8 +116,12 @@ bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, 
 			return true;
 		c->touches++;
 		age(c);
+		/*
+		 * It goes on with the page in its read-set: not for long, or it would
+		 * lose all it does from here when another vCPU commits the page.
+		 */
 		if (c->conflicts)
-			shorten_chunk(sv, max_t(u64, bearable_loss(sv, c), SAMSARA_MIN_PERIOD));
+			samsara_shorten_chunk(sv, bearable_loss(sv, c));
 	}
 	samsara_ept_give_back(sptep);
 	return false;

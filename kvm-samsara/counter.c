@@ -131,7 +131,7 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 	if (sv->branch_event)
 		return 0;
 	if (!samsara_for_replay(sv->vm))
-		period = sv->vm->config.chunk_limit;
+		period = sv->limit;
 
 	event = create(cond_branches_event, period, true, sv);
 	if (IS_ERR(event))

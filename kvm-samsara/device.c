@@ -165,6 +165,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->id = vcpu->vcpu_id;
 	sv->turn.sv = sv;
 	INIT_LIST_HEAD(&sv->turn.link);
+	samsara_length_init(sv);
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
 	sv->inputs.p = kmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
 	sv->scratch = vmalloc(SMR_RECORD_MAX);
@@ -289,6 +290,7 @@ static int samsara_start(struct samsara_vm *vm)
 	if (!vm->order)
 		return -ENOMEM;
 	smr_order_init(vm->order, vm->nr_vcpus + 1);
+	samsara_phase_init(vm);
 	r = samsara_memory_init(vm);
 	if (r)
 		return r;
@@ -333,9 +335,6 @@ static int check_config(const struct kvm_samsara_config *config)
 	if (!is_power_of_2(config->ring_bytes) || config->ring_bytes < RING_BYTES_MIN ||
 	    config->ring_bytes > RING_BYTES_MAX)
 		return -EINVAL;
-	if (config->chunk_limit && (config->chunk_limit < SAMSARA_CHUNK_LIMIT_MIN ||
-				    config->chunk_limit > SAMSARA_CHUNK_LIMIT_MAX))
-		return -EINVAL;
 	for (i = 0; i < ARRAY_SIZE(config->reserved); i++)
 		if (config->reserved[i])
 			return -EINVAL;
@@ -360,8 +359,6 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 		if (IS_ERR(eventfd))
 			return PTR_ERR(eventfd);
 	}
-	if (!config.chunk_limit)
-		config.chunk_limit = READ_ONCE(samsara_tunables.chunk_limit);
 
 	vm->ring_stride = PAGE_SIZE + config.ring_bytes;
 	vm->vcpus = kcalloc(config.nr_vcpus, sizeof(*vm->vcpus), GFP_KERNEL_ACCOUNT);
@@ -380,7 +377,6 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 	}
 	vm->config = config;
 	vm->nr_vcpus = config.nr_vcpus;
-	samsara_phase_init(vm);
 	vm->untracked = samsara_crew(vm);
 	vm->eventfd = eventfd;
 	samsara_ring_init(&vm->vm_ring, vm->rings_area + vm->nr_vcpus * vm->ring_stride,
@@ -454,6 +450,26 @@ static int set_ctrl(struct samsara_vm *vm, u64 what)
 	}
 }
 
+static int set_tunable(struct samsara_vm *vm, u64 index, const u64 __user *uaddr)
+{
+	u64 value;
+
+	if (vm->order)
+		return -EBUSY;
+	if (get_user(value, uaddr))
+		return -EFAULT;
+	return samsara_tunable_set(&vm->tune, index, value);
+}
+
+static int get_tunable(struct samsara_vm *vm, u64 index, u64 __user *uaddr)
+{
+	u64 value;
+	int r;
+
+	r = samsara_tunable_get(&vm->tune, index, &value);
+	return r ?: put_user(value, uaddr);
+}
+
 static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_attr *attr)
 {
 	void __user *uaddr = u64_to_user_ptr(attr->addr);
@@ -475,21 +491,30 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 		r = set_config(vm, uaddr);
 	else if (attr->group == KVM_SAMSARA_GRP_CTRL)
 		r = set_ctrl(vm, attr->attr);
+	else if (attr->group == KVM_SAMSARA_GRP_TUNABLE)
+		r = set_tunable(vm, attr->attr, uaddr);
 	mutex_unlock(&vm->config_lock);
 	return r;
 }
 
 static int samsara_device_get_attr(struct kvm_device *dev, struct kvm_device_attr *attr)
 {
+	void __user *uaddr = u64_to_user_ptr(attr->addr);
+
 	if (attr->flags)
 		return -EINVAL;
+	if (attr->group == KVM_SAMSARA_GRP_TUNABLE)
+		return get_tunable(dev->private, attr->attr, uaddr);
 	if (attr->group != KVM_SAMSARA_GRP_STATUS || attr->attr)
 		return -ENXIO;
-	return get_status(dev->private, u64_to_user_ptr(attr->addr));
+	return get_status(dev->private, uaddr);
 }
 
 static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_attr *attr)
 {
+	struct samsara_vm *vm = dev->private;
+	u64 value;
+
 	switch (attr->group) {
 	case KVM_SAMSARA_GRP_CONFIG:
 	case KVM_SAMSARA_GRP_STATUS:
@@ -497,6 +522,8 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 		return attr->attr ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_CTRL:
 		return attr->attr > KVM_SAMSARA_CTRL_WAKE ? -ENXIO : 0;
+	case KVM_SAMSARA_GRP_TUNABLE:
+		return samsara_tunable_get(&vm->tune, attr->attr, &value);
 	default:
 		return -ENXIO;
 	}
@@ -535,6 +562,7 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	mutex_init(&vm->commit_lock);
 	init_waitqueue_head(&vm->wq);
 	samsara_turns_init(vm);
+	samsara_tunables_default(&vm->tune);
 	spin_lock_init(&vm->crew_lock);
 	INIT_WORK(&vm->fail_work, fail_work);
 	dev->private = vm;

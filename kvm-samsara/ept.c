@@ -155,6 +155,17 @@ void samsara_use_ept(struct samsara_vcpu *sv, bool direct)
 	sv->nr_dirty = 0;
 }
 
+/* Those without a page come first in the list, and are taken last. */
+static void put_free(struct samsara_vcpu *sv, struct samsara_copy *copy)
+{
+	sv->free_copies[sv->nr_free_copies] = copy;
+	if (!copy->page) {
+		swap(sv->free_copies[sv->nr_free_copies], sv->free_copies[sv->nr_empty]);
+		sv->nr_empty++;
+	}
+	sv->nr_free_copies++;
+}
+
 int samsara_ept_init(struct samsara_vcpu *sv)
 {
 	u64 n = sv->vm->nr_pages;
@@ -179,9 +190,8 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 	sv->free_copies = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->free_copies));
 	if (!sv->access || !sv->copies || !sv->dirty || !sv->free_copies)
 		return -ENOMEM;
-	for (i = 0; i < SAMSARA_MAX_COPIES; i++)
-		sv->free_copies[i] = &sv->copies[SAMSARA_MAX_COPIES - 1 - i];
-	sv->nr_free_copies = SAMSARA_MAX_COPIES;
+	for (i = SAMSARA_MAX_COPIES; i--; )
+		put_free(sv, &sv->copies[i]);
 	return 0;
 }
 
@@ -261,13 +271,37 @@ void samsara_ept_give_back(u64 *sptep)
 			 (e & EPT_WAS_W ? EPT_W : 0);
 }
 
-static void drop_copy(struct samsara_vcpu *sv, struct samsara_copy *copy)
+/* One that can be filled; NULL: no memory. */
+static struct samsara_copy *get_free(struct samsara_vcpu *sv)
+{
+	struct samsara_copy *copy = sv->free_copies[sv->nr_free_copies - 1];
+
+	if (!copy->page) {
+		copy->page = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!copy->page)
+			return NULL;
+		set_page_private(copy->page, (unsigned long)copy);
+		sv->nr_empty--;
+	}
+	sv->nr_free_copies--;
+	return copy;
+}
+
+/*
+ * Without @free_page its page stays with the descriptor, and the next copy needs no
+ * allocation.  Another CPU may have translations to it; nothing uses them before they
+ * are flushed (samsara_before_entry()).
+ */
+static void drop_copy(struct samsara_vcpu *sv, struct samsara_copy *copy, bool free_page)
 {
 	*copy->sptep = leaf_to(copy->orig->page, EPT_LEAF_RO);
 	copy->sptep = NULL;
-	/* The page stays with the descriptor: the next copy needs no allocation. */
-	sv->free_copies[sv->nr_free_copies++] = copy;
 	sv->nr_copies--;
+	if (free_page) {
+		__free_page(copy->page);
+		copy->page = NULL;
+	}
+	put_free(sv, copy);
 }
 
 static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn, u64 *sptep)
@@ -276,14 +310,9 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 
 	if (!sv->nr_free_copies)
 		return -ENOSPC;
-	copy = sv->free_copies[sv->nr_free_copies - 1];
-	if (!copy->page) {
-		copy->page = alloc_page(GFP_KERNEL_ACCOUNT);
-		if (!copy->page)
-			return -ENOMEM;
-		set_page_private(copy->page, (unsigned long)copy);
-	}
-	sv->nr_free_copies--;
+	copy = get_free(sv);
+	if (!copy)
+		return -ENOMEM;
 	sv->nr_copies++;
 	samsara_stat(sv)->samsara_copies++;
 	trace_kvm_samsara_copy(sv->id, gfn);
@@ -297,6 +326,7 @@ static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, gfn_t gfn
 	copy->orig = sp;
 	copy->sptep = sptep;
 	copy->valid = sv->start_seq;
+	copy->used = sv->nr_begun;
 	/*
 	 * Other linear addresses may have cached a translation to the
 	 * original; the violation removed only the one that faulted.
@@ -357,6 +387,7 @@ static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 		struct samsara_copy *copy = (void *)page_private(page);
 
 		sv->access[sv->nr_access++] = copy->orig;
+		copy->used = sv->nr_begun;
 		if (e & EPT_D)
 			sv->dirty[sv->nr_dirty++] = copy;
 		return;
@@ -422,10 +453,17 @@ void samsara_ept_note_dirty(struct samsara_vcpu *sv)
 	walk_accessed(sv, sv->ept->root, EPT_LEVELS, 0, true, note_dirty_leaf);
 }
 
+static bool is_aged(struct samsara_vcpu *sv, struct samsara_copy *copy)
+{
+	u64 age = sv->vm->tune.copy_age;
+
+	return age && sv->nr_begun - copy->used > age;
+}
+
 /*
- * Start of a chunk: drop the copies that are older than their page.  A commit
- * that comes after we looked is found when this chunk commits, if it used the
- * page, and by the next chunk's look if not.
+ * Start of a chunk: drop the copies that are older than their page, and those that
+ * have not been used for long.  A commit that comes after we looked is found when
+ * this chunk commits, if it used the page, and by the next chunk's look if not.
  */
 void samsara_drop_stale(struct samsara_vcpu *sv)
 {
@@ -437,8 +475,10 @@ void samsara_drop_stale(struct samsara_vcpu *sv)
 		if (!copy->sptep)
 			continue;
 		left--;
-		if (smr_page_stale(&copy->orig->meta, copy->valid))
-			drop_copy(sv, copy);
+		if (is_aged(sv, copy))
+			drop_copy(sv, copy, true);
+		else if (smr_page_stale(&copy->orig->meta, copy->valid))
+			drop_copy(sv, copy, false);
 	}
 }
 
@@ -468,5 +508,5 @@ void samsara_drop_all(struct samsara_vcpu *sv)
 
 	for (i = 0; sv->nr_copies; i++)
 		if (sv->copies[i].sptep)
-			drop_copy(sv, &sv->copies[i]);
+			drop_copy(sv, &sv->copies[i], false);
 }

@@ -43,16 +43,16 @@
 /* ... up to this many times the first. */
 #define LONGEST_PHASE		16
 
-static u64 first_phase(void)
+static u64 first_phase(struct samsara_vm *vm)
 {
-	return FIRST_PHASE_SLICES * READ_ONCE(samsara_tunables.serial_slice_us) * tsc_khz / 1000;
+	return FIRST_PHASE_SLICES * vm->tune.serial_slice_us * tsc_khz / 1000;
 }
 
 void samsara_phase_init(struct samsara_vm *vm)
 {
 	vm->phase = vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL ? SAMSARA_SERIAL :
 								       SAMSARA_PARALLEL;
-	vm->window.serial_cycles = first_phase();
+	vm->window.serial_cycles = first_phase(vm);
 }
 
 /* Their own threads add to them: the last attempt may be missing. */
@@ -94,8 +94,9 @@ static struct samsara_sums difference(const struct samsara_sums *a, const struct
 }
 
 /* The window ends with @now.  False: it did not pay, nor did the one before. */
-static bool window_paid(struct samsara_window *w, const struct samsara_sums *now)
+static bool window_paid(struct samsara_vm *vm, const struct samsara_sums *now)
 {
+	struct samsara_window *w = &vm->window;
 	struct samsara_sums d = difference(now, &w->start);
 	u64 serially;
 
@@ -108,7 +109,7 @@ static bool window_paid(struct samsara_window *w, const struct samsara_sums *now
 		return w->bad < BAD_WINDOWS;
 	}
 	w->bad = 0;
-	w->serial_cycles = first_phase();
+	w->serial_cycles = first_phase(vm);
 	return true;
 }
 
@@ -132,7 +133,7 @@ static bool pays(struct samsara_vcpu *sv)
 	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
 	if ((s64)(now.attempts - w->start.attempts) >= window_attempts(w))
-		ret = window_paid(w, &now);
+		ret = window_paid(vm, &now);
 	spin_unlock(&vm->turns_lock);
 	return ret;
 }
@@ -176,7 +177,7 @@ static void go_serial(struct samsara_vcpu *sv)
 		return;
 	}
 	w->serial_until = rdtsc() + w->serial_cycles;
-	w->serial_cycles = min(2 * w->serial_cycles, LONGEST_PHASE * first_phase());
+	w->serial_cycles = min(2 * w->serial_cycles, LONGEST_PHASE * first_phase(vm));
 	vm->serial_phases++;
 	set_phase(vm, SAMSARA_SERIAL);
 }
@@ -197,8 +198,8 @@ static void go_parallel(struct samsara_vcpu *sv)
 /* A vCPU at a boundary. */
 void samsara_choose_phase(struct samsara_vcpu *sv)
 {
-	bool adaptive = READ_ONCE(samsara_tunables.adaptive);
 	struct samsara_vm *vm = sv->vm;
+	bool adaptive = vm->tune.adaptive;
 
 	if (!samsara_for_parallel(vm))
 		return;

@@ -399,7 +399,7 @@ void samsara_unload_breakpoint(struct samsara_vcpu *sv)
  */
 static bool can_break(struct samsara_vcpu *sv)
 {
-	return READ_ONCE(samsara_tunables.landing_breakpoint) &&
+	return sv->vm->tune.landing_breakpoint &&
 	       !(sv->rec.flags & SMR_F_STEP) &&
 	       (sv->vcpu->arch.efer & EFER_LMA) && !sv->vcpu->arch.switch_db_regs &&
 	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);

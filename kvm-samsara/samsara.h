@@ -42,9 +42,6 @@
 #define SAMSARA_COPY_RESERVE		32
 /* What a commit costs, in conditional branches a guest does meanwhile. */
 #define SAMSARA_COMMIT_COST		1500
-/* Chunk size, in conditional branches. */
-#define SAMSARA_CHUNK_LIMIT_MIN		256
-#define SAMSARA_CHUNK_LIMIT_MAX		(1ull << 32)
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
 #define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
 /*
@@ -98,6 +95,7 @@ struct samsara_copy {
 	struct page *page;
 	u64 *sptep;
 	u64 valid;	/* commit at which it equalled the original */
+	u64 used;	/* the vCPU's last chunk that touched it */
 	bool changed;	/* it differs from the original, set by the compare */
 	u8 changed_line;	/* where it did the last time */
 };
@@ -151,7 +149,9 @@ struct samsara_vcpu {
 	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
 	bool limit_hit;		/* the branch counter overflowed */
 	bool paused;		/* the open chunk has had a pause-loop exit */
+	u64 limit;		/* of chunks, see length.c */
 	u64 period;		/* of the branch counter */
+	u32 calm;		/* chunks as long as that which have committed since it changed */
 	bool exit_done;		/* the last exit was handled in the inner loop */
 	bool touched;		/* the last exit was on a withheld page, and ends the chunk */
 	bool spinning;		/* ... ends because it spins in vain */
@@ -170,6 +170,7 @@ struct samsara_vcpu {
 	u32 attempts;		/* since this vCPU has last looked at the phase's window */
 	struct samsara_turn turn;
 
+	u64 nr_begun;		/* chunks, committed or not */
 	u64 chunk_tsc;
 	u64 section_tsc;
 	u64 start_seq;
@@ -196,6 +197,7 @@ struct samsara_vcpu {
 	u32 nr_copies;
 	struct samsara_copy **free_copies;
 	u32 nr_free_copies;
+	u32 nr_empty;		/* of them, those without a page */
 
 	struct samsara_contended contended[SAMSARA_MAX_CONTENDED];
 	u64 *withheld;		/* replay: the entry of the page the chunk ends before */
@@ -245,9 +247,25 @@ struct samsara_window {
 	u64 serial_cycles;	/* how long the next serial phase is */
 };
 
+/* Settings of a VM, tunables.c; the indices are those of KVM_SAMSARA_TUNABLE_*. */
+struct samsara_tunables {
+	u64 chunk_limit;	/* longest chunk, conditional branches */
+	u64 chunk_min;		/* as short as conflicts make a vCPU's chunks */
+	u64 chunk_adaptive;	/* ... or all have chunk_limit */
+	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
+	u64 max_copies;		/* private copies a vCPU keeps between chunks */
+	u64 copy_age;		/* chunks a copy is kept without being used, 0: for ever */
+	u64 compare;		/* the write-set has only pages whose content has changed */
+	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
+	u64 serial_slice_us;	/* serial recording: a vCPU's turn while others wait */
+	u64 adaptive;		/* parallel recording has serial phases */
+	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
+};
+
 struct samsara_vm {
 	struct kvm *kvm;
 	struct kvm_samsara_config config;
+	struct samsara_tunables tune;	/* written before START only */
 	u32 state;		/* KVM_SAMSARA_STATE_*; written under config_lock or commit_lock */
 	int error;		/* a negative errno once samsara_fail() was called */
 	bool stopping;		/* vCPUs must get to a boundary and wait there */
@@ -369,18 +387,10 @@ static inline bool samsara_event_requeued(struct kvm_vcpu *vcpu)
 	       vcpu->arch.interrupt.injected;
 }
 
-/* sysfs.c */
-struct samsara_tunables {
-	u64 chunk_limit;	/* conditional branches */
-	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
-	u64 max_copies;		/* private copies a vCPU keeps between chunks */
-	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
-	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
-	u64 serial_slice_us;	/* serial recording: a vCPU's turn while others wait */
-	u64 adaptive;		/* parallel recording has serial phases */
-};
-
-extern struct samsara_tunables samsara_tunables;
+/* tunables.c */
+void samsara_tunables_default(struct samsara_tunables *tune);
+int samsara_tunable_set(struct samsara_tunables *tune, u64 index, u64 value);
+int samsara_tunable_get(struct samsara_tunables *tune, u64 index, u64 *value);
 int samsara_sysfs_init(void);
 void samsara_sysfs_exit(void);
 
@@ -465,11 +475,16 @@ void samsara_section_changed(struct samsara_vcpu *sv);
 	__r != 0;								\
 })
 
+/* length.c */
+void samsara_length_init(struct samsara_vcpu *sv);
+void samsara_restore_length(struct samsara_vcpu *sv);
+void samsara_shorten_chunk(struct samsara_vcpu *sv, u64 branches);
+bool samsara_limit_reached(struct samsara_vcpu *sv);
+void samsara_adapt_length(struct samsara_vcpu *sv, bool committed);
+
 /* contended.c */
 void samsara_note_conflicts(struct samsara_vcpu *sv);
 void samsara_withhold_contended(struct samsara_vcpu *sv);
-void samsara_restore_period(struct samsara_vcpu *sv);
-bool samsara_limit_reached(struct samsara_vcpu *sv);
 bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
 
 /* phase.c */

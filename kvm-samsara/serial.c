@@ -145,7 +145,7 @@ bool samsara_someone_waits(struct samsara_vcpu *sv)
 /* Must the vCPU, which has the turn, give it up at the next boundary? */
 bool samsara_turn_is_over(struct samsara_vcpu *sv)
 {
-	u64 slice = READ_ONCE(samsara_tunables.serial_slice_us) * tsc_khz / 1000;
+	u64 slice = sv->vm->tune.serial_slice_us * tsc_khz / 1000;
 
 	return READ_ONCE(sv->turn.give_up) ||
 	       (samsara_someone_waits(sv) && (sv->spinning || rdtsc() - sv->turn.slice_tsc > slice));

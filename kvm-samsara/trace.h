@@ -223,6 +223,7 @@ TRACE_EVENT(kvm_samsara_totals,
 		__field(u64, commit)
 		__field(u64, sync)
 		__field(u64, section)
+		__field(u64, copies)
 	),
 
 	TP_fast_assign(
@@ -235,11 +236,13 @@ TRACE_EVENT(kvm_samsara_totals,
 		__entry->commit = stat->samsara_commit_cycles;
 		__entry->sync = stat->samsara_sync_cycles;
 		__entry->section = stat->samsara_section_cycles;
+		__entry->copies = stat->samsara_copies;
 	),
 
-	TP_printk("vcpu %u chunk %llu spin %llu lost %llu precommit %llu wait %llu commit %llu sync %llu section %llu",
+	TP_printk("vcpu %u chunk %llu spin %llu lost %llu precommit %llu wait %llu commit %llu sync %llu section %llu copies %llu",
 		  __entry->vcpu, __entry->chunk, __entry->spin, __entry->lost,
-		  __entry->precommit, __entry->wait, __entry->commit, __entry->sync, __entry->section)
+		  __entry->precommit, __entry->wait, __entry->commit, __entry->sync, __entry->section,
+		  __entry->copies)
 );
 
 #endif /* _TRACE_KVM_SAMSARA_H */

@@ -106,6 +106,27 @@ static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
     return true;
 }
 
+static bool set_tunables(Error **errp)
+{
+    uint64_t *value = samsara_opts.tunable;
+    unsigned i;
+    int ret;
+
+    for (i = 0; i < SAMSARA_NR_TUNABLES; i++) {
+        if (value[i] == SAMSARA_UNSET) {
+            continue;
+        }
+        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_TUNABLE, i,
+                          &value[i]);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "samsara: the kernel refuses %s=%"
+                             PRIu64, samsara_tunable_name(i), value[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
 {
     ERRP_GUARD();
@@ -115,7 +136,6 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
         .mode = mode,
         .nr_vcpus = nr_vcpus,
         .ring_bytes = samsara_opts.ring,
-        .chunk_limit = samsara_opts.chunk,
         .stop_at = stop_at,
         .debug_fault_commit = samsara_opts.debug_fault_commit,
     };
@@ -132,10 +152,9 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
     if (ret < 0) {
         kernel_error(errp, ret, mode == KVM_SAMSARA_MODE_REPLAY
                      ? "replay this recording" : "record this guest");
-        if (ret == -EINVAL && config.chunk_limit) {
-            error_append_hint(errp, "chunk=%" PRIu64 " may be out of range.\n",
-                              samsara_opts.chunk);
-        }
+        return false;
+    }
+    if (!set_tunables(errp)) {
         return false;
     }
     samsara_device.nr_rings = nr_vcpus + 1;

@@ -32,12 +32,15 @@ typedef struct SamsaraMachine {
     uint64_t tsc_khz;           /* for information: reads are in the log */
 } SamsaraMachine;
 
+#define SAMSARA_NR_TUNABLES (KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT + 1)
+#define SAMSARA_UNSET UINT64_MAX
+
 /* opts.c: what the command line says.  Sizes and counts are 0 if not given. */
 typedef struct SamsaraOpts {
     char *record;               /* file names: at most one is set */
     char *replay;
     char *mode;                 /* of the recording; NULL: parallel */
-    uint64_t chunk;
+    uint64_t tunable[SAMSARA_NR_TUNABLES];  /* SAMSARA_UNSET: the host's */
     uint64_t ring;
     uint64_t compress;
     uint64_t debug_fault_commit;
@@ -68,6 +71,7 @@ bool samsara_check_smp(const SamsaraMachine *m, Error **errp);
 
 /* accel.c */
 uint32_t samsara_record_mode(void);
+const char *samsara_tunable_name(unsigned index);
 
 /* device.c: the kernel's side */
 typedef struct SamsaraRing {

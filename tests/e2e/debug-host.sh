@@ -16,7 +16,7 @@ cases()
 	racey 2 --name racey-serial --append n=20000 mode=serial
 	racey 2 --name racey-crew --append n=5000 mode=crew
 	ipistorm 2 --replays 1
-	ptwalk 2 --replays 1 --set serial_slice_us=50 --phases 1
+	ptwalk 2 --replays 1 --phases 1 slice=50
 	mmio 2 --replays 1
 	linux 2 --replays 1
 	EOF

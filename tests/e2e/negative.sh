@@ -190,6 +190,8 @@ options()
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/bad-mode" $ARGS -record file="$TMP/x.smr",mode=fast
 	expect bad-mode $SETUP 'neither parallel, serial nor crew'
+	run_qemu "$TMP/refused-setting" $ARGS -record file="$TMP/x.smr",chunk=1
+	expect refused-setting $SETUP 'refuses record-chunk=1'
 	run_qemu "$TMP/refused-machine" -M pc -accel kvm -nodefaults -display none \
 		-record file="$TMP/x.smr"
 	expect refused-machine $SETUP '-M microvm'

@@ -11,7 +11,6 @@
 #	--distinct        the recordings' signatures must not all be the same
 #	--append STRING   the guest's command line
 #	--debugcon PORT   default 0xe9
-#	--set NAME=VALUE  in /sys/kernel/samsara while recording
 #	--phases N        the recordings must have gone serial at least so often
 #	--native          also run it unrecorded, and compare the times
 #
@@ -25,7 +24,7 @@
 guest=$1 vcpus=$2
 shift 2
 name=$guest-$vcpus recordings=1 replays=2 debugcon=0xe9
-distinct='' append='' with_native='' setting='' phases=0
+distinct='' append='' with_native='' phases=0
 while :; do
 	case $1 in
 	--name) name=$2-$vcpus; shift 2;;
@@ -34,7 +33,6 @@ while :; do
 	--append) append=$2; shift 2;;
 	--debugcon) debugcon=$2; shift 2;;
 	--distinct) distinct=1; shift;;
-	--set) setting=$2; shift 2;;
 	--phases) phases=$2; shift 2;;
 	--native) with_native=1; shift;;
 	*) break;;
@@ -73,12 +71,6 @@ check_replay()	# NUMBER
 		not_ok "replay $1: the guest's output differs" "$rec.out" "$rep.out"
 }
 
-set_knob()	# NAME VALUE: sets OLD
-{
-	OLD=$(cat "/sys/kernel/samsara/$1")
-	echo "$2" > "/sys/kernel/samsara/$1" || not_ok "$1 can't be set to $2"
-}
-
 machine "$guest" "$vcpus" "$append" "$debugcon"
 rec=$TMP/$name.rec rep=$TMP/$name.rep sigs='' times='' i=0
 if [ -n "$with_native" ]; then
@@ -88,9 +80,8 @@ if [ -n "$with_native" ]; then
 fi
 while [ $i -lt "$recordings" ]; do
 	i=$((i + 1))
-	[ -z "$setting" ] || set_knob "${setting%%=*}" "${setting#*=}"
-	record "$rec" "$@"
-	[ -z "$setting" ] || set_knob "${setting%%=*}" "$OLD"
+	# Memory is compared often: few of these runs are long.
+	record "$rec" memdigest=64 "$@"
 	check_recording
 	took=$TOOK
 	sigs="$sigs ${sig%% *}"

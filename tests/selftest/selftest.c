@@ -152,7 +152,6 @@ static void create_vm(struct vm *vm, int nr_vcpus, unsigned int rounds, bool rep
 		.nr_vcpus = nr_vcpus,
 		.ring_bytes = RING_BYTES,
 		.eventfd = -1,
-		.chunk_limit = chunk_limit,
 	};
 	int i;
 
@@ -170,6 +169,9 @@ static void create_vm(struct vm *vm, int nr_vcpus, unsigned int rounds, bool rep
 	for (i = 0; i < nr_vcpus; i++)
 		create_vcpu(vm, i, rounds);
 	check(set_attr(vm, KVM_SAMSARA_GRP_CONFIG, 0, &config), "configure");
+	if (chunk_limit)
+		check(set_attr(vm, KVM_SAMSARA_GRP_TUNABLE, KVM_SAMSARA_TUNABLE_CHUNK_LIMIT,
+			       &chunk_limit), "set the chunk limit");
 	for (i = 0; i <= nr_vcpus; i++) {
 		vm->ring[i] = mmap(NULL, 4096 + RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
 				   vm->device, (off_t)i * (4096 + RING_BYTES));

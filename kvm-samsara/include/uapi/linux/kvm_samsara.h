@@ -30,6 +30,7 @@
 #define KVM_SAMSARA_GRP_CTRL		2	/* set: one of KVM_SAMSARA_CTRL_* */
 #define KVM_SAMSARA_GRP_STATUS		3	/* get: struct kvm_samsara_status */
 #define KVM_SAMSARA_GRP_DMA		4	/* set: struct kvm_samsara_dma, while recording */
+#define KVM_SAMSARA_GRP_TUNABLE		5	/* get, and before START set: KVM_SAMSARA_TUNABLE_* */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* no vCPU may be inside KVM_RUN */
@@ -49,14 +50,32 @@ struct kvm_samsara_config {
 	__u32 ring_bytes;	/* data bytes of each ring, a power of two, 256 KiB..16 MiB */
 	__s32 eventfd;		/* signalled when a ring wants attention, or -1 */
 	__u32 flags;		/* 0 */
-	__u64 chunk_limit;	/* longest chunk in retired conditional branches, 0: sysfs default */
 	__u64 stop_at;		/* replay: stop after this commit, 0: at the end of the log */
 	__u64 debug_fault_commit;	/* test aid, recording: falsify a value logged at the first
 					 * commit >= this one; 0: off */
-	__u64 reserved[9];
+	__u64 reserved[10];
 };
 
 #define KVM_SAMSARA_ABI_VERSION		1
+
+/*
+ * KVM_SAMSARA_GRP_TUNABLE: attr->attr; attr->addr points to the __u64.  What each
+ * means, its range and its default are in Documentation/sysfs-kernel-samsara: the
+ * files there have the same names, and are what a new VM begins with.
+ */
+enum {
+	KVM_SAMSARA_TUNABLE_CHUNK_LIMIT,
+	KVM_SAMSARA_TUNABLE_CHUNK_MIN,
+	KVM_SAMSARA_TUNABLE_CHUNK_ADAPTIVE,
+	KVM_SAMSARA_TUNABLE_ROLLBACK_LIMIT,
+	KVM_SAMSARA_TUNABLE_MAX_COPIES,
+	KVM_SAMSARA_TUNABLE_COPY_AGE,
+	KVM_SAMSARA_TUNABLE_COMPARE,
+	KVM_SAMSARA_TUNABLE_MEMDIGEST_INTERVAL,
+	KVM_SAMSARA_TUNABLE_SERIAL_SLICE_US,
+	KVM_SAMSARA_TUNABLE_ADAPTIVE,
+	KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT,
+};
 
 /* kvm_samsara_status.state */
 #define KVM_SAMSARA_STATE_IDLE		0	/* configured or not, not started */

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How long a chunk gets, in conditional branches: as long as the branch counter's
+ * period, whose overflow makes the vCPU look.
+ *
+ * A long chunk costs less in commits and more when it is rolled back.  Each vCPU
+ * has a limit of its own, between chunk_min and chunk_limit.  It is halved when a
+ * chunk that was long fails, and doubled after CALM ones in a row have committed: so
+ * about one in ten fails, which costs about as much as the commits.  Replay does not
+ * depend on it, an end is a position.
+ *
+ * A page that this vCPU loses chunks over makes one chunk shorter, see contended.c.
+ */
+#include "samsara.h"
+
+/* Before the vCPU knows better. */
+#define FIRST_LIMIT	50000
+#define CALM		8
+
+static void set_period(struct samsara_vcpu *sv, u64 period)
+{
+	sv->period = period;
+	samsara_counter_arm(sv, period, 0);
+}
+
+/* The counters are made later, with the period set here. */
+void samsara_length_init(struct samsara_vcpu *sv)
+{
+	const struct samsara_tunables *tune = &sv->vm->tune;
+
+	sv->limit = tune->chunk_limit;
+	if (tune->chunk_adaptive)
+		sv->limit = min_t(u64, sv->limit, FIRST_LIMIT);
+	sv->period = sv->limit;
+}
+
+/* A chunk is about to begin: back to the full length. */
+void samsara_restore_length(struct samsara_vcpu *sv)
+{
+	if (sv->period != sv->limit)
+		set_period(sv, sv->limit);
+}
+
+/* The open chunk is to end that many branches from here, if that makes it shorter. */
+void samsara_shorten_chunk(struct samsara_vcpu *sv, u64 branches)
+{
+	u64 period = max_t(u64, branches, SAMSARA_MIN_PERIOD);
+
+	if (period <= sv->period / 2)
+		set_period(sv, period);
+}
+
+/* The branch counter has overflowed: is the chunk long enough? */
+bool samsara_limit_reached(struct samsara_vcpu *sv)
+{
+	struct smr_position now;
+
+	if (sv->period == sv->limit)
+		return true;
+	samsara_position(sv, &now);
+	if (now.branches >= sv->limit)
+		return true;
+	/* Who only waits and looks loses nothing. */
+	return !sv->paused || samsara_chunk_has_written(sv);
+}
+
+/* A chunk has committed or not. */
+void samsara_adapt_length(struct samsara_vcpu *sv, bool committed)
+{
+	const struct samsara_tunables *tune = &sv->vm->tune;
+	u64 limit = sv->limit;
+	struct smr_position now;
+
+	if (!tune->chunk_adaptive)
+		return;
+	samsara_position(sv, &now);
+	/* What came of a short chunk says nothing about long ones. */
+	if (now.branches < limit / 2)
+		return;
+	if (!committed)
+		limit = max(limit / 2, min(tune->chunk_min, tune->chunk_limit));
+	else if (++sv->calm == CALM)
+		limit = min(limit * 2, tune->chunk_limit);
+	else
+		return;
+	sv->calm = 0;
+	sv->limit = limit;
+}
