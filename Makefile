@@ -91,10 +91,10 @@ guests: guest-kernel
 	@ln -sf ../guest-kernel/vmlinux $(BUILD)/guests/vmlinux
 
 # what tests/testbed/run needs, without the modules and QEMU
-testbed: bochs host-kernel $(BUILD)/testbed/hostcon \
+testbed: bochs host-kernel $(BUILD)/testbed/hostcon $(BUILD)/testbed/exits \
 	 $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
 
-$(BUILD)/testbed/hostcon: tests/testbed/host/hostcon.c
+$(BUILD)/testbed/hostcon $(BUILD)/testbed/exits: $(BUILD)/testbed/%: tests/testbed/host/%.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -static -o $@ $<
 
