@@ -26,7 +26,8 @@ help:
 	@echo 'make check           all tests; check-unit, check-testbed, check-e2e: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
-	@echo 'make bench           time the compute kernels: native, recorded, replayed'
+	@echo 'make bench           time the compute kernels: native, recorded, replayed; beside'
+	@echo '                     QEMU -icount (Debian'\''s package is fetched for that)'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
@@ -36,6 +37,7 @@ help:
 	@echo '  modules-intree     inside the patched kernel tree'
 	@echo '  modules-debug      for a host kernel with lockdep, KASAN, ... (debug-kernel)'
 	@echo '  qemu-full          QEMU in its default configuration'
+	@echo '  qemu-debian        Debian'\''s QEMU with its libraries, from its packages'
 	@echo 'make clean           remove build/ (CACHE stays: $(CACHE))'
 	@echo 'Variables: CACHE=dir, JOBS=n, REFRESH=1 (newer source packages), DESTDIR=dir;'
 	@echo '  for check: SEED=n (other interleavings of the guests), SKID=n (late interrupts)'
@@ -126,7 +128,10 @@ check-testbed: testbed
 check-e2e: all
 	@scripts/check.sh e2e
 
-bench: all
+qemu-debian: sources
+	@scripts/debian-qemu.sh
+
+bench: all qemu-debian
 	@tests/bench/run
 
 install: sources
@@ -140,5 +145,5 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full tools guests testbed demo check check-full check-debug check-unit check-testbed \
+	qemu-full qemu-debian tools guests testbed demo check check-full check-debug check-unit check-testbed \
 	check-e2e bench install uninstall clean
