@@ -7,6 +7,17 @@ BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", p
 		split($i, f, "=")
 		v[f[1]] = f[2]
 	}
+	if (v["mode"] ~ /^icount/ || (v["mode"] == "replay" && last == "icount")) {
+		if (!($2 in icount))
+			icount_guest[++icounts] = $2
+		icount[$2]
+		last = v["mode"]
+		for (name in v)
+			icount[$2, last, name] = v[name]
+		if (last == "replay")
+			last = "icount"
+		next
+	}
 	key = $2 SUBSEP v["vcpus"]
 	if (!(key in seen)) {
 		seen[key] = ++rows
@@ -15,8 +26,14 @@ BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", p
 	}
 	row = seen[key]
 	mode = v["mode"]
+	if ("exit_cost" in v) {
+		exit_cost = v["exit_cost"]
+		charged[row, mode] = v["cycles"]
+		next
+	}
 	if (mode == "replay") {
 		replay[row, last] = v["took"]
+		replayed[row, last] = v["insns"]
 		next
 	}
 	last = mode
@@ -61,6 +78,133 @@ function means(what,    c, m)
 		print ""
 	}
 }
+# Exits of a run by kind: the basic reasons' numbers, or those that are in no list.
+function exits(r, mode, reasons,    i, n, list, sum)
+{
+	if (!val[r, mode, "insns"])
+		return "-"
+	if (reasons == "all") {
+		for (i = 0; i < 80; i++)
+			sum += val[r, mode, "exit_" i]
+		return sum
+	}
+	n = split(reasons, list, " ")
+	for (i = 1; i <= n; i++)
+		sum += val[r, mode, "exit_" list[i]]
+	return sum + 0
+}
+function table_exits(    r, k, n, names, nr_kinds, kinds, all, sum, x)
+{
+	n = split("EPT violation|RDTSC|interrupt, NMI, #DB|PAUSE|I/O|other", names, "|")
+	nr_kinds = split("48 49|16 51|0 1 7 8|40|30", kinds, "|")
+	names[++n] = "not recording, all"
+	for (k = 1; k <= nr_modes; k++)
+		if (order[k] != "parallel")
+			names[++n] = order[k] ", all"
+	head("VM exits of the parallel recording, by kind, and of the others:", names, n)
+	for (r = 1; r <= rows; r++) {
+		printf "| %s | %d |", guest[r], vcpus[r]
+		all = exits(r, "parallel", "all")
+		sum = 0
+		for (k = 1; k <= nr_kinds; k++) {
+			x = exits(r, "parallel", kinds[k])
+			sum += x
+			printf " %s |", x
+		}
+		printf " %s | %s |", all == "-" ? "-" : all - sum, exits(r, "native", "all")
+		for (k = 1; k <= nr_modes; k++)
+			if (order[k] != "parallel")
+				printf " %s |", exits(r, order[k], "all")
+		print ""
+	}
+}
+function table_charged(    r, m, n, names, o, x, sum, count, c)
+{
+	if (!exit_cost)
+		return
+	names[n = 1] = "not recording, M cycles"
+	for (m = 1; m <= nr_modes; m++)
+		if (order[m] != "crew")
+			names[++n] = order[m]
+	head("Time if each VM exit takes " exit_cost " cycles more, divided by that of not " \
+	     "recording, exits taking as long:", names, n)
+	for (r = 1; r <= rows; r++) {
+		x = charged[r, "native"]
+		if (!x)
+			continue
+		printf "| %s | %d | %.1f |", guest[r], vcpus[r], x / 1e6
+		for (m = 1; m <= nr_modes; m++) {
+			o = order[m]
+			if (o == "crew")
+				continue
+			printf " %s |", ratio(charged[r, o], x)
+			if (charged[r, o]) {
+				sum[vcpus[r], o] += log(charged[r, o] / x)
+				count[vcpus[r], o]++
+			}
+		}
+		print ""
+	}
+	for (c = 1; c <= 64; c++) {
+		if (!count[c, order[1]])
+			continue
+		printf "| geometric mean | %d | |", c
+		for (m = 1; m <= nr_modes; m++)
+			if (order[m] != "crew")
+				printf " %.2f |", exp(sum[c, order[m]] / count[c, order[m]])
+		print ""
+	}
+}
+# Bytes of a kind of log for each million instructions of the guest.
+function density(r, mode, kind,    insns)
+{
+	insns = replayed[r, mode] ? replayed[r, mode] : val[r, mode, "insns"]
+	if (!insns || !val[r, mode, kind])
+		return "-"
+	return sprintf("%.1f", val[r, mode, kind] / (insns / 1e6))
+}
+function table_density(    r, m, n, names, insns)
+{
+	names[n = 1] = "M instructions"
+	for (m = 1; m <= nr_modes; m++)
+		names[++n] = order[m]
+	names[++n] = "input"
+	head("Instructions of the parallel recording; order log of each mode and input log of " \
+	     "the parallel one, compressed bytes per million instructions:", names, n)
+	for (r = 1; r <= rows; r++) {
+		insns = replayed[r, "parallel"]
+		printf "| %s | %d | %s |", guest[r], vcpus[r],
+			insns ? sprintf("%.1f", insns / 1e6) : "-"
+		for (m = 1; m <= nr_modes; m++)
+			printf " %s |", density(r, order[m], "order")
+		printf " %s |\n", density(r, "parallel", "input")
+	}
+}
+# Whole runs; of the native ones with more vCPUs, too: icount has no use for them.
+function table_icount(    i, n, names, g, took, parallel, r, log_bytes)
+{
+	if (!icounts)
+		return
+	n = split("native, s|native, 2 vCPUs|parallel, 2 vCPUs|icount, s|icount/native|" \
+		  "icount/native, 2 vCPUs|replay/record|KB per second|bytes per M instructions",
+		  names, "|")
+	head("QEMU's -icount rr=record, whole runs:", names, n)
+	for (i = 1; i <= icounts; i++) {
+		g = icount_guest[i]
+		took = icount[g, "icount", "took"]
+		log_bytes = icount[g, "icount", "stored"]
+		r = seen[g, 2]
+		printf "| %s | 1 | %.2f | %s | %s | %s |", g, icount[g, "icount-native", "took"] / 100,
+			r ? sprintf("%.2f", val[r, "native", "took"] / 100) : "-",
+			r ? sprintf("%.2f", val[r, "parallel", "took"] / 100) : "-",
+			took ? sprintf("%.2f", took / 100) : "-"
+		printf " %s | %s | %s | %s | %s |\n", ratio(took, icount[g, "icount-native", "took"]),
+			r ? ratio(took, val[r, "native", "took"]) : "-",
+			ratio(icount[g, "replay", "took"], took),
+			took ? sprintf("%.2f", log_bytes / took / 10) : "-",
+			took ? sprintf("%.1f", log_bytes * 1e6 / icount[g, "icount-native", "insns"]) : "-"
+	}
+}
 END {
 	n = split("native, M cycles/patched, not recording", names, "/")
 	for (m = 1; m <= nr_modes; m++)
@@ -81,6 +225,7 @@ END {
 		print ""
 	}
 	means()
+	table_charged()
 
 	n = 0
 	for (m = 1; m <= nr_modes; m++)
@@ -107,6 +252,9 @@ END {
 		printf " %s |\n", rate(r, "parallel", "input")
 	}
 
+	table_density()
+	table_exits()
+
 	head("Where the time of chunks and their commits goes, parallel, percent:", parts, nr_parts)
 	for (r = 1; r <= rows; r++) {
 		all = 0
@@ -119,4 +267,5 @@ END {
 			printf " %.1f |", 100 * val[r, "parallel", "in_" parts[p]] / all
 		print ""
 	}
+	table_icount()
 }
