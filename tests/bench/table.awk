@@ -180,6 +180,7 @@ function table_density(    r, m, n, names, insns)
 		printf " %s |\n", density(r, "parallel", "input")
 	}
 }
+function seconds(hundredths) { return hundredths ? sprintf("%.2f", hundredths / 100) : "-" }
 # Whole runs; of the native ones with more vCPUs, too: icount has no use for them.
 function table_icount(    i, n, names, g, took, parallel, r, log_bytes)
 {
@@ -194,12 +195,11 @@ function table_icount(    i, n, names, g, took, parallel, r, log_bytes)
 		took = icount[g, "icount", "took"]
 		log_bytes = icount[g, "icount", "stored"]
 		r = seen[g, 2]
-		printf "| %s | 1 | %.2f | %s | %s | %s |", g, icount[g, "icount-native", "took"] / 100,
-			r ? sprintf("%.2f", val[r, "native", "took"] / 100) : "-",
-			r ? sprintf("%.2f", val[r, "parallel", "took"] / 100) : "-",
-			took ? sprintf("%.2f", took / 100) : "-"
+		printf "| %s | 1 | %s | %s | %s | %s |", g, seconds(icount[g, "icount-native", "took"]),
+			seconds(val[r, "native", "took"]), seconds(val[r, "parallel", "took"]),
+			seconds(took)
 		printf " %s | %s | %s | %s | %s |\n", ratio(took, icount[g, "icount-native", "took"]),
-			r ? ratio(took, val[r, "native", "took"]) : "-",
+			ratio(took, val[r, "native", "took"]),
 			ratio(icount[g, "replay", "took"], took),
 			took ? sprintf("%.2f", log_bytes / took / 10) : "-",
 			took ? sprintf("%.1f", log_bytes * 1e6 / icount[g, "icount-native", "insns"]) : "-"
