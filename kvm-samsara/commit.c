@@ -554,8 +554,7 @@ void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
 	struct samsara_vcpu *sv = vcpu ? to_samsara(vcpu) : NULL;
 	u32 i;
 
-	if (vm->state != KVM_SAMSARA_STATE_RECORDING &&
-	    vm->state != KVM_SAMSARA_STATE_REPLAYING)
+	if (!samsara_frozen(kvm))
 		return;
 	if (!sv || vcpu->kvm != kvm || !sv->in_section ||
 	    (samsara_crew(vm) && !sv->world_stopped)) {

@@ -571,12 +571,13 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	return 0;
 }
 
-/* With the VM: its vCPUs are gone. */
+/* With the VM: its vCPUs are gone.  Or KVM could not give out the device. */
 static void samsara_device_destroy(struct kvm_device *dev)
 {
 	struct samsara_vm *vm = dev->private;
 	u32 i;
 
+	WRITE_ONCE(dev->kvm->arch.samsara, NULL);
 	cancel_work_sync(&vm->fail_work);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		if (vm->vcpus[i])
@@ -588,7 +589,7 @@ static void samsara_device_destroy(struct kvm_device *dev)
 	kfree(vm->order);
 	vfree(vm->scratch);
 	vfree(vm->rings_area);
-	kfree(vm);
+	kfree_rcu(vm, rcu);
 	kfree(dev);
 	static_branch_dec(&kvm_samsara_key);
 }

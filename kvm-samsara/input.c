@@ -143,8 +143,14 @@ void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int 
 
 bool samsara_frozen(struct kvm *kvm)
 {
-	u32 state = READ_ONCE(kvm->arch.samsara->state);
+	struct samsara_vm *vm;
+	u32 state;
 
+	/* The device may just be given up by a KVM_CREATE_DEVICE that failed. */
+	rcu_read_lock();
+	vm = READ_ONCE(kvm->arch.samsara);
+	state = vm ? READ_ONCE(vm->state) : KVM_SAMSARA_STATE_IDLE;
+	rcu_read_unlock();
 	return state == KVM_SAMSARA_STATE_RECORDING || state == KVM_SAMSARA_STATE_REPLAYING;
 }
 

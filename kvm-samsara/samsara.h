@@ -264,6 +264,7 @@ struct samsara_tunables {
 
 struct samsara_vm {
 	struct kvm *kvm;
+	struct rcu_head rcu;	/* see samsara_frozen() */
 	struct kvm_samsara_config config;
 	struct samsara_tunables tune;	/* written before START only */
 	u32 state;		/* KVM_SAMSARA_STATE_*; written under config_lock or commit_lock */
