@@ -398,6 +398,11 @@ static bool go_on(struct samsara_vcpu *sv)
 		end_async(sv);
 		return false;
 	}
+	/* After an error what was begun can't be finished, where it can be rolled back. */
+	if (READ_ONCE(sv->vm->error) && !sv->direct) {
+		end_async(sv);
+		return false;
+	}
 	/* The event's delivery belongs to this chunk: finish it. */
 	if (samsara_event_requeued(sv->vcpu)) {
 		defer_requests(sv);
@@ -412,8 +417,7 @@ static bool go_on(struct samsara_vcpu *sv)
 		samsara_set_stepping(sv, false);
 		return true;
 	}
-	/* After an error the instruction can't be finished: roll back. */
-	if (!READ_ONCE(sv->vm->error) && half_done(sv)) {
+	if (half_done(sv)) {
 		defer_requests(sv);
 		samsara_set_stepping(sv, true);
 		return true;
