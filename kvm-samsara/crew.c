@@ -166,7 +166,6 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 	enum outcome got;
 
 	spin_lock(&vm->crew_lock);
-	sv->fault_gpa = gfn_to_gpa(sp->gfn);
 	sv->fault_could_read = sp->owners & bit(sv);
 	got = take(sv, sp, write);
 	if (got != TAKEN) {

@@ -354,6 +354,9 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	sp = samsara_gfn_to_page(sv->vm, gfn, &readonly);
 	if (!sp || (write && readonly))
 		return 0;
+	/* With page ownership, the chunk ends before this page if there is no memory. */
+	sv->fault_gpa = gfn_to_gpa(gfn);
+	sv->fault_could_read = false;
 	sptep = samsara_ept_leaf(sv->ept, gfn);
 	if (!sptep)
 		return -ENOMEM;
