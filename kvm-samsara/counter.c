@@ -139,8 +139,11 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 	sv->branch_event = event;
 	sv->period = period;
 	event = create(EVENT_ALL_BRANCHES, PERIOD_NEVER, true, sv);
-	if (IS_ERR(event))
+	if (IS_ERR(event)) {
+		/* Both or none: the vCPU may be back here before it sees that this failed. */
+		samsara_counter_free(sv);
 		return PTR_ERR(event);
+	}
 	sv->jump_event = event;
 	return samsara_counter_ok(sv) ? 0 : -EBUSY;
 }
@@ -208,7 +211,7 @@ static int test_event(u16 config)
 	if (IS_ERR(event)) {
 		pr_warn("samsara: no counter for event %x (perf error %ld)\n", config,
 			PTR_ERR(event));
-		return -ENODEV;
+		return PTR_ERR(event) == -ENOMEM ? -ENOMEM : -ENODEV;
 	}
 	for (i = 0; i < 8 && runs && got != 2 * n; i++) {
 		local_irq_save(flags);
@@ -239,10 +242,11 @@ int samsara_counter_selftest(void)
 		return r;
 	for (i = 0; i < ARRAY_SIZE(cond_branches_events); i++) {
 		r = test_event(cond_branches_events[i]);
-		if (!r) {
+		if (!r)
 			cond_branches_event = cond_branches_events[i];
+		/* Another processor's event?  Else the next one would fare no better. */
+		if (r != -ENODEV && r != -EOPNOTSUPP)
 			break;
-		}
 	}
 	return r;
 }

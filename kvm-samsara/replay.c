@@ -642,8 +642,9 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 	int r;
 
 	drop_requests(vcpu);
-	if (samsara_counter_init(sv)) {
-		samsara_fail(sv->vm, -EBUSY, "the branch counter is not available");
+	r = samsara_counter_init(sv);
+	if (r) {
+		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return leave_replay(sv, -ESHUTDOWN);
 	}
 	while (samsara_alive(sv->vm)) {
