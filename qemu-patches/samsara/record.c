@@ -252,8 +252,13 @@ static bool start(Error **errp)
 
 void samsara_record_start(void)
 {
-    start(&error_fatal);
+    Error *err = NULL;
 
+    /* not &error_fatal: start() takes back what it has done */
+    if (!start(&err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_SETUP);
+    }
     qemu_mutex_init(&rec.lock);
     samsara_watch_hotplug();
     rec.last_flush = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
