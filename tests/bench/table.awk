@@ -64,6 +64,7 @@ function head(text, names, n,    i, line)
 	}
 	printf "\n%s\n", line
 }
+# A column of a row, which counts for the mean.
 function add(r, column, x)
 {
 	if (x) {
@@ -87,7 +88,7 @@ function means(n,    c, i)
 	}
 }
 # The rows of compute kernels, or the others.
-function times(compute, what,    n, m, r, line)
+function times(compute, what,    n, m, r, line, shown)
 {
 	delete sum
 	delete count
@@ -95,10 +96,11 @@ function times(compute, what,    n, m, r, line)
 	for (m = 1; m <= nr_modes; m++)
 		names[++n] = order[m]
 	names[++n] = "parallel / serial"
-	head(what ": time, divided by that with unpatched modules:", names, n)
 	for (r = 1; r <= rows; r++) {
 		if ((guest[r] in is_compute) != compute || !base(r))
 			continue
+		if (!shown++)
+			head(what ": time, divided by that with unpatched modules:", names, n)
 		line = ""
 		for (m = 1; m <= nr_modes; m++)
 			line = line add(r, m, val[r, order[m], "cycles"] / base(r))
