@@ -26,12 +26,12 @@ help:
 	@echo 'make check           all tests; check-unit, check-testbed, check-e2e: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
-	@echo 'make bench           time the compute kernels: native, recorded, replayed; beside'
-	@echo '                     QEMU -icount (Debian'\''s package is fetched for that)'
+	@echo 'make bench           time compute kernels and programs: native, recorded, replayed; beside'
+	@echo '                     QEMU -icount (Debian'\''s packages are fetched for that)'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
-	@echo '  sources bochs host-kernel guest-kernel modules qemu tools guests testbed'
+	@echo '  sources bochs host-kernel guest-kernel modules qemu tools guests programs testbed'
 	@echo 'More builds, to check the patches:'
 	@echo '  modules-debian     external modules for Debian'\''s kernel'
 	@echo '  modules-intree     inside the patched kernel tree'
@@ -92,6 +92,12 @@ guests: guest-kernel
 		$(MAKE) --no-print-directory -C tests/guests O=$(BUILD)/guests
 	@ln -sf ../guest-kernel/vmlinux $(BUILD)/guests/vmlinux
 
+# the benchmark's Linux guest; not in guests/, which every simulated host gets
+programs: guests
+	@scripts/build-programs.sh
+	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/bench \
+		PROGRAMS=$(BUILD)/debian-programs $(BUILD)/bench/programs.cpio
+
 # what tests/testbed/run needs, without the modules and QEMU
 testbed: bochs host-kernel $(BUILD)/testbed/hostcon $(BUILD)/testbed/exits \
 	 $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
@@ -131,7 +137,7 @@ check-e2e: all
 qemu-debian: sources
 	@scripts/debian-qemu.sh
 
-bench: all qemu-debian
+bench: all programs qemu-debian
 	@tests/bench/run
 
 install: sources
@@ -145,5 +151,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests testbed demo check check-full check-debug check-unit check-testbed \
+	qemu-full qemu-debian tools guests programs testbed demo check check-full check-debug \
+	check-unit check-testbed \
 	check-e2e bench install uninstall clean

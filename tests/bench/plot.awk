@@ -20,6 +20,8 @@ BEGIN {
 	mode = v["mode"]
 	if (mode == "replay" || ("exit_cost" in v))
 		next
+	if (!("cycles" in v) && mode !~ /^icount/)	# a whole run of several programs
+		next
 	if (mode ~ /^icount/) {	# the guest's own time is not real
 		v["cycles"] = v["took"]
 		sub(/^icount-/, "", mode)

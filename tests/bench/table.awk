@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-# The lines of tests/bench/host.sh as tables, in Markdown.
-BEGIN { nr_parts = split("chunk spin lost precommit wait commit sync section", parts) }
+# The lines of tests/bench/host.sh as tables, in Markdown.  compute="NAME..." says which
+# of the rows are compute kernels.
+BEGIN {
+	nr_parts = split("chunk spin lost precommit wait commit sync section", parts)
+	n = split(compute, names, " ")
+	for (i = 1; i <= n; i++)
+		is_compute[names[i]] = 1
+}
 {
 	delete v
 	for (i = 3; i <= NF; i++) {
@@ -49,6 +55,14 @@ function base(r)
 {
 	return val[r, val[r, "unpatched", "cycles"] ? "unpatched" : "native", "cycles"]
 }
+# Not one of several programs in a guest.
+function own_run(r,    m)
+{
+	for (m = 1; m <= nr_modes; m++)
+		if (val[r, order[m], "took"])
+			return 1
+	return 0
+}
 # KB of a kind of log, compressed, per vCPU and second of the guest's whole run.
 function rate(r, mode, kind,    took)
 {
@@ -67,14 +81,26 @@ function head(text, names, n,    i, line)
 	}
 	printf "\n%s\n", line
 }
-function means(what,    c, m)
+# A column of a row, which counts for the mean.
+function add(r, column, x)
+{
+	if (x) {
+		sum[vcpus[r], column] += log(x)
+		count[vcpus[r], column]++
+	}
+	return x ? sprintf(" %.2f |", x) : " - |"
+}
+function means(n,    c, i)
 {
 	for (c = 1; c <= 64; c++) {
-		if (!count[c, order[1]])
+		if (!count[c, 1])
 			continue
 		printf "| geometric mean | %d | | |", c
-		for (m = 1; m <= nr_modes; m++)
-			printf " %.2f |", exp(sum[c, order[m]] / count[c, order[m]])
+		for (i = 1; i <= n; i++)
+			if (count[c, i])
+				printf " %.2f |", exp(sum[c, i] / count[c, i])
+			else
+				printf " - |"
 		print ""
 	}
 }
@@ -103,6 +129,8 @@ function table_exits(    r, k, n, names, nr_kinds, kinds, all, sum, x)
 			names[++n] = order[k] ", all"
 	head("VM exits of the parallel recording, by kind, and of the others:", names, n)
 	for (r = 1; r <= rows; r++) {
+		if (!own_run(r))
+			continue
 		printf "| %s | %d |", guest[r], vcpus[r]
 		all = exits(r, "parallel", "all")
 		sum = 0
@@ -118,8 +146,10 @@ function table_exits(    r, k, n, names, nr_kinds, kinds, all, sum, x)
 		print ""
 	}
 }
-function table_charged(    r, m, n, names, o, x, sum, count, c)
+function table_charged(    r, m, n, names, o, x, c)
 {
+	delete sum
+	delete count
 	if (!exit_cost)
 		return
 	names[n = 1] = "not recording, M cycles"
@@ -138,7 +168,7 @@ function table_charged(    r, m, n, names, o, x, sum, count, c)
 			if (o == "crew")
 				continue
 			printf " %s |", ratio(charged[r, o], x)
-			if (charged[r, o]) {
+			if (charged[r, o] && (guest[r] in is_compute)) {
 				sum[vcpus[r], o] += log(charged[r, o] / x)
 				count[vcpus[r], o]++
 			}
@@ -148,7 +178,7 @@ function table_charged(    r, m, n, names, o, x, sum, count, c)
 	for (c = 1; c <= 64; c++) {
 		if (!count[c, order[1]])
 			continue
-		printf "| geometric mean | %d | |", c
+		printf "| geometric mean, compute kernels | %d | |", c
 		for (m = 1; m <= nr_modes; m++)
 			if (order[m] != "crew")
 				printf " %.2f |", exp(sum[c, order[m]] / count[c, order[m]])
@@ -172,6 +202,8 @@ function table_density(    r, m, n, names, insns)
 	head("Instructions of the parallel recording; order log of each mode and input log of " \
 	     "the parallel one, compressed bytes per million instructions:", names, n)
 	for (r = 1; r <= rows; r++) {
+		if (!own_run(r))
+			continue
 		insns = replayed[r, "parallel"]
 		printf "| %s | %d | %s |", guest[r], vcpus[r],
 			insns ? sprintf("%.1f", insns / 1e6) : "-"
@@ -205,26 +237,33 @@ function table_icount(    i, n, names, g, took, parallel, r, log_bytes)
 			took ? sprintf("%.1f", log_bytes * 1e6 / icount[g, "icount-native", "insns"]) : "-"
 	}
 }
-END {
+# The rows of compute kernels, or the others.
+function times(compute, what,    n, m, r, line, shown)
+{
+	delete sum
+	delete count
 	n = split("native, M cycles/patched, not recording", names, "/")
 	for (m = 1; m <= nr_modes; m++)
 		names[++n] = order[m]
-	head("Time, divided by that with unpatched modules:", names, n)
+	names[++n] = "parallel / serial"
 	for (r = 1; r <= rows; r++) {
-		printf "| %s | %d | %.1f | %s |", guest[r], vcpus[r], base(r) / 1e6,
-			ratio(val[r, "native", "cycles"], base(r))
-		for (m = 1; m <= nr_modes; m++) {
-			o = order[m]
-			x = val[r, o, "cycles"]
-			printf " %s |", ratio(x, base(r))
-			if (base(r) && x) {
-				sum[vcpus[r], o] += log(x / base(r))
-				count[vcpus[r], o]++
-			}
-		}
-		print ""
+		if ((guest[r] in is_compute) != compute || !base(r))
+			continue
+		if (!shown++)
+			head(what ": time, divided by that with unpatched modules:", names, n)
+		line = ""
+		for (m = 1; m <= nr_modes; m++)
+			line = line add(r, m, val[r, order[m], "cycles"] / base(r))
+		m = val[r, "serial", "cycles"]
+		line = line add(r, nr_modes + 1, m ? val[r, "parallel", "cycles"] / m : 0)
+		printf "| %s | %d | %.1f | %s |%s\n", guest[r], vcpus[r], base(r) / 1e6,
+			ratio(val[r, "native", "cycles"], base(r)), line
 	}
-	means()
+	means(nr_modes + 1)
+}
+END {
+	times(1, "Compute kernels")
+	times(0, "Kernel-heavy and worst cases")
 	table_charged()
 
 	n = 0
@@ -232,6 +271,8 @@ END {
 		names[++n] = order[m]
 	head("Time of the replay, whole runs, divided by that of the recording:", names, n)
 	for (r = 1; r <= rows; r++) {
+		if (!own_run(r))
+			continue
 		printf "| %s | %d |", guest[r], vcpus[r]
 		for (m = 1; m <= nr_modes; m++)
 			printf " %s |", ratio(replay[r, order[m]], val[r, order[m], "took"])
@@ -245,6 +286,8 @@ END {
 	head("Chunks of the parallel recording; order log of each mode and input log of the " \
 	     "parallel one, KB per core and second, compressed:", names, n)
 	for (r = 1; r <= rows; r++) {
+		if (!own_run(r))
+			continue
 		printf "| %s | %d | %d | %d | %d |", guest[r], vcpus[r], val[r, "parallel", "chunks"],
 			val[r, "parallel", "rollbacks"], val[r, "parallel", "phases"]
 		for (m = 1; m <= nr_modes; m++)

@@ -37,17 +37,17 @@ tsc_khz()
 	sed -n 's/^cpu MHz[^0-9]*\([0-9]*\)\.\([0-9]*\)$/\1\2/p' /proc/cpuinfo | head -n 1
 }
 
-# machine GUEST VCPUS APPEND DEBUGCON: sets ARGS
+# machine GUEST VCPUS APPEND DEBUGCON: sets ARGS. A guest with an initramfs is Linux.
 machine()
 {
 	ARGS="-M microvm,acpi=off,pic=on,pit=on,rtc=on,isa-serial=on -accel kvm,kernel-irqchip=on
 		-cpu host -smp $2 -nodefaults -no-user-config -display none
 		-no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
 		-chardev stdio,id=console,signal=off"
-	if [ "$1" = linux ]; then
+	if [ -f "$GUESTS/$1.cpio" ]; then
 		LIMIT=$LINUX_LIMIT
 		ARGS="$ARGS -m 64 -kernel $GUESTS/vmlinux
-			-initrd $GUESTS/linux.cpio -serial chardev:console"
+			-initrd $GUESTS/$1.cpio -serial chardev:console"
 		# Each port read of a recorded guest ends a chunk: too slow for
 		# the kernel to measure the TSC against the PIT.
 		APPEND="console=ttyS0 quiet reboot=t panic=-1 no_timer_check tsc=reliable
