@@ -56,6 +56,7 @@ while read -r args; do
 	# shellcheck disable=SC2086
 	"$E2E/record-replay.sh" $args < /dev/null || rc=1
 done < /tmp/cases
+"$E2E/no-memory.sh" "$only" || rc=1
 cycles || rc=1
 leaks || rc=1
 exit $rc
