@@ -148,9 +148,9 @@ no_serial_phase()
 	local slice
 	slice=$(cat /sys/kernel/samsara/serial_slice_us)
 	echo 50 > /sys/kernel/samsara/serial_slice_us
-	machine ptwalk 2 '' 0xe9
+	machine falseshare 2 '' 0xe9
 	fail page samsara_ept_map_all
-	record "$rec"
+	record "$rec" chunk=500
 	no_more_failures
 	echo "$slice" > /sys/kernel/samsara/serial_slice_us
 	[ -n "$FAILED" ] || { not_ok 'no allocation has failed' "$rec.err"; return; }
