@@ -81,6 +81,7 @@ function head(text, names, n,    i, line)
 	}
 	printf "\n%s\n", line
 }
+function cell(x) { return x ? sprintf(" %.2f |", x) : " - |" }
 # A column of a row, which counts for the mean.
 function add(r, column, x)
 {
@@ -88,14 +89,15 @@ function add(r, column, x)
 		sum[vcpus[r], column] += log(x)
 		count[vcpus[r], column]++
 	}
-	return x ? sprintf(" %.2f |", x) : " - |"
+	return cell(x)
 }
-function means(n,    c, i)
+# @name, and what stands in the columns before the @n that have a mean.
+function means(name, before, n,    c, i)
 {
 	for (c = 1; c <= 64; c++) {
 		if (!count[c, 1])
 			continue
-		printf "| geometric mean | %d | | |", c
+		printf "| %s | %d |%s", name, c, before
 		for (i = 1; i <= n; i++)
 			if (count[c, i])
 				printf " %.2f |", exp(sum[c, i] / count[c, i])
@@ -146,7 +148,7 @@ function table_exits(    r, k, n, names, nr_kinds, kinds, all, sum, x)
 		print ""
 	}
 }
-function table_charged(    r, m, n, names, o, x, c)
+function table_charged(    r, m, n, names, x)
 {
 	delete sum
 	delete count
@@ -159,31 +161,16 @@ function table_charged(    r, m, n, names, o, x, c)
 	head("Time if each VM exit takes " exit_cost " cycles more, divided by that of not " \
 	     "recording, exits taking as long:", names, n)
 	for (r = 1; r <= rows; r++) {
-		x = charged[r, "native"]
-		if (!x)
+		if (!charged[r, "native"])
 			continue
-		printf "| %s | %d | %.1f |", guest[r], vcpus[r], x / 1e6
-		for (m = 1; m <= nr_modes; m++) {
-			o = order[m]
-			if (o == "crew")
-				continue
-			printf " %s |", ratio(charged[r, o], x)
-			if (charged[r, o] && (guest[r] in is_compute)) {
-				sum[vcpus[r], o] += log(charged[r, o] / x)
-				count[vcpus[r], o]++
-			}
+		printf "| %s | %d | %.1f |", guest[r], vcpus[r], charged[r, "native"] / 1e6
+		for (m = 2; m <= n; m++) {
+			x = charged[r, names[m]] / charged[r, "native"]
+			printf "%s", (guest[r] in is_compute) ? add(r, m - 1, x) : cell(x)
 		}
 		print ""
 	}
-	for (c = 1; c <= 64; c++) {
-		if (!count[c, order[1]])
-			continue
-		printf "| geometric mean, compute kernels | %d | |", c
-		for (m = 1; m <= nr_modes; m++)
-			if (order[m] != "crew")
-				printf " %.2f |", exp(sum[c, order[m]] / count[c, order[m]])
-		print ""
-	}
+	means("geometric mean, compute kernels", " |", n - 1)
 }
 # Bytes of a kind of log for each million instructions of the guest.
 function density(r, mode, kind,    insns)
@@ -259,7 +246,7 @@ function times(compute, what,    n, m, r, line, shown)
 		printf "| %s | %d | %.1f | %s |%s\n", guest[r], vcpus[r], base(r) / 1e6,
 			ratio(val[r, "native", "cycles"], base(r)), line
 	}
-	means(nr_modes + 1)
+	means("geometric mean", " | |", nr_modes + 1)
 }
 END {
 	times(1, "Compute kernels")

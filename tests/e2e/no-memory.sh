@@ -145,14 +145,10 @@ recording()
 no_serial_phase()
 {
 	wanted no-serial-phase || return 0
-	local slice
-	slice=$(cat /sys/kernel/samsara/serial_slice_us)
-	echo 50 > /sys/kernel/samsara/serial_slice_us
 	machine falseshare 2 '' 0xe9
 	fail page samsara_ept_map_all
-	record "$rec" chunk=500
+	record "$rec" chunk=500 slice=50
 	no_more_failures
-	echo "$slice" > /sys/kernel/samsara/serial_slice_us
 	[ -n "$FAILED" ] || { not_ok 'no allocation has failed' "$rec.err"; return; }
 	if [ "$RC" != $PASS ] || [ "$PHASES" != 0 ]; then
 		not_ok "QEMU status $RC, $PHASES serial phases" "$rec.err"
