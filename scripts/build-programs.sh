@@ -30,16 +30,14 @@ headers()	# ALL-PACKAGES SOURCES
 
 build()
 {
-	local out=$1 apt=$CACHE/sources/apt dir all zlib lib=usr/lib/x86_64-linux-gnu f
-	"$TOP/scripts/apt-root.sh" "$apt"
-	export APT_CONFIG=$apt/apt.conf
+	local out=$1 dir all zlib lib=usr/lib/x86_64-linux-gnu f
+	use_archive
 	dir=$(dirname "$out") all=$dir/all zlib=$dir/zlib
 	mkdir "$all" "$zlib"
 	cd "$dir"
-	apt-get -q download "${packages[@]}"
+	unpack_packages "$all" "${packages[@]}"
 	apt-get -q source --download-only zlib/bookworm
 	sha256sum ./*.deb zlib_* > "$out/packages"
-	for f in *.deb; do dpkg -x "$f" "$all"; done
 	tar xf zlib_*.orig.tar.* -C "$zlib" --strip-components=1
 
 	mkdir -p "$out"/root/{bin,dev,proc,tmp,lib64,usr/bin,usr/src/zlib/test} \

@@ -67,6 +67,23 @@ key()
 	} | sha256sum | cut -c1-20
 }
 
+# use_archive: from here on apt-get and apt-cache are about Debian 12's archive
+use_archive()
+{
+	"$TOP/scripts/apt-root.sh" "$CACHE/sources/apt"
+	export APT_CONFIG=$CACHE/sources/apt/apt.conf
+}
+
+# unpack_packages DIR PACKAGE...: unpacks, without installing, what it downloads to the
+# current directory
+unpack_packages()
+{
+	local root=$1 deb
+	shift
+	apt-get -q download "$@"
+	for deb in ./*.deb; do dpkg -x "$deb" "$root"; done
+}
+
 is_cached() { [ -d "$CACHE/$1-$2" ]; }
 
 # store NAME KEY BUILDER...: makes the cache entry NAME-KEY if there is none;

@@ -30,16 +30,14 @@ needed()
 
 build()
 {
-	local out=$1 debs deb direct packages
+	local out=$1 debs direct packages
 	debs=$(dirname "$out")/debs
 	mkdir -p "$debs/root" "$out/usr/bin" "$out/$libs/qemu" "$out/lib64"
-	"$TOP/scripts/apt-root.sh" "$CACHE/sources/apt"
-	export APT_CONFIG=$CACHE/sources/apt/apt.conf
+	use_archive
 	mapfile -t direct < <(libraries_of qemu-system-x86)
 	mapfile -t packages < <(libraries_of --recurse "${direct[@]}"; printf '%s\n' "${direct[@]}")
 	cd "$debs"
-	apt-get -q download qemu-system-x86 qemu-system-common "${packages[@]}"
-	for deb in *.deb; do dpkg-deb -x "$deb" root; done
+	unpack_packages root qemu-system-x86 qemu-system-common "${packages[@]}"
 	sha256sum ./*.deb > "$out/packages"
 	# some libraries are still in /lib
 	cp -a root/lib/x86_64-linux-gnu/. "root/$libs/"

@@ -8,16 +8,14 @@
 
 fetch()
 {
-	local out=$1 apt=$CACHE/sources/apt v common dir
-	"$TOP/scripts/apt-root.sh" "$apt"
-	export APT_CONFIG=$apt/apt.conf
+	local out=$1 v common
+	use_archive
 	# linux-headers-amd64 -> linux-headers-VERSION-amd64 -> -common, kbuild
 	v=$(apt-cache depends linux-headers-amd64 | awk '/Depends: linux-headers-6\.1\./{print $2; exit}')
 	[ -n "$v" ] || die "the archive has no linux-headers-amd64 for Linux 6.1"
 	common=$(apt-cache depends "$v" | awk '/Depends: linux-headers-.*-common/{print $2; exit}')
-	dir=$(dirname "$out")
-	( cd "$dir" && apt-get -q download "$v" "$common" linux-kbuild-6.1 )
-	for f in "$dir"/*.deb; do dpkg -x "$f" "$out"; done
+	cd "$(dirname "$out")"
+	unpack_packages "$out" "$v" "$common" linux-kbuild-6.1
 	# the makefile names the common part by its installed place
 	sed -i "s,/usr/src/,\$(dir \$(abspath \$(lastword \$(MAKEFILE_LIST))))../," \
 		"$out/usr/src/$v/Makefile"

@@ -36,8 +36,7 @@ fetch()
 {
 	local out=$1 f
 	cd "$out"
-	"$TOP/scripts/apt-root.sh" "$S/apt"
-	export APT_CONFIG=$S/apt/apt.conf
+	use_archive
 	apt-get -q download linux-source-6.1
 	ls linux-source-6.1_*.deb > list.linux
 	apt-get -q source --download-only qemu/bookworm
