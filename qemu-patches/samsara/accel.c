@@ -24,10 +24,6 @@ bool samsara_running;
 
 /* Properties */
 
-#define TUNABLE(name, index, description) \
-    { name, offsetof(SamsaraOpts, tunable[KVM_SAMSARA_TUNABLE_##index]), \
-      false, description " (default: the host's)" }
-
 static const struct {
     const char *name;
     size_t offset;
@@ -38,26 +34,12 @@ static const struct {
       "Record the guest's execution in this file" },
     { "record-mode", offsetof(SamsaraOpts, mode), true,
       "parallel (default), or serial: one vCPU at a time" },
-    TUNABLE("record-chunk", CHUNK_LIMIT,
-            "Longest chunk in conditional branches"),
-    TUNABLE("record-chunk-min", CHUNK_MIN,
-            "Chunks are made no shorter than this by conflicts"),
-    TUNABLE("record-chunk-adaptive", CHUNK_ADAPTIVE,
-            "1: each vCPU's chunks have the length that suits it"),
-    TUNABLE("record-rollbacks", ROLLBACK_LIMIT,
-            "Rollbacks in a row before a vCPU stops the others"),
-    TUNABLE("record-copies", MAX_COPIES,
-            "Private pages a vCPU keeps between chunks"),
-    TUNABLE("record-copy-age", COPY_AGE,
-            "Chunks after which an unused private page is dropped"),
-    TUNABLE("record-compare", COMPARE,
-            "1: only pages whose content has changed count as written"),
-    TUNABLE("record-memdigest", MEMDIGEST_INTERVAL,
-            "Commits from one digest of all memory to the next"),
-    TUNABLE("record-slice", SERIAL_SLICE_US,
-            "mode=serial: microseconds of a vCPU's turn"),
-    TUNABLE("record-adaptive", ADAPTIVE,
-            "1: serial phases when vCPUs disturb each other"),
+#define TUNABLE(opt_name, index, what) \
+    { "record-" opt_name, \
+      offsetof(SamsaraOpts, tunable[KVM_SAMSARA_TUNABLE_##index]), false, \
+      what },
+    SAMSARA_RECORD_TUNABLES(TUNABLE)
+#undef TUNABLE
     { "record-compress", offsetof(SamsaraOpts, compress), false,
       "Compression level of the recording, 0 to 9" },
     { "record-ring", offsetof(SamsaraOpts, ring), false,
@@ -83,19 +65,6 @@ static void get_prop(Object *obj, Visitor *v, const char *name, void *opaque,
     } else {
         visit_type_uint64(v, name, p, errp);
     }
-}
-
-const char *samsara_tunable_name(unsigned index)
-{
-    size_t offset = offsetof(SamsaraOpts, tunable[index]);
-    size_t i;
-
-    for (i = 0; i < ARRAY_SIZE(props); i++) {
-        if (props[i].offset == offset) {
-            return props[i].name;
-        }
-    }
-    return "tunable";
 }
 
 uint32_t samsara_record_mode(void)

@@ -108,6 +108,12 @@ static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
 
 static bool set_tunables(Error **errp)
 {
+#define TUNABLE(opt_name, index, what) \
+    [KVM_SAMSARA_TUNABLE_##index] = "record-" opt_name,
+    static const char * const names[SAMSARA_NR_TUNABLES] = {
+        SAMSARA_RECORD_TUNABLES(TUNABLE)
+    };
+#undef TUNABLE
     uint64_t *value = samsara_opts.tunable;
     unsigned i;
     int ret;
@@ -120,7 +126,7 @@ static bool set_tunables(Error **errp)
                           &value[i]);
         if (ret < 0) {
             error_setg_errno(errp, -ret, "samsara: the kernel refuses %s=%"
-                             PRIu64, samsara_tunable_name(i), value[i]);
+                             PRIu64, names[i], value[i]);
             return false;
         }
     }

@@ -39,48 +39,12 @@ static QemuOptsList record_opts = {
             .type = QEMU_OPT_STRING,
             .help = "parallel: vCPUs really run in parallel (default); "
                     "serial: one at a time",
-        }, {
-            .name = "chunk",
-            .type = QEMU_OPT_NUMBER,
-            .help = "longest chunk in conditional branches; this and the "
-                    "following default to the files of /sys/kernel/samsara",
-        }, {
-            .name = "chunk-min",
-            .type = QEMU_OPT_NUMBER,
-            .help = "conflicts make chunks no shorter than this",
-        }, {
-            .name = "chunk-adaptive",
-            .type = QEMU_OPT_NUMBER,
-            .help = "1: each vCPU's chunks have the length that suits it",
-        }, {
-            .name = "rollbacks",
-            .type = QEMU_OPT_NUMBER,
-            .help = "rollbacks in a row before a vCPU stops the others",
-        }, {
-            .name = "copies",
-            .type = QEMU_OPT_NUMBER,
-            .help = "private pages a vCPU keeps between chunks",
-        }, {
-            .name = "copy-age",
-            .type = QEMU_OPT_NUMBER,
-            .help = "chunks after which an unused one is dropped",
-        }, {
-            .name = "compare",
-            .type = QEMU_OPT_NUMBER,
-            .help = "1: only pages whose content has changed count as written",
-        }, {
-            .name = "memdigest",
-            .type = QEMU_OPT_NUMBER,
-            .help = "commits from one digest of all memory to the next",
-        }, {
-            .name = "slice",
-            .type = QEMU_OPT_NUMBER,
-            .help = "mode=serial: microseconds of a vCPU's turn",
-        }, {
-            .name = "adaptive",
-            .type = QEMU_OPT_NUMBER,
-            .help = "1: serial phases when vCPUs disturb each other",
-        }, {
+        },
+#define TUNABLE(opt_name, index, what) \
+        { .name = opt_name, .type = QEMU_OPT_NUMBER, .help = what },
+        SAMSARA_RECORD_TUNABLES(TUNABLE)
+#undef TUNABLE
+        {
             .name = "compress",
             .type = QEMU_OPT_NUMBER,
             .help = "0 (none) to 9 (best), default 1",

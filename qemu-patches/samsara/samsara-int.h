@@ -35,6 +35,33 @@ typedef struct SamsaraMachine {
 #define SAMSARA_NR_TUNABLES (KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT + 1)
 #define SAMSARA_UNSET UINT64_MAX
 
+/*
+ * The -record options among them, which are properties of the accelerator, too:
+ * f(name, KVM_SAMSARA_TUNABLE_*, what it is).
+ */
+#define SAMSARA_RECORD_TUNABLES(f) \
+    f("chunk", CHUNK_LIMIT, \
+      "longest chunk in conditional branches; settings that are not " \
+      "given are those of /sys/kernel/samsara") \
+    f("chunk-min", CHUNK_MIN, \
+      "conflicts make chunks no shorter than this") \
+    f("chunk-adaptive", CHUNK_ADAPTIVE, \
+      "1: each vCPU's chunks have the length that suits it") \
+    f("rollbacks", ROLLBACK_LIMIT, \
+      "rollbacks in a row before a vCPU stops the others") \
+    f("copies", MAX_COPIES, \
+      "private pages a vCPU keeps between chunks") \
+    f("copy-age", COPY_AGE, \
+      "chunks after which an unused one is dropped") \
+    f("compare", COMPARE, \
+      "1: only pages whose content has changed count as written") \
+    f("memdigest", MEMDIGEST_INTERVAL, \
+      "commits from one digest of all memory to the next") \
+    f("slice", SERIAL_SLICE_US, \
+      "mode=serial: microseconds of a vCPU's turn") \
+    f("adaptive", ADAPTIVE, \
+      "1: serial phases when vCPUs disturb each other")
+
 /* opts.c: what the command line says.  Sizes and counts are 0 if not given. */
 typedef struct SamsaraOpts {
     char *record;               /* file names: at most one is set */
@@ -71,7 +98,6 @@ bool samsara_check_smp(const SamsaraMachine *m, Error **errp);
 
 /* accel.c */
 uint32_t samsara_record_mode(void);
-const char *samsara_tunable_name(unsigned index);
 
 /* device.c: the kernel's side */
 typedef struct SamsaraRing {
