@@ -16,6 +16,7 @@
  */
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <asm/fpu/api.h>
 
 #include "samsara.h"
 #include "trace.h"
@@ -60,13 +61,52 @@ void samsara_release_exclusive(struct samsara_vcpu *sv)
 	wake_up_all(&sv->vm->wq);
 }
 
-#define WORDS_PER_LINE	(SMR_LINE / sizeof(u64))
+#define BLOCK_BYTES	256
+#define PAGE_BLOCKS	(PAGE_SIZE / BLOCK_BYTES)
 
-/* memcmp() of a line costs several times as much. */
-static inline bool same_line(const u64 *a, const u64 *b)
+/* Four times as fast as the loop below.  Inside kernel_fpu_begin(). */
+static bool same_block_avx2(const void *a, const void *b)
 {
-	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) |
-		 (a[4] ^ b[4]) | (a[5] ^ b[5]) | (a[6] ^ b[6]) | (a[7] ^ b[7]));
+	bool same;
+
+	asm volatile("vmovdqa 0x00(%[a]), %%ymm0\n\t"
+		     "vmovdqa 0x20(%[a]), %%ymm1\n\t"
+		     "vmovdqa 0x40(%[a]), %%ymm2\n\t"
+		     "vmovdqa 0x60(%[a]), %%ymm3\n\t"
+		     "vmovdqa 0x80(%[a]), %%ymm4\n\t"
+		     "vmovdqa 0xa0(%[a]), %%ymm5\n\t"
+		     "vmovdqa 0xc0(%[a]), %%ymm6\n\t"
+		     "vmovdqa 0xe0(%[a]), %%ymm7\n\t"
+		     "vpxor 0x00(%[b]), %%ymm0, %%ymm0\n\t"
+		     "vpxor 0x20(%[b]), %%ymm1, %%ymm1\n\t"
+		     "vpxor 0x40(%[b]), %%ymm2, %%ymm2\n\t"
+		     "vpxor 0x60(%[b]), %%ymm3, %%ymm3\n\t"
+		     "vpxor 0x80(%[b]), %%ymm4, %%ymm4\n\t"
+		     "vpxor 0xa0(%[b]), %%ymm5, %%ymm5\n\t"
+		     "vpxor 0xc0(%[b]), %%ymm6, %%ymm6\n\t"
+		     "vpxor 0xe0(%[b]), %%ymm7, %%ymm7\n\t"
+		     "vpor %%ymm1, %%ymm0, %%ymm0\n\t"
+		     "vpor %%ymm3, %%ymm2, %%ymm2\n\t"
+		     "vpor %%ymm5, %%ymm4, %%ymm4\n\t"
+		     "vpor %%ymm7, %%ymm6, %%ymm6\n\t"
+		     "vpor %%ymm2, %%ymm0, %%ymm0\n\t"
+		     "vpor %%ymm6, %%ymm4, %%ymm4\n\t"
+		     "vpor %%ymm4, %%ymm0, %%ymm0\n\t"
+		     "vptest %%ymm0, %%ymm0"
+		     : "=@ccz" (same) : [a] "r" (a), [b] "r" (b) : "memory");
+	return same;
+}
+
+static bool same_block(const u64 *a, const u64 *b)
+{
+	u64 diff = 0;
+	u32 i;
+
+	if (static_cpu_has(X86_FEATURE_AVX2))
+		return same_block_avx2(a, b);
+	for (i = 0; i < BLOCK_BYTES / sizeof(u64); i++)
+		diff |= a[i] ^ b[i];
+	return !diff;
 }
 
 /*
@@ -80,20 +120,19 @@ static inline bool same_line(const u64 *a, const u64 *b)
  */
 static bool compare_copy(struct samsara_copy *copy)
 {
-	const u64 *old = page_address(copy->orig->page);
-	const u64 *new = page_address(copy->page);
-	u32 line = copy->changed_line;
-	u32 i, word;
+	const void *old = page_address(copy->orig->page);
+	const void *new = page_address(copy->page);
+	u32 block = copy->changed_block;
+	u32 i;
 
 	copy->changed = false;
-	for (i = 0; i < SMR_LINES_PER_PAGE; i++) {
-		word = line * WORDS_PER_LINE;
-		if (!same_line(old + word, new + word)) {
+	for (i = 0; i < PAGE_BLOCKS; i++) {
+		if (!same_block(old + block * BLOCK_BYTES, new + block * BLOCK_BYTES)) {
 			copy->changed = true;
-			copy->changed_line = line;
+			copy->changed_block = block;
 			break;
 		}
-		line = (line + 1) % SMR_LINES_PER_PAGE;
+		block = (block + 1) % PAGE_BLOCKS;
 	}
 	return copy->changed;
 }
@@ -124,22 +163,26 @@ static void compare_dirty(struct samsara_vcpu *sv)
 {
 	u32 i;
 
+	kernel_fpu_begin();
 	for (i = 0; i < sv->nr_dirty; i++)
 		if (!sv->vm->tune.compare)
 			sv->dirty[i]->changed = true;
 		else
 			compare_copy(sv->dirty[i]);
+	kernel_fpu_end();
 }
 
 /* After samsara_ept_harvest(). */
 static bool has_written(struct samsara_vcpu *sv)
 {
+	bool written = false;
 	u32 i;
 
-	for (i = 0; i < sv->nr_dirty; i++)
-		if (compare_copy(sv->dirty[i]))
-			return true;
-	return false;
+	kernel_fpu_begin();
+	for (i = 0; i < sv->nr_dirty && !written; i++)
+		written = compare_copy(sv->dirty[i]);
+	kernel_fpu_end();
+	return written;
 }
 
 /* Has the open chunk changed anything so far? */

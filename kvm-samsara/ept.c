@@ -37,20 +37,27 @@
 #define EPT_LEAF_RW	(EPT_LEAF_RO | EPT_W)
 #define EPT_ENTRIES	512
 #define EPT_LEVELS	4
+/* Entries in a cache line of a table, and lines in a table. */
+#define LINE_ENTRIES	8
+#define TABLE_LINES	(EPT_ENTRIES / LINE_ENTRIES)
+/* Chunks between two looks for lines that have not been accessed. */
+#define COLD_CHUNKS	256
 
 /* EPT pointer: write-back, 4-level walk, accessed and dirty flags. */
 #define EPTP_AD		BIT_ULL(6)
 #define EPTP_FLAGS	(6ull | (3ull << 3) | EPTP_AD)
 
 /*
- * A table of the EPT.  `used` says which entries are present, so that a walk
- * does not look at 512 of them; entries only ever come.
+ * A table of the EPT, with a bit for each cache line of entries.  Walks look at the
+ * lines in `used` only: all others are empty.
  */
 struct ept_table {
 	struct list_head list;
 	u64 *entries;
-	DECLARE_BITMAP(used, EPT_ENTRIES);
+	u64 used;
+	u64 recent;	/* lines accessed since forget_cold() */
 };
+static_assert(BITS_PER_TYPE(u64) == TABLE_LINES);
 
 static struct ept_table *table_of(u64 *entries)
 {
@@ -76,8 +83,11 @@ static u64 *alloc_table(struct samsara_ept *ept)
 static void mark_used(u64 *entry)
 {
 	u64 *entries = (u64 *)((unsigned long)entry & PAGE_MASK);
+	struct ept_table *table = table_of(entries);
+	u64 line = BIT_ULL((entry - entries) / LINE_ENTRIES);
 
-	__set_bit(entry - entries, table_of(entries)->used);
+	table->used |= line;
+	table->recent |= line;
 }
 
 /* The leaf entry of a page; builds the tables above it.  NULL: out of memory. */
@@ -123,7 +133,7 @@ int samsara_ept_map_all(struct samsara_vcpu *sv)
 {
 	struct samsara_ept *ept = &sv->direct_ept;
 	struct samsara_slot *slot;
-	u64 *sptep;
+	u64 *sptep = NULL;
 	u64 i;
 	u32 s;
 
@@ -134,12 +144,17 @@ int samsara_ept_map_all(struct samsara_vcpu *sv)
 	for (s = 0; s < sv->vm->nr_slots; s++) {
 		slot = &sv->vm->slots[s];
 		for (i = 0; i < slot->npages; i++) {
-			sptep = samsara_ept_leaf(ept, slot->base + i);
-			if (!sptep)
-				return -ENOMEM;
+			/* A walk for each line of a table is enough. */
+			if (i && (slot->base + i) % LINE_ENTRIES) {
+				sptep++;
+			} else {
+				sptep = samsara_ept_leaf(ept, slot->base + i);
+				if (!sptep)
+					return -ENOMEM;
+				cond_resched();
+			}
 			*sptep = leaf_to(slot->pages[i].page,
 					 slot->readonly ? EPT_LEAF_RO : EPT_LEAF_RW);
-			cond_resched();
 		}
 	}
 	ept->complete = true;
@@ -398,24 +413,34 @@ static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 	sv->access[sv->nr_access++] = samsara_gfn_to_page(sv->vm, gfn, NULL);
 }
 
+/* The flags that any of the entries in a cache line has. */
+static u64 flags_of_line(const u64 *e)
+{
+	return e[0] | e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7];
+}
+
 /*
  * Visit every accessed leaf below @table, and clear the flags if @clear.  An
- * entry whose accessed flag is clear has no accessed entry below it, so the cost
- * follows the working set.
+ * entry whose accessed flag is clear has no accessed entry below it, and lines
+ * that have not been accessed for long are not looked at: the cost follows the
+ * working set.
  */
-static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t base,
+static void walk_accessed(struct samsara_vcpu *sv, u64 *entries, int level, gfn_t base,
 			  bool clear, void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
 {
-	const unsigned long *used = table_of(table)->used;
-	unsigned long word;
+	struct ept_table *table = table_of(entries);
+	u64 lines, recent = 0;
 	u64 *entry;
 	gfn_t gfn;
-	u32 i, w;
+	u32 i, k;
 
-	for (w = 0; w < BITS_TO_LONGS(EPT_ENTRIES); w++) {
-		for (word = used[w]; word; word &= word - 1) {
-			i = w * BITS_PER_LONG + __ffs(word);
-			entry = &table[i];
+	for (lines = table->used; lines; lines &= lines - 1) {
+		i = __ffs64(lines) * LINE_ENTRIES;
+		if (!(flags_of_line(&entries[i]) & EPT_A))
+			continue;
+		recent |= lines & -lines;
+		for (k = 0; k < LINE_ENTRIES; k++, i++) {
+			entry = &entries[i];
 			if (!(*entry & EPT_A))
 				continue;
 			gfn = base + ((gfn_t)i << (9 * (level - 1)));
@@ -427,6 +452,36 @@ static void walk_accessed(struct samsara_vcpu *sv, u64 *table, int level, gfn_t 
 			if (clear)
 				*entry &= ~(EPT_A | EPT_D);
 		}
+	}
+	if (clear)
+		table->recent |= recent;
+}
+
+/* Empty the line if it maps originals only.  Entries for tables and copies have W. */
+static void forget_line(struct ept_table *table, u32 line)
+{
+	u64 *e = &table->entries[line * LINE_ENTRIES];
+
+	if (flags_of_line(e) & (EPT_W | EPT_A | EPT_WITHHELD))
+		return;
+	memset(e, 0, LINE_ENTRIES * sizeof(*e));
+	table->used &= ~BIT_ULL(line);
+}
+
+/*
+ * Every so many chunks, at the start of one: empty the lines that have not been
+ * accessed since the last time.  A walk that looks at such a line so many times
+ * takes longer than the EPT violation that brings an entry back.
+ */
+static void forget_cold(struct samsara_ept *ept)
+{
+	struct ept_table *table;
+	u64 cold;
+
+	list_for_each_entry(table, &ept->tables, list) {
+		for (cold = table->used & ~table->recent; cold; cold &= cold - 1)
+			forget_line(table, __ffs64(cold));
+		table->recent = 0;
 	}
 }
 
@@ -464,8 +519,8 @@ static bool is_aged(struct samsara_vcpu *sv, struct samsara_copy *copy)
 }
 
 /*
- * Start of a chunk: drop the copies that are older than their page, and those that
- * have not been used for long.  A commit that comes after we looked is found when
+ * Start of a chunk: drop the copies that are older than their page, and what has
+ * not been used for long.  A commit that comes after we looked is found when
  * this chunk commits, if it used the page, and by the next chunk's look if not.
  */
 void samsara_drop_stale(struct samsara_vcpu *sv)
@@ -483,6 +538,8 @@ void samsara_drop_stale(struct samsara_vcpu *sv)
 		else if (smr_page_stale(&copy->orig->meta, copy->valid))
 			drop_copy(sv, copy, false);
 	}
+	if (!(sv->nr_begun % COLD_CHUNKS))
+		forget_cold(&sv->copies_ept);
 }
 
 /*

@@ -97,7 +97,7 @@ struct samsara_copy {
 	u64 valid;	/* commit at which it equalled the original */
 	u64 used;	/* the vCPU's last chunk that touched it */
 	bool changed;	/* it differs from the original, set by the compare */
-	u8 changed_line;	/* where it did the last time */
+	u8 changed_block;	/* where it did the last time */
 };
 
 /* See contended.c. */
