@@ -189,6 +189,8 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 
 void samsara_set_stepping(struct samsara_vcpu *sv, bool on)
 {
+	if (unlikely(sv->cut_turn))
+		samsara_arm_cut(sv);
 	if (sv->stepping == on)
 		return;
 	sv->stepping = on;
@@ -527,6 +529,9 @@ static int handle_inside(struct samsara_vcpu *sv)
 			       (sv->direct ? samsara_someone_waits(sv) :
 					     samsara_spins_in_vain(sv));
 		return 1;
+		if (sv->cut_turn)
+			WRITE_ONCE(sv->turn.give_up, true);
+		return 1;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
 		return is_nmi(vmx_get_intr_info(vcpu)) || sv->breakpoint_hit;
@@ -583,6 +588,8 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	}
 	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
 }
+	if (unlikely(sv->cut_armed))
+		samsara_disarm_cut(sv);
 
 int samsara_handle_exit(struct kvm_vcpu *vcpu)
 {

@@ -171,6 +171,8 @@ struct samsara_vcpu {
 	struct samsara_turn turn;
 
 	u64 nr_begun;		/* chunks, committed or not */
+	bool cut_turn;		/* ... is to end after a few instructions */
+	bool cut_armed;
 	u64 chunk_tsc;
 	u64 section_tsc;
 	u64 start_seq;
@@ -286,6 +288,10 @@ struct samsara_vm {
 	/* Recording with page ownership */
 	spinlock_t crew_lock;
 	u64 last_ticket;
+	u32 convoy;		/* turns in a row that look like one; under turns_lock */
+	u32 cuts;		/* turns to be cut, therefore; under turns_lock */
+	u32 cut_order;		/* log2 of the longest, in host cycles */
+	bool cut_helped;
 	atomic_t world_stopped;	/* how many need that no chunk is open */
 	bool untracked;		/* changes of memory are not known; also in replay of it */
 
@@ -500,6 +506,9 @@ bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_give_turn(struct samsara_vcpu *sv);
 bool samsara_turn_is_over(struct samsara_vcpu *sv);
 bool samsara_someone_waits(struct samsara_vcpu *sv);
+void samsara_arm_cut(struct samsara_vcpu *sv);
+void samsara_disarm_cut(struct samsara_vcpu *sv);
+u64 samsara_slice_cycles(struct samsara_vm *vm);
 void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 

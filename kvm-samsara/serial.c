@@ -13,13 +13,31 @@
  * the order of execution.
  *
  * A parallel recording may have phases of it, see phase.c.
+ *
+ * Convoys.  If a vCPU loses its turn while it queues for a fair lock, the next one
+ * soon queues behind it, and spins; from then on the lock changes hands once a turn,
+ * and every turn is short.  It ends when all but one lose their turns where they do
+ * not queue.  Where that is nobody can tell, so turns are cut at random, by the VMX
+ * preemption timer, which can stop a vCPU a few instructions after it began; replay
+ * has the position, as of any other end.  How soon is random, too, as long as it does
+ * not help.
  */
+#include <linux/random.h>
+
 #include "samsara.h"
+
+/* So many turns in a row, each ended by spinning in this part of a slice, are a convoy. */
+#define CONVOY_TURNS		4
+#define CONVOY_SLICE_PART	8
+/* Turns are cut after up to 2^n host cycles, n between these. */
+#define CUT_MIN_ORDER		7
+#define CUT_MAX_ORDER		12
 
 void samsara_turns_init(struct samsara_vm *vm)
 {
 	spin_lock_init(&vm->turns_lock);
 	INIT_LIST_HEAD(&vm->turns);
+	vm->cut_order = CUT_MIN_ORDER;
 }
 
 static struct samsara_turn *current_turn(struct samsara_vm *vm)
@@ -58,11 +76,74 @@ static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgen
 	spin_unlock(&vm->turns_lock);
 }
 
+u64 samsara_slice_cycles(struct samsara_vm *vm)
+{
+	return vm->tune.serial_slice_us * tsc_khz / 1000;
+}
+
+static u32 random_below(u32 n)
+{
+	return get_random_u32() % n;
+}
+
+/* Cut the turns of all but one: then nobody is queueing any more, with luck. */
+static void cut_turns(struct samsara_vm *vm)
+{
+	if (!vm->cut_helped)
+		vm->cut_order = CUT_MIN_ORDER + random_below(CUT_MAX_ORDER - CUT_MIN_ORDER + 1);
+	vm->cut_helped = false;
+	vm->cuts = vm->nr_vcpus - 1;
+	/* Half as many are enough to see that it has not helped. */
+	vm->convoy = CONVOY_TURNS / 2;
+}
+
+/* The vCPU gives its turn up: is it one of a convoy? */
+static void look_for_convoy(struct samsara_vcpu *sv)
+{
+	u64 short_turn = samsara_slice_cycles(sv->vm) / CONVOY_SLICE_PART;
+	struct samsara_vm *vm = sv->vm;
+
+	lockdep_assert_held(&vm->turns_lock);
+	if (sv->cut_turn) {
+		sv->cut_turn = false;
+		vm->cuts--;
+	} else if (!sv->spinning || rdtsc() - sv->turn.slice_tsc > short_turn) {
+		vm->convoy = 0;
+		vm->cut_helped = true;
+	} else if (++vm->convoy >= CONVOY_TURNS) {
+		cut_turns(vm);
+	}
+}
+
+/* The vCPU's turn begins. */
+static void begin_turn(struct samsara_vcpu *sv)
+{
+	spin_lock(&sv->vm->turns_lock);
+	sv->cut_turn = sv->vm->cuts;
+	spin_unlock(&sv->vm->turns_lock);
+}
+
+/* Right before VM-entry and right after VM-exit, IRQs off; nothing looks in between. */
+void samsara_arm_cut(struct samsara_vcpu *sv)
+{
+	/* Nobody else uses the timer, see kvm_can_use_hv_timer(). */
+	to_vmx(sv->vcpu)->hv_deadline_tsc = rdtsc() + random_below(1u << sv->vm->cut_order);
+	sv->cut_armed = true;
+}
+
+void samsara_disarm_cut(struct samsara_vcpu *sv)
+{
+	to_vmx(sv->vcpu)->hv_deadline_tsc = -1;
+	sv->cut_armed = false;
+}
+
 static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	struct samsara_turn *now;
 
 	spin_lock(&vm->turns_lock);
+	if (turn->sv && current_turn(vm) == turn)
+		look_for_convoy(turn->sv);
 	list_del_init(&turn->link);
 	WRITE_ONCE(turn->give_up, false);
 	now = current_turn(vm);
@@ -109,7 +190,9 @@ int samsara_take_turn(struct samsara_vcpu *sv)
 		dequeue(vm, &sv->turn);
 		return -EINTR;
 	}
-	if (!samsara_serial(vm))
+	if (samsara_serial(vm))
+		begin_turn(sv);
+	else
 		samsara_give_turn(sv);
 	return 0;
 }
@@ -130,11 +213,11 @@ void samsara_wait_turn(struct samsara_vcpu *sv)
 /* Outside chunks and sections. */
 void samsara_give_turn(struct samsara_vcpu *sv)
 {
-	/* Or it would give the next one up before it has run. */
-	sv->spinning = false;
 	/* Only the vCPU itself queues it. */
 	if (!list_empty(&sv->turn.link))
 		dequeue(sv->vm, &sv->turn);
+	/* Or it would give the next one up before it has run. */
+	sv->spinning = false;
 }
 
 bool samsara_someone_waits(struct samsara_vcpu *sv)
@@ -145,10 +228,9 @@ bool samsara_someone_waits(struct samsara_vcpu *sv)
 /* Must the vCPU, which has the turn, give it up at the next boundary? */
 bool samsara_turn_is_over(struct samsara_vcpu *sv)
 {
-	u64 slice = sv->vm->tune.serial_slice_us * tsc_khz / 1000;
-
 	return READ_ONCE(sv->turn.give_up) ||
-	       (samsara_someone_waits(sv) && (sv->spinning || rdtsc() - sv->turn.slice_tsc > slice));
+	       (samsara_someone_waits(sv) &&
+		(sv->spinning || rdtsc() - sv->turn.slice_tsc > samsara_slice_cycles(sv->vm)));
 }
 
 /* The turn of a device model's write, ahead of all vCPUs; or whatever it needs else. */

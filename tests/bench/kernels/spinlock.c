@@ -18,7 +18,7 @@ static uint32_t total;
 
 static void setup(uint32_t threads, uint32_t size)
 {
-	total = size ? size : 20000;
+	total = size ? size : 600000;
 }
 
 static uint64_t outside(uint64_t h)
