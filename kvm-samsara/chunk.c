@@ -146,6 +146,10 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	sv->spinning = false;
 	sv->paused = false;
 	sv->chunk_tsc = rdtsc();
+	sv->chunk_fault_cycles = 0;
+	if (sv->end_tsc)
+		sv->between_cycles += sv->chunk_tsc - sv->end_tsc;
+	sv->end_tsc = 0;
 	sv->fault_seen = false;
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
 	sv->flush = true;
@@ -185,12 +189,12 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	}
 	if (sv->breakpoint)
 		samsara_load_breakpoint(sv);
+	if (unlikely(sv->cut_turn))
+		samsara_arm_cut(sv);
 }
 
 void samsara_set_stepping(struct samsara_vcpu *sv, bool on)
 {
-	if (unlikely(sv->cut_turn))
-		samsara_arm_cut(sv);
 	if (sv->stepping == on)
 		return;
 	sv->stepping = on;
@@ -317,6 +321,8 @@ static int handle_pending_exit(struct samsara_vcpu *sv)
 	r = samsara_run_exit_handler(sv);
 	if (section)
 		samsara_section_end(sv);
+	if (r <= 0)
+		sv->end_tsc = 0;
 	return r;
 }
 
@@ -491,6 +497,7 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	unsigned long qualification = vmx_get_exit_qual(vcpu);
 	gpa_t gpa = vmcs_read64(GUEST_PHYSICAL_ADDRESS);
+	u64 start = rdtsc();
 	int r;
 
 	/* An IRET from an NMI handler was cut short: NMIs are still blocked. */
@@ -508,6 +515,7 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	}
 	sv->fault_seen = true;
 	samsara_position(sv, &sv->fault_pos);
+	sv->chunk_fault_cycles += rdtsc() - start + SAMSARA_EXIT_COST;
 	return r ? 1 : 0;
 }
 
@@ -521,6 +529,9 @@ static int handle_inside(struct samsara_vcpu *sv)
 		++vcpu->stat.irq_exits;
 		return 1;
 	case EXIT_REASON_PREEMPTION_TIMER:
+		if (sv->cut_turn)
+			WRITE_ONCE(sv->turn.give_up, true);
+		return 1;
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return 1;
 	case EXIT_REASON_PAUSE_INSTRUCTION:
@@ -528,9 +539,6 @@ static int handle_inside(struct samsara_vcpu *sv)
 		sv->spinning = samsara_recording(sv->vm) && !samsara_crew(sv->vm) &&
 			       (sv->direct ? samsara_someone_waits(sv) :
 					     samsara_spins_in_vain(sv));
-		return 1;
-		if (sv->cut_turn)
-			WRITE_ONCE(sv->turn.give_up, true);
 		return 1;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
@@ -580,6 +588,8 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
 	samsara_unload_breakpoint(sv);
+	if (unlikely(sv->cut_armed))
+		samsara_disarm_cut(sv);
 	if (is_only_rdtsc(sv)) {
 		samsara_emulate_rdtsc(sv, exit_reason(vcpu) == EXIT_REASON_RDTSCP);
 		sv->exit_done = true;
@@ -588,8 +598,6 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	}
 	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
 }
-	if (unlikely(sv->cut_armed))
-		samsara_disarm_cut(sv);
 
 int samsara_handle_exit(struct kvm_vcpu *vcpu)
 {
@@ -668,6 +676,7 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 		return;
 	if (sv->chunk_open)
 		end_async(sv);
+	sv->end_tsc = 0;
 	samsara_give_turn(sv);
 	samsara_release_exclusive(sv);
 	/*

@@ -380,16 +380,19 @@ static void count_end(struct samsara_vcpu *sv, const struct end_times *t, bool c
 	struct kvm_vcpu_stat *stat = samsara_stat(sv);
 	u64 length = t->run - sv->chunk_tsc;
 
-	if (!committed)
+	if (!committed) {
 		stat->samsara_lost_cycles += length;
-	else if (sv->paused)
+	} else if (sv->paused) {
 		stat->samsara_spin_cycles += length;
-	else
+	} else {
 		stat->samsara_chunk_cycles += length;
+		sv->fault_cycles += sv->chunk_fault_cycles;
+	}
 	stat->samsara_precommit_cycles += t->compared - t->run;
 	stat->samsara_wait_cycles += t->locked - t->compared;
 	stat->samsara_commit_cycles += t->unlocked - t->locked;
-	stat->samsara_sync_cycles += rdtsc() - t->unlocked;
+	sv->end_tsc = rdtsc();
+	stat->samsara_sync_cycles += sv->end_tsc - t->unlocked;
 	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_chunk_length, length);
 	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_access_set, sv->nr_access);
 	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_dirty_set, sv->nr_dirty);
@@ -505,7 +508,7 @@ static void start_world(struct samsara_vcpu *sv)
 bool samsara_section_begin(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	u64 n;
+	u64 n, entered = rdtsc();
 
 	sv->world_stopped = samsara_crew(vm) && samsara_crew_exit_uses_memory(sv);
 	if (sv->world_stopped)
@@ -525,6 +528,8 @@ bool samsara_section_begin(struct samsara_vcpu *sv)
 		samsara_wait_turn(sv);
 	}
 	sv->section_tsc = rdtsc();
+	if (sv->end_tsc)
+		sv->end_tsc += sv->section_tsc - entered;
 	n = smr_order_commit(vm->order, sv->id);
 	wait_for_earlier(vm, sv->id, n);
 	/* Keep INIT and SIPI noted for the next chunk: a section does not take them. */
@@ -557,6 +562,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	};
 	struct smr_record next = sv->rec;
 	struct samsara_page *sp;
+	u64 took;
 	u32 i;
 
 	lockdep_assert_held(&vm->commit_lock);
@@ -574,7 +580,10 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	sv->rec = rec;
 	log_commit(sv);
 	samsara_stat(sv)->samsara_sections++;
-	samsara_stat(sv)->samsara_section_cycles += rdtsc() - sv->section_tsc;
+	took = rdtsc() - sv->section_tsc;
+	samsara_stat(sv)->samsara_section_cycles += took;
+	if (sv->end_tsc)
+		sv->end_tsc += took;
 	trace_kvm_samsara_section(sv->id, rec.commit_seq,
 				  to_vmx(sv->vcpu)->exit_reason.basic, sv->nr_section_gfns);
 	/* What was noted for the next chunk meanwhile. */

@@ -5,10 +5,11 @@
  * time.  Such a VM is recorded serially for a while (serial.c), then tried again.
  *
  * The gain is measured.  What all vCPUs have done, in chunks that have committed and
- * in sections, would take its sum of cycles if it was done by one after the other;
- * and the cost of a commit for each chunk that ended by an exit, since serial
- * recording ends there, too, but nowhere else.  If that is less than the time that
- * has passed, serial does better.  It does not count when there was little to do.
+ * in sections, would take its sum of cycles if it was done by one after the other, but
+ * for EPT violations; and the cost of a commit, and what KVM does until the next chunk,
+ * for each chunk that ended by an exit, since serial recording ends there, too, but
+ * nowhere else.  What that is less than the time that has passed is lost.  It does not
+ * count when there was little to do.
  *
  * The change.  A serial chunk runs on guest memory itself, so nobody else may be in
  * a chunk or touch guest memory then.
@@ -31,21 +32,31 @@
 #include "trace.h"
 
 /* Attempts of all vCPUs in a window. */
-#define WINDOW_ATTEMPTS		48
+#define WINDOW_ATTEMPTS		24
 /* Attempts of a vCPU between two looks whether the window is over. */
 #define LOOK_EVERY		8
-/* Windows in a row that must say so.  A barrier alone may make one look bad ... */
-#define BAD_WINDOWS		2
-/* ... but not so bad that it took so many times as long as serially. */
-#define VERY_BAD		3
-/* The first serial phase, in slices of a turn; each one in a row is twice as long ... */
+/* One such part is not worth a change: what one at a time would take is an estimate. */
+#define MARGIN			16
+/*
+ * What parallel recording may lose before the VM goes serial, in slices of a turn: at
+ * first, it has neither copies nor seen which pages are contended.  Gains add to it,
+ * but not for ever: the guest changes.
+ */
+#define FIRST_CREDIT_SLICES	2
+#define MOST_CREDIT_SLICES	8
+/* The first serial phase, in slices; each one in a row is twice as long ... */
 #define FIRST_PHASE_SLICES	64
 /* ... up to this many times the first. */
 #define LONGEST_PHASE		16
 
+static s64 slices(struct samsara_vm *vm, u32 n)
+{
+	return n * samsara_slice_cycles(vm);
+}
+
 static u64 first_phase(struct samsara_vm *vm)
 {
-	return FIRST_PHASE_SLICES * vm->tune.serial_slice_us * tsc_khz / 1000;
+	return slices(vm, FIRST_PHASE_SLICES);
 }
 
 void samsara_phase_init(struct samsara_vm *vm)
@@ -53,6 +64,7 @@ void samsara_phase_init(struct samsara_vm *vm)
 	vm->phase = vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL ? SAMSARA_SERIAL :
 								       SAMSARA_PARALLEL;
 	vm->window.serial_cycles = first_phase(vm);
+	vm->window.credit = slices(vm, FIRST_CREDIT_SLICES);
 }
 
 /* Their own threads add to them: the last attempt may be missing. */
@@ -70,12 +82,15 @@ static struct samsara_sums add_up(struct samsara_vm *vm)
 		sum.inherent += chunks - READ_ONCE(stat->samsara_async_ends) -
 				READ_ONCE(stat->samsara_touch_ends);
 		sum.useful += READ_ONCE(stat->samsara_chunk_cycles) +
-			      READ_ONCE(stat->samsara_section_cycles);
+			      READ_ONCE(stat->samsara_section_cycles) -
+			      READ_ONCE(vm->vcpus[i]->fault_cycles);
 		sum.overhead += READ_ONCE(stat->samsara_precommit_cycles) +
 				READ_ONCE(stat->samsara_commit_cycles) +
-				READ_ONCE(stat->samsara_sync_cycles);
+				READ_ONCE(stat->samsara_sync_cycles) +
+				READ_ONCE(vm->vcpus[i]->between_cycles);
 		sum.busy += READ_ONCE(stat->samsara_lost_cycles) +
-			    READ_ONCE(stat->samsara_wait_cycles);
+			    READ_ONCE(stat->samsara_wait_cycles) +
+			    READ_ONCE(stat->samsara_spin_cycles);
 	}
 	sum.busy += sum.useful + sum.overhead;
 	return sum;
@@ -93,30 +108,26 @@ static struct samsara_sums difference(const struct samsara_sums *a, const struct
 	};
 }
 
-/* The window ends with @now.  False: it did not pay, nor did the one before. */
+/* The window ends with @now.  False: the credit is used up. */
 static bool window_paid(struct samsara_vm *vm, const struct samsara_sums *now)
 {
 	struct samsara_window *w = &vm->window;
 	struct samsara_sums d = difference(now, &w->start);
+	s64 most = slices(vm, MOST_CREDIT_SLICES);
 	u64 serially;
 
 	w->start = *now;
 	serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
 	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.now);
-	/* One and a half vCPUs busy, other than spinning: is there a choice? */
-	if (serially < d.now && 2 * d.busy >= 3 * d.now) {
-		w->bad += VERY_BAD * serially < d.now ? BAD_WINDOWS : 1;
-		return w->bad < BAD_WINDOWS;
+	/* Less than one and a half vCPUs busy: there is no choice. */
+	if (2 * d.busy < 3 * d.now)
+		return true;
+	w->credit += serially + serially / MARGIN - d.now;
+	if (w->credit >= most) {
+		w->credit = most;
+		w->serial_cycles = first_phase(vm);
 	}
-	w->bad = 0;
-	w->serial_cycles = first_phase(vm);
-	return true;
-}
-
-/* A trial after a serial phase is short: it is likely to fail, and what it costs is lost. */
-static s64 window_attempts(const struct samsara_window *w)
-{
-	return w->bad < BAD_WINDOWS ? WINDOW_ATTEMPTS : WINDOW_ATTEMPTS / 2;
+	return w->credit >= 0;
 }
 
 /* Does it pay to go on in parallel? */
@@ -132,7 +143,7 @@ static bool pays(struct samsara_vcpu *sv)
 	sv->attempts = 0;
 	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
-	if ((s64)(now.attempts - w->start.attempts) >= window_attempts(w))
+	if ((s64)(now.attempts - w->start.attempts) >= WINDOW_ATTEMPTS)
 		ret = window_paid(vm, &now);
 	spin_unlock(&vm->turns_lock);
 	return ret;
@@ -190,6 +201,7 @@ static void go_parallel(struct samsara_vcpu *sv)
 
 	spin_lock(&vm->turns_lock);
 	vm->window.start = now;
+	vm->window.credit = slices(vm, FIRST_CREDIT_SLICES);
 	spin_unlock(&vm->turns_lock);
 	set_phase(vm, SAMSARA_PARALLEL);
 	samsara_give_turn(sv);

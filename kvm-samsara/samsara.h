@@ -42,6 +42,8 @@
 #define SAMSARA_COPY_RESERVE		32
 /* What a commit costs, in conditional branches a guest does meanwhile. */
 #define SAMSARA_COMMIT_COST		1500
+/* What a VM exit costs beside its handler, in host cycles. */
+#define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
 #define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
 /*
@@ -169,11 +171,15 @@ struct samsara_vcpu {
 	u32 rollbacks_in_a_row;
 	u32 attempts;		/* since this vCPU has last looked at the phase's window */
 	struct samsara_turn turn;
-
-	u64 nr_begun;		/* chunks, committed or not */
 	bool cut_turn;		/* ... is to end after a few instructions */
 	bool cut_armed;
+
+	u64 nr_begun;		/* chunks, committed or not */
 	u64 chunk_tsc;
+	u64 end_tsc;		/* of the last attempt, 0: the vCPU has been elsewhere since */
+	u64 between_cycles;	/* from attempts to the next ones, but for sections */
+	u64 chunk_fault_cycles;	/* the open chunk's EPT violations */
+	u64 fault_cycles;	/* those of chunks that are in samsara_chunk_cycles */
 	u64 section_tsc;
 	u64 start_seq;
 	struct samsara_counts start_counts;
@@ -244,7 +250,7 @@ struct samsara_sums {
 /* What the decision between parallel and serial looks at, see phase.c. */
 struct samsara_window {
 	struct samsara_sums start;
-	u32 bad;		/* windows in a row in which it did not pay */
+	s64 credit;		/* cycles that parallel recording may lose yet */
 	u64 serial_until;
 	u64 serial_cycles;	/* how long the next serial phase is */
 };
@@ -282,16 +288,16 @@ struct samsara_vm {
 	u32 phase;		/* enum samsara_phase */
 	spinlock_t turns_lock;
 	struct list_head turns;
+	u32 convoy;		/* turns in a row that look like one; under turns_lock */
+	u32 cuts;		/* turns to be cut, therefore; under turns_lock */
+	u32 cut_order;		/* log2 of the longest, in host cycles */
+	bool cut_helped;
 	struct samsara_window window;
 	u64 serial_phases;
 
 	/* Recording with page ownership */
 	spinlock_t crew_lock;
 	u64 last_ticket;
-	u32 convoy;		/* turns in a row that look like one; under turns_lock */
-	u32 cuts;		/* turns to be cut, therefore; under turns_lock */
-	u32 cut_order;		/* log2 of the longest, in host cycles */
-	bool cut_helped;
 	atomic_t world_stopped;	/* how many need that no chunk is open */
 	bool untracked;		/* changes of memory are not known; also in replay of it */
 
@@ -500,15 +506,15 @@ void samsara_choose_phase(struct samsara_vcpu *sv);
 
 /* serial.c */
 void samsara_turns_init(struct samsara_vm *vm);
+void samsara_arm_cut(struct samsara_vcpu *sv);
+void samsara_disarm_cut(struct samsara_vcpu *sv);
+u64 samsara_slice_cycles(struct samsara_vm *vm);
 int samsara_take_turn(struct samsara_vcpu *sv);
 void samsara_wait_turn(struct samsara_vcpu *sv);
 bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_give_turn(struct samsara_vcpu *sv);
 bool samsara_turn_is_over(struct samsara_vcpu *sv);
 bool samsara_someone_waits(struct samsara_vcpu *sv);
-void samsara_arm_cut(struct samsara_vcpu *sv);
-void samsara_disarm_cut(struct samsara_vcpu *sv);
-u64 samsara_slice_cycles(struct samsara_vm *vm);
 void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 
