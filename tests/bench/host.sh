@@ -4,9 +4,12 @@
 # Measures inside the simulated host: host.sh VCPUS MODES GUEST...
 #
 # MODES: words of "native", a mode of -record, "replay" (of the recording before it),
-# "icount" (record and replay of Debian's QEMU without KVM).  Prints one line for each,
-# "bench GUEST vcpus=N mode=M NAME=VALUE...", before it one for each program that the
-# guest ran, and returns 1 if a run failed, a result was wrong or a replay was not exact.
+# "icount" (record and replay of Debian's QEMU without KVM), "walk:MB:N" (workingset
+# with so much memory and so many pages in use, recorded in chunks of one length),
+# "compare0" and "compare1" (without serial phases; are copies compared?).
+# Prints one line for each, "bench GUEST vcpus=N mode=M NAME=VALUE...", before it one
+# for each program that the guest ran, and returns 1 if a run failed, a result was wrong
+# or a replay was not exact.
 
 . "${E2E:-/work/e2e}/lib.sh"
 
@@ -145,6 +148,19 @@ for guest; do
 			else
 				failed icount-replay "status $RC" "$TMP/bench.replay.err"
 			fi
+			;;
+		walk:*)
+			pages=${mode##*:} memory=${mode%:*} memory=${memory#*:}
+			machine "$guest" "$vcpus" "mem=$memory pages=$pages n=20000000" 0xe9
+			ARGS=$(echo "$ARGS" | sed "s/-m [0-9]*/-m $memory/")
+			record "$TMP/bench" adaptive=0 chunk-adaptive=0 chunk=5000
+			measured walk "$TMP/bench" "memory=$memory pages=$pages" \
+				"chunks=$CHUNKS rollbacks=$ROLLBACKS $(phases)"
+			;;
+		compare*)
+			record "$TMP/bench" adaptive=0 "compare=${mode#compare}"
+			measured "$mode" "$TMP/bench" "took=$TOOK" \
+				"chunks=$CHUNKS rollbacks=$ROLLBACKS $(phases)"
 			;;
 		replay)
 			counting

@@ -24,6 +24,20 @@ BEGIN {
 			last = "icount"
 		next
 	}
+	if (v["mode"] == "walk") {
+		walked[++walks] = v["memory"] " | " v["pages"] " | " v["chunks"] + v["rollbacks"] \
+			" | " sprintf("%.1f", v["in_precommit"] / (v["chunks"] + v["rollbacks"]) / 1e3)
+		next
+	}
+	if (v["mode"] ~ /^compare/) {
+		if (!($2 in comparing)) {
+			comparing[$2]
+			compare_guest[++compares] = $2
+		}
+		for (name in v)
+			compare[$2, v["mode"], name] = v[name]
+		next
+	}
 	key = $2 SUBSEP v["vcpus"]
 	if (!(key in seen)) {
 		seen[key] = ++rows
@@ -199,6 +213,33 @@ function table_density(    r, m, n, names, insns)
 		printf " %s |\n", density(r, "parallel", "input")
 	}
 }
+function table_walk(    i)
+{
+	if (!walks)
+		return
+	printf "\nReading the accessed flags, 2 vCPUs, parallel:\n\n" \
+	       "| guest memory, MB | pages in use, of each vCPU | chunks | pre-commit, K cycles a chunk |\n" \
+	       "|--:|--:|--:|--:|\n"
+	for (i = 1; i <= walks; i++)
+		print "| " walked[i] " |"
+}
+function table_compare(    i, g)
+{
+	if (!compares)
+		return
+	printf "\nWithout comparing copies with originals (compare=0), and with; 2 vCPUs, " \
+	       "parallel without serial phases:\n\n" \
+	       "| guest | time, without / with | rollbacks without | with | chunks without | with |\n" \
+	       "|---|--:|--:|--:|--:|--:|\n"
+	for (i = 1; i <= compares; i++) {
+		g = compare_guest[i]
+		printf "| %s | %s |", g, ratio(compare[g, "compare0", "cycles"], compare[g, "compare1", "cycles"])
+		printf " %s | %s | %s | %s |\n",
+			compared(g, "compare0", "rollbacks"), compared(g, "compare1", "rollbacks"),
+			compared(g, "compare0", "chunks"), compared(g, "compare1", "chunks")
+	}
+}
+function compared(g, mode, name) { return (g, mode, name) in compare ? compare[g, mode, name] : "-" }
 function seconds(hundredths) { return hundredths ? sprintf("%.2f", hundredths / 100) : "-" }
 # Whole runs; of the native ones with more vCPUs, too: icount has no use for them.
 function table_icount(    i, n, names, g, took, parallel, r, log_bytes)
@@ -297,5 +338,7 @@ END {
 			printf " %.1f |", 100 * val[r, "parallel", "in_" parts[p]] / all
 		print ""
 	}
+	table_walk()
+	table_compare()
 	table_icount()
 }
