@@ -609,9 +609,12 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 	if (sv->exit_done)
 		return 1;
 	if (!sv->chunk_open) {
-		/* An ordinary VM by now, but for the intercepts it began with. */
+		/* An ordinary VM by now, but for the intercepts and the fast path it has. */
 		if (is_rdtsc(reason))
 			return samsara_emulate_rdtsc(sv, reason == EXIT_REASON_RDTSCP);
+		/* KVM wanted to look at events at once, and now does. */
+		if (reason == EXIT_REASON_PREEMPTION_TIMER)
+			return 1;
 		return __vmx_handle_exit(vcpu, EXIT_FASTPATH_NONE);
 	}
 	if (unlikely(to_vmx(vcpu)->fail || to_vmx(vcpu)->exit_reason.failed_vmentry)) {
