@@ -119,7 +119,7 @@ demo: deps
 check: all
 	@scripts/check.sh unit model testbed pmu e2e
 
-check-full: all
+check-full: all programs
 	@scripts/check.sh unit model testbed pmu full
 
 check-debug: all modules-debug
