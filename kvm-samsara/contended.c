@@ -13,7 +13,9 @@
  * while recording, it may have been tried before, up to violations on other
  * pages, but each try does what the one before has done, and goes on.  RULE 6
  * holds as for any other end: both flush when the chunk begins, and a page comes
- * back without a flush, because non-present entries are not cached.
+ * back without a flush, because non-present entries are not cached.  A page of the
+ * guest's page tables is touched by the first access that needs it, because there are
+ * no global translations (design.rst, "Translation caches").
  */
 #include "samsara.h"
 #include "trace.h"

@@ -69,6 +69,12 @@ static __always_inline bool kvm_samsara_vcpu(struct kvm_vcpu *vcpu)
 	return static_branch_unlikely(&kvm_samsara_key) && vcpu->arch.samsara;
 }
 
+/* Bits of CR4 that only seem to be set: design.rst, "Translation caches". */
+static inline unsigned long kvm_samsara_hidden_cr4(struct kvm *kvm)
+{
+	return kvm_samsara_vm(kvm) ? X86_CR4_PGE : 0;
+}
+
 static inline int kvm_samsara_pre_enter(struct kvm_vcpu *vcpu)
 {
 	return kvm_samsara_vcpu(vcpu) ? kvm_samsara_ops->pre_enter(vcpu) : 1;
@@ -155,6 +161,7 @@ static inline bool kvm_samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int
 
 static inline bool kvm_samsara_vm(struct kvm *kvm) { return false; }
 static inline bool kvm_samsara_vcpu(struct kvm_vcpu *vcpu) { return false; }
+static inline unsigned long kvm_samsara_hidden_cr4(struct kvm *kvm) { return 0; }
 static inline int kvm_samsara_pre_enter(struct kvm_vcpu *vcpu) { return 1; }
 static inline bool kvm_samsara_owns_events(struct kvm_vcpu *vcpu) { return false; }
 static inline int kvm_samsara_complete_io(struct kvm_vcpu *vcpu,
