@@ -64,46 +64,14 @@ void samsara_release_exclusive(struct samsara_vcpu *sv)
 #define BLOCK_BYTES	256
 #define PAGE_BLOCKS	(PAGE_SIZE / BLOCK_BYTES)
 
-/* Four times as fast as the loop below.  Inside kernel_fpu_begin(). */
-static bool same_block_avx2(const void *a, const void *b)
-{
-	bool same;
-
-	asm volatile("vmovdqa 0x00(%[a]), %%ymm0\n\t"
-		     "vmovdqa 0x20(%[a]), %%ymm1\n\t"
-		     "vmovdqa 0x40(%[a]), %%ymm2\n\t"
-		     "vmovdqa 0x60(%[a]), %%ymm3\n\t"
-		     "vmovdqa 0x80(%[a]), %%ymm4\n\t"
-		     "vmovdqa 0xa0(%[a]), %%ymm5\n\t"
-		     "vmovdqa 0xc0(%[a]), %%ymm6\n\t"
-		     "vmovdqa 0xe0(%[a]), %%ymm7\n\t"
-		     "vpxor 0x00(%[b]), %%ymm0, %%ymm0\n\t"
-		     "vpxor 0x20(%[b]), %%ymm1, %%ymm1\n\t"
-		     "vpxor 0x40(%[b]), %%ymm2, %%ymm2\n\t"
-		     "vpxor 0x60(%[b]), %%ymm3, %%ymm3\n\t"
-		     "vpxor 0x80(%[b]), %%ymm4, %%ymm4\n\t"
-		     "vpxor 0xa0(%[b]), %%ymm5, %%ymm5\n\t"
-		     "vpxor 0xc0(%[b]), %%ymm6, %%ymm6\n\t"
-		     "vpxor 0xe0(%[b]), %%ymm7, %%ymm7\n\t"
-		     "vpor %%ymm1, %%ymm0, %%ymm0\n\t"
-		     "vpor %%ymm3, %%ymm2, %%ymm2\n\t"
-		     "vpor %%ymm5, %%ymm4, %%ymm4\n\t"
-		     "vpor %%ymm7, %%ymm6, %%ymm6\n\t"
-		     "vpor %%ymm2, %%ymm0, %%ymm0\n\t"
-		     "vpor %%ymm6, %%ymm4, %%ymm4\n\t"
-		     "vpor %%ymm4, %%ymm0, %%ymm0\n\t"
-		     "vptest %%ymm0, %%ymm0"
-		     : "=@ccz" (same) : [a] "r" (a), [b] "r" (b) : "memory");
-	return same;
-}
-
+/* Inside kernel_fpu_begin(). */
 static bool same_block(const u64 *a, const u64 *b)
 {
 	u64 diff = 0;
 	u32 i;
 
 	if (static_cpu_has(X86_FEATURE_AVX2))
-		return same_block_avx2(a, b);
+		return smr_same_block_avx2(a, b);
 	for (i = 0; i < BLOCK_BYTES / sizeof(u64); i++)
 		diff |= a[i] ^ b[i];
 	return !diff;
@@ -163,12 +131,14 @@ static void compare_dirty(struct samsara_vcpu *sv)
 {
 	u32 i;
 
+	if (!sv->vm->tune.compare) {
+		for (i = 0; i < sv->nr_dirty; i++)
+			sv->dirty[i]->changed = true;
+		return;
+	}
 	kernel_fpu_begin();
 	for (i = 0; i < sv->nr_dirty; i++)
-		if (!sv->vm->tune.compare)
-			sv->dirty[i]->changed = true;
-		else
-			compare_copy(sv->dirty[i]);
+		compare_copy(sv->dirty[i]);
 	kernel_fpu_end();
 }
 

@@ -8,6 +8,7 @@
  */
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
+#include <asm/fpu/api.h>
 
 #include "samsara.h"
 #include "trace.h"
@@ -118,7 +119,17 @@ struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool 
 
 static void digest_page(struct samsara_page *sp)
 {
-	sp->meta.digest = smr_page_digest(page_address(sp->page), gfn_to_gpa(sp->gfn));
+	const void *p = page_address(sp->page);
+	u64 sum;
+
+	if (static_cpu_has(X86_FEATURE_AVX2)) {
+		kernel_fpu_begin();
+		sum = smr_page_sum_avx2(p);
+		kernel_fpu_end();
+	} else {
+		sum = smr_page_sum(p);
+	}
+	sp->meta.digest = smr_page_digest(sum, gfn_to_gpa(sp->gfn));
 }
 
 /* Digest of all RAM from its content; also (re)sets the digest of each page. */

@@ -114,9 +114,10 @@ static bool window_paid(struct samsara_vm *vm, const struct samsara_sums *now)
 	struct samsara_window *w = &vm->window;
 	struct samsara_sums d = difference(now, &w->start);
 	s64 most = slices(vm, MOST_CREDIT_SLICES);
-	u64 serially;
+	s64 serially;
 
 	w->start = *now;
+	/* Below zero if fault_cycles was read later than the chunk's cycles. */
 	serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
 	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.now);
 	/* Less than one and a half vCPUs busy: there is no choice. */

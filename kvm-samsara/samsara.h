@@ -19,6 +19,7 @@
 #include <linux/perf_event.h>
 #include <linux/wait.h>
 
+#include "core/smr_avx2.h"
 #include "core/smr_codec.h"
 #include "core/smr_digest.h"
 #include "core/smr_order.h"

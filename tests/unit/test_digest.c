@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-/* core/smr_digest.h */
+/* core/smr_digest.h, core/smr_avx2.h */
 #include "test.h"
 
 #include "gen.h"
+#include "smr_avx2.h"
 #include "smr_digest.h"
 
 #define PAGE	4096u
 #define PAGES	16u
 
-static u64 ram[PAGES][PAGE / 8];
+static u64 ram[PAGES][PAGE / 8] __attribute__((aligned(PAGE)));
+
+static u64 digest_of(u32 page)
+{
+	return smr_page_digest(smr_page_sum(ram[page]), page * PAGE);
+}
 
 static u64 digest_of_all(void)
 {
@@ -16,7 +22,7 @@ static u64 digest_of_all(void)
 	u32 i;
 
 	for (i = 0; i < PAGES; i++)
-		sum += smr_page_digest(ram[i], i * PAGE);
+		sum += digest_of(i);
 	return sum;
 }
 
@@ -33,75 +39,113 @@ static void fill(u64 seed)
 
 static void test_zero(void **state)
 {
-	u64 line[8] = { 0 }, addr;
-
 	(void)state;
-	for (addr = 0; addr < 1u << 20; addr += 64)
-		assert_int_equal(smr_line_digest(line, addr), 0);
 	memset(ram, 0, sizeof(ram));
 	assert_int_equal(digest_of_all(), 0);
-}
-
-static void test_order_of_lines(void **state)
-{
-	u64 sum = 0;
-	u32 i;
-
-	(void)state;
-	fill(1);
-	for (i = PAGES * SMR_LINES_PER_PAGE; i-- > 0; )
-		sum += smr_line_digest((u8 *)ram + i * SMR_LINE, i * SMR_LINE);
-	assert_true(sum == digest_of_all());
 }
 
 static void test_incremental(void **state)
 {
 	struct rng rng = { 2 };
-	u64 digest, addr, *line;
-	u32 i;
+	u64 digest;
+	u32 i, page;
 
 	(void)state;
 	fill(3);
 	digest = digest_of_all();
 	for (i = 0; i < 2000; i++) {
-		addr = rng_below(&rng, PAGES * SMR_LINES_PER_PAGE) * SMR_LINE;
-		line = &ram[addr / PAGE][addr % PAGE / 8];
-		digest -= smr_line_digest(line, addr);
-		line[rng_below(&rng, 8)] = rng_below(&rng, 4) ? rng_next(&rng) : 0;
-		digest += smr_line_digest(line, addr);
+		page = rng_below(&rng, PAGES);
+		digest -= digest_of(page);
+		ram[page][rng_below(&rng, PAGE / 8)] = rng_below(&rng, 4) ? rng_next(&rng) : 0;
+		digest += digest_of(page);
 	}
 	assert_true(digest == digest_of_all());
 }
 
-static void test_every_bit_counts(void **state)
+/* In a page of @word, and where a half of a word is what it is multiplied with. */
+static void check_every_bit(u64 word)
 {
-	u64 line[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, zero[8] = { 0 };
-	u64 digest = smr_line_digest(line, 64);
-	u32 bit;
+	u64 digest;
+	u32 bit, i;
 
-	(void)state;
-	for (bit = 0; bit < 512; bit++) {
-		line[bit / 64] ^= 1ull << bit % 64;
-		assert_true(smr_line_digest(line, 64) != digest);
-		line[bit / 64] ^= 1ull << bit % 64;
-		zero[bit / 64] ^= 1ull << bit % 64;
-		assert_true(smr_line_digest(zero, 64) != 0);
-		zero[bit / 64] ^= 1ull << bit % 64;
+	for (i = 0; i < PAGE / 8; i++)
+		ram[1][i] = word;
+	digest = digest_of(1);
+	for (bit = 0; bit < PAGE * 8; bit++) {
+		ram[1][bit / 64] ^= 1ull << bit % 64;
+		assert_true(digest_of(1) != digest);
+		ram[1][bit / 64] ^= 1ull << bit % 64;
 	}
 }
 
-static void test_address_counts(void **state)
+static void test_every_bit_counts(void **state)
 {
-	u64 line[8] = { 0, 0, 0, 5 };
-	u64 addr;
+	(void)state;
+	check_every_bit(0);
+	check_every_bit(~0ull);
+	check_every_bit(0x123456789abcdefull);
+	/* The product of the first word's halves is zero. */
+	check_every_bit(SMR_PAGE_KEY & 0xffffffff);
+	check_every_bit(SMR_PAGE_KEY);
+}
+
+static void test_place_counts(void **state)
+{
+	u64 digest;
+	u32 i;
 
 	(void)state;
-	for (addr = 64; addr < 64 * 4096; addr += 64)
-		assert_true(smr_line_digest(line, addr) != smr_line_digest(line, 0));
-	/* Two lines exchanged are not the same memory. */
+	memset(ram, 0, sizeof(ram));
+	ram[1][0] = 5;
+	digest = digest_of(1);
+	for (i = 1; i < PAGE / 8; i++) {
+		ram[1][i - 1] = 0;
+		ram[1][i] = 5;
+		assert_true(digest_of(1) != digest);
+	}
+	for (i = 2; i < PAGES; i++) {
+		memcpy(ram[i], ram[1], PAGE);
+		assert_true(digest_of(i) != digest_of(1));
+	}
+	/* Two pages exchanged are not the same memory. */
 	fill(4);
-	assert_true(smr_page_digest(ram[0], 0) + smr_page_digest(ram[1], PAGE) !=
-		    smr_page_digest(ram[1], 0) + smr_page_digest(ram[0], PAGE));
+	digest = digest_of(0) + digest_of(1);
+	memcpy(ram[2], ram[0], PAGE);
+	memcpy(ram[0], ram[1], PAGE);
+	memcpy(ram[1], ram[2], PAGE);
+	assert_true(digest_of(0) + digest_of(1) != digest);
+}
+
+static void test_avx2_sum(void **state)
+{
+	u32 i;
+
+	(void)state;
+	if (!__builtin_cpu_supports("avx2"))
+		skip();
+	fill(5);
+	memset(ram[3], 0, PAGE);
+	memset(ram[4], 0xff, PAGE);
+	for (i = 0; i < PAGES; i++)
+		assert_true(smr_page_sum_avx2(ram[i]) == smr_page_sum(ram[i]));
+}
+
+static void test_avx2_compare(void **state)
+{
+	u8 *a = (u8 *)ram[0], *b = (u8 *)ram[1];
+	u32 i;
+
+	(void)state;
+	if (!__builtin_cpu_supports("avx2"))
+		skip();
+	fill(6);
+	memcpy(b, a, PAGE);
+	assert_true(smr_same_block_avx2(a, b));
+	for (i = 0; i < PAGE; i++) {
+		b[i] ^= 1u << i % 8;
+		assert_int_equal(smr_same_block_avx2(a, b), i >= 256);
+		b[i] ^= 1u << i % 8;
+	}
 }
 
 static void test_chain(void **state)
@@ -115,10 +159,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zero),
-		cmocka_unit_test(test_order_of_lines),
 		cmocka_unit_test(test_incremental),
 		cmocka_unit_test(test_every_bit_counts),
-		cmocka_unit_test(test_address_counts),
+		cmocka_unit_test(test_place_counts),
+		cmocka_unit_test(test_avx2_sum),
+		cmocka_unit_test(test_avx2_compare),
 		cmocka_unit_test(test_chain),
 	};
 

@@ -433,6 +433,9 @@ static void test_header(void **state)
 	patch_header(&b, H_MAJOR, SMR_FILE_MAJOR + 1, 2, true);
 	assert_int_equal(open_error(path2, &err), SMR_FILE_EVERSION);
 	assert_non_null(strstr(err.text, "newer version"));
+	patch_header(&b, H_MAJOR, 1, 2, true);
+	assert_int_equal(open_error(path2, &err), SMR_FILE_EVERSION);
+	assert_non_null(strstr(err.text, "older version"));
 	patch_header(&b, H_MAJOR, 0, 2, true);
 	assert_int_equal(open_error(path2, &err), SMR_FILE_EHEADER);
 	patch_header(&b, H_MAJOR, SMR_FILE_MAJOR, 2, true);

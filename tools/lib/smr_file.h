@@ -20,7 +20,7 @@
 
 #include "smr_codec.h"
 
-#define SMR_FILE_MAJOR		1
+#define SMR_FILE_MAJOR		2
 #define SMR_FILE_MINOR		0
 #define SMR_FILE_INCOMPAT	0ull	/* feature bits this code understands */
 #define SMR_FILE_MAX_VCPUS	64u
@@ -38,7 +38,7 @@ enum smr_file_error {
 	SMR_FILE_EBUSY		= -4,	/* another process has the file open */
 	SMR_FILE_EREFUSED	= -5,	/* would overwrite something else than a recording */
 	SMR_FILE_ENOTREC	= -6,	/* not a recording */
-	SMR_FILE_EVERSION	= -7,	/* written by a newer version */
+	SMR_FILE_EVERSION	= -7,	/* written by a newer version, or one too old */
 	SMR_FILE_EFEATURE	= -8,	/* uses a feature unknown here */
 	SMR_FILE_EHEADER	= -9,	/* file header damaged */
 	SMR_FILE_EDAMAGED	= -10,	/* a segment is cut or damaged */

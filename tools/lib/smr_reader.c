@@ -49,10 +49,11 @@ static int check_version(struct smr_reader *r, const u8 *h, struct smr_err *err)
 
 	info->major = (u16)get_le(h + H_MAJOR, 2);
 	info->minor = (u16)get_le(h + H_MINOR, 2);
-	if (info->major > SMR_FILE_MAJOR)
+	if (info->major != SMR_FILE_MAJOR && info->major)
 		return smr_fail(err, SMR_FILE_EVERSION, r->path, H_MAJOR,
-				"written by a newer version (format %u.%u; "
+				"written by %s version (format %u.%u; "
 				"this program reads %u.x)",
+				info->major > SMR_FILE_MAJOR ? "a newer" : "an older",
 				info->major, info->minor, SMR_FILE_MAJOR);
 	if (smr_crc32c(0, h, H_CRC) != get_le(h + H_CRC, 4))
 		return smr_fail(err, SMR_FILE_EHEADER, r->path, H_CRC,
