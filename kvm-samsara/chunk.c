@@ -321,8 +321,6 @@ static int handle_pending_exit(struct samsara_vcpu *sv)
 	r = samsara_run_exit_handler(sv);
 	if (section)
 		samsara_section_end(sv);
-	if (r <= 0)
-		sv->end_tsc = 0;
 	return r;
 }
 
@@ -442,6 +440,7 @@ int samsara_pre_enter(struct kvm_vcpu *vcpu)
 	if (samsara_replaying(sv->vm))
 		return samsara_replay_pre_enter(sv);
 
+	samsara_note_running(sv, true);
 	if (sv->chunk_open && go_on(sv))
 		return 1;
 	/* First the request, then what it is about: samsara_stop() sets them the other way. */
@@ -680,6 +679,7 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 	if (sv->chunk_open)
 		end_async(sv);
 	sv->end_tsc = 0;
+	samsara_note_running(sv, false);
 	samsara_give_turn(sv);
 	samsara_release_exclusive(sv);
 	/*

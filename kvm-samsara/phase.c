@@ -8,8 +8,10 @@
  * in sections, would take its sum of cycles if it was done by one after the other, but
  * for EPT violations; and the cost of a commit, and what KVM does until the next chunk,
  * for each chunk that ended by an exit, since serial recording ends there, too, but
- * nowhere else.  What that is less than the time that has passed is lost.  It does not
- * count when there was little to do.
+ * nowhere else.  What that is less than the time in which any vCPU ran is lost.
+ *
+ * If there is work for one vCPU only, what parallel recording costs is all lost, and
+ * serial recording takes nothing away.  Such a phase ends when there is work for more.
  *
  * The change.  A serial chunk runs on guest memory itself, so nobody else may be in
  * a chunk or touch guest memory then.
@@ -31,8 +33,9 @@
 #include "samsara.h"
 #include "trace.h"
 
-/* Attempts of all vCPUs in a window. */
+/* Attempts of all vCPUs in a window, and those of a lone one in FIRST_CREDIT_SLICES. */
 #define WINDOW_ATTEMPTS		24
+#define LONE_ATTEMPTS		8
 /* Attempts of a vCPU between two looks whether the window is over. */
 #define LOOK_EVERY		8
 /* One such part is not worth a change: what one at a time would take is an estimate. */
@@ -48,6 +51,11 @@
 #define FIRST_PHASE_SLICES	64
 /* ... up to this many times the first. */
 #define LONGEST_PHASE		16
+/*
+ * Work that two vCPUs could have done at the same time ends a phase for one: this part
+ * of a slice the first time, twice as much each time in a row, up to FIRST_PHASE_SLICES.
+ */
+#define OVERLAP_SLICE_PART	2
 
 static s64 slices(struct samsara_vm *vm, u32 n)
 {
@@ -59,36 +67,77 @@ static u64 first_phase(struct samsara_vm *vm)
 	return slices(vm, FIRST_PHASE_SLICES);
 }
 
+/* The next serial phase is as if there had been none before. */
+static void forget_phases(struct samsara_vm *vm)
+{
+	vm->window.serial_cycles = first_phase(vm);
+	vm->window.next_overlap = slices(vm, 1) / OVERLAP_SLICE_PART;
+}
+
 void samsara_phase_init(struct samsara_vm *vm)
 {
 	vm->phase = vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL ? SAMSARA_SERIAL :
 								       SAMSARA_PARALLEL;
-	vm->window.serial_cycles = first_phase(vm);
+	forget_phases(vm);
 	vm->window.credit = slices(vm, FIRST_CREDIT_SLICES);
+	vm->window.idle_tsc = rdtsc();
+}
+
+/* The vCPU's thread begins to run it, or is about to sleep or to return to user space. */
+void samsara_note_running(struct samsara_vcpu *sv, bool running)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct samsara_window *w = &vm->window;
+
+	if (sv->running == running)
+		return;
+	sv->running = running;
+	spin_lock(&vm->turns_lock);
+	if (!running) {
+		if (!--w->nr_running)
+			w->idle_tsc = rdtsc();
+	} else if (!w->nr_running++) {
+		w->idle_cycles += rdtsc() - w->idle_tsc;
+	}
+	spin_unlock(&vm->turns_lock);
+}
+
+/*
+ * A turn is over, in which so many cycles could have been spent at the same time as
+ * those of the turns before.
+ */
+void samsara_count_overlap(struct samsara_vm *vm, u64 cycles)
+{
+	struct samsara_window *w = &vm->window;
+
+	lockdep_assert_held(&vm->turns_lock);
+	w->overlap += cycles;
+	if (w->lone && w->overlap > w->most_overlap)
+		WRITE_ONCE(w->serial_until, 0);
 }
 
 /* Their own threads add to them: the last attempt may be missing. */
 static struct samsara_sums add_up(struct samsara_vm *vm)
 {
-	struct samsara_sums sum = { .now = rdtsc() };
+	struct samsara_sums sum = { .elapsed = rdtsc() - READ_ONCE(vm->window.idle_cycles) };
 	const struct kvm_vcpu_stat *stat;
-	u64 chunks;
+	u64 chunks, faults;
 	u32 i;
 
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		stat = samsara_stat(vm->vcpus[i]);
 		chunks = READ_ONCE(stat->samsara_chunks);
+		faults = READ_ONCE(vm->vcpus[i]->fault_cycles);
 		sum.attempts += chunks + READ_ONCE(stat->samsara_rollbacks);
 		sum.inherent += chunks - READ_ONCE(stat->samsara_async_ends) -
 				READ_ONCE(stat->samsara_touch_ends);
 		sum.useful += READ_ONCE(stat->samsara_chunk_cycles) +
-			      READ_ONCE(stat->samsara_section_cycles) -
-			      READ_ONCE(vm->vcpus[i]->fault_cycles);
+			      READ_ONCE(stat->samsara_section_cycles) - faults;
 		sum.overhead += READ_ONCE(stat->samsara_precommit_cycles) +
 				READ_ONCE(stat->samsara_commit_cycles) +
 				READ_ONCE(stat->samsara_sync_cycles) +
 				READ_ONCE(vm->vcpus[i]->between_cycles);
-		sum.busy += READ_ONCE(stat->samsara_lost_cycles) +
+		sum.busy += faults + READ_ONCE(stat->samsara_lost_cycles) +
 			    READ_ONCE(stat->samsara_wait_cycles) +
 			    READ_ONCE(stat->samsara_spin_cycles);
 	}
@@ -99,13 +148,19 @@ static struct samsara_sums add_up(struct samsara_vm *vm)
 static struct samsara_sums difference(const struct samsara_sums *a, const struct samsara_sums *b)
 {
 	return (struct samsara_sums) {
-		.now = a->now - b->now,
+		.elapsed = a->elapsed - b->elapsed,
 		.attempts = a->attempts - b->attempts,
 		.inherent = a->inherent - b->inherent,
 		.useful = a->useful - b->useful,
 		.overhead = a->overhead - b->overhead,
 		.busy = a->busy - b->busy,
 	};
+}
+
+/* Was there work for less than one and a half vCPUs? */
+static bool is_lone(const struct samsara_sums *d)
+{
+	return 2 * d->busy < 3 * d->elapsed;
 }
 
 /* The window ends with @now.  False: the credit is used up. */
@@ -117,25 +172,34 @@ static bool window_paid(struct samsara_vm *vm, const struct samsara_sums *now)
 	s64 serially;
 
 	w->start = *now;
-	/* Below zero if fault_cycles was read later than the chunk's cycles. */
+	/* Perhaps below zero: other vCPUs add to their sums while they are read. */
 	serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
-	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.now);
-	/* Less than one and a half vCPUs busy: there is no choice. */
-	if (2 * d.busy < 3 * d.now)
-		return true;
-	w->credit += serially + serially / MARGIN - d.now;
+	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.elapsed);
+	w->lone = is_lone(&d);
+	w->credit += serially + serially / MARGIN - d.elapsed;
 	if (w->credit >= most) {
 		w->credit = most;
-		w->serial_cycles = first_phase(vm);
+		forget_phases(vm);
 	}
 	return w->credit >= 0;
+}
+
+/* vCPUs that disturb each other, or wait for each other, take longer to judge. */
+static bool window_is_over(struct samsara_vm *vm, const struct samsara_sums *now)
+{
+	struct samsara_sums d = difference(now, &vm->window.start);
+
+	/* Someone else may have begun a window after @now. */
+	if ((s64)d.attempts >= WINDOW_ATTEMPTS)
+		return true;
+	return (s64)d.attempts >= LONE_ATTEMPTS && is_lone(&d) &&
+	       (s64)d.elapsed > slices(vm, FIRST_CREDIT_SLICES);
 }
 
 /* Does it pay to go on in parallel? */
 static bool pays(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct samsara_window *w = &vm->window;
 	struct samsara_sums now;
 	bool ret = true;
 
@@ -144,7 +208,7 @@ static bool pays(struct samsara_vcpu *sv)
 	sv->attempts = 0;
 	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
-	if ((s64)(now.attempts - w->start.attempts) >= WINDOW_ATTEMPTS)
+	if (window_is_over(vm, &now))
 		ret = window_paid(vm, &now);
 	spin_unlock(&vm->turns_lock);
 	return ret;
@@ -188,8 +252,15 @@ static void go_serial(struct samsara_vcpu *sv)
 		set_phase(vm, SAMSARA_PARALLEL);
 		return;
 	}
-	w->serial_until = rdtsc() + w->serial_cycles;
-	w->serial_cycles = min(2 * w->serial_cycles, LONGEST_PHASE * first_phase(vm));
+	if (w->lone) {
+		w->serial_until = U64_MAX;
+		w->most_overlap = w->next_overlap;
+		w->next_overlap = min(2 * w->next_overlap, first_phase(vm));
+	} else {
+		w->serial_until = rdtsc() + w->serial_cycles;
+		w->serial_cycles = min(2 * w->serial_cycles, LONGEST_PHASE * first_phase(vm));
+	}
+	w->overlap = 0;
 	vm->serial_phases++;
 	set_phase(vm, SAMSARA_SERIAL);
 }
@@ -217,7 +288,7 @@ void samsara_choose_phase(struct samsara_vcpu *sv)
 	if (!samsara_for_parallel(vm))
 		return;
 	if (samsara_serial(vm)) {
-		if ((!adaptive || rdtsc() >= vm->window.serial_until) &&
+		if ((!adaptive || rdtsc() >= READ_ONCE(vm->window.serial_until)) &&
 		    samsara_may_touch_memory(vm, &sv->turn))
 			go_parallel(sv);
 	} else if (adaptive && vm->window.serial_cycles && !pays(sv)) {

@@ -173,6 +173,8 @@ struct samsara_vcpu {
 	u32 attempts;		/* since this vCPU has last looked at the phase's window */
 	struct samsara_turn turn;
 	bool cut_turn;		/* ... is to end after a few instructions */
+	u64 waited;		/* for it, host cycles */
+	bool running;		/* its thread is in KVM_RUN, and not halted */
 	bool cut_armed;
 
 	u64 nr_begun;		/* chunks, committed or not */
@@ -242,7 +244,7 @@ enum samsara_phase {
 
 /* All vCPUs' totals, see phase.c. */
 struct samsara_sums {
-	u64 now;		/* host cycles, as all but ... */
+	u64 elapsed;		/* host cycles in which any vCPU ran; as all but ... */
 	u64 attempts;		/* ... chunks, committed or not */
 	u64 inherent;		/* ... chunks that serial recording would end, too */
 	u64 useful, overhead, busy;
@@ -254,6 +256,13 @@ struct samsara_window {
 	s64 credit;		/* cycles that parallel recording may lose yet */
 	u64 serial_until;
 	u64 serial_cycles;	/* how long the next serial phase is */
+	bool lone;		/* there was work for one vCPU in the last window */
+	u64 overlap;		/* ... and for more in the serial phase since */
+	u64 most_overlap;	/* ... before it ends */
+	u64 next_overlap;	/* ... the next one */
+	u32 nr_running;
+	u64 idle_tsc;		/* since when there are none */
+	u64 idle_cycles;
 };
 
 /* Settings of a VM, tunables.c; the indices are those of KVM_SAMSARA_TUNABLE_*. */
@@ -504,6 +513,8 @@ bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, 
 /* phase.c */
 void samsara_phase_init(struct samsara_vm *vm);
 void samsara_choose_phase(struct samsara_vcpu *sv);
+void samsara_note_running(struct samsara_vcpu *sv, bool running);
+void samsara_count_overlap(struct samsara_vm *vm, u64 cycles);
 
 /* serial.c */
 void samsara_turns_init(struct samsara_vm *vm);

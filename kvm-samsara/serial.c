@@ -115,11 +115,12 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 	}
 }
 
-/* The vCPU's turn begins. */
-static void begin_turn(struct samsara_vcpu *sv)
+/* The vCPU's turn begins, for which it has waited so long. */
+static void begin_turn(struct samsara_vcpu *sv, u64 waited)
 {
 	spin_lock(&sv->vm->turns_lock);
 	sv->cut_turn = sv->vm->cuts;
+	sv->waited = waited;
 	spin_unlock(&sv->vm->turns_lock);
 }
 
@@ -142,8 +143,10 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 	struct samsara_turn *now;
 
 	spin_lock(&vm->turns_lock);
-	if (turn->sv && current_turn(vm) == turn)
+	if (turn->sv && current_turn(vm) == turn) {
 		look_for_convoy(turn->sv);
+		samsara_count_overlap(vm, min(turn->sv->waited, rdtsc() - turn->slice_tsc));
+	}
 	list_del_init(&turn->link);
 	WRITE_ONCE(turn->give_up, false);
 	now = current_turn(vm);
@@ -182,16 +185,18 @@ static void queue_up(struct samsara_vcpu *sv)
 int samsara_take_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
+	u64 start;
 
 	if (may_begin(sv))
 		return 0;
+	start = rdtsc();
 	queue_up(sv);
 	if (samsara_wait_interrupted(sv, may_begin(sv) || !samsara_recording(vm))) {
 		dequeue(vm, &sv->turn);
 		return -EINTR;
 	}
 	if (samsara_serial(vm))
-		begin_turn(sv);
+		begin_turn(sv, rdtsc() - start);
 	else
 		samsara_give_turn(sv);
 	return 0;
