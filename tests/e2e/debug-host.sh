@@ -12,12 +12,12 @@ only=${1:-.} nr_cycles=${2:-50}
 cases()
 {
 	cat <<-EOF
-	racey 2 --append n=20000 chunk=2000
+	racey 2 --append n=20000 chunk=2000 adaptive=0
 	racey 2 --name racey-serial --append n=20000 mode=serial
 	racey 2 --name racey-crew --append n=5000 mode=crew
-	ipistorm 2 --replays 1
+	ipistorm 2 --replays 1 adaptive=0
 	ptwalk 2 --replays 1 --phases 1 slice=50
-	mmio 2 --replays 1
+	mmio 2 --replays 1 adaptive=0
 	linux 2 --replays 1
 	EOF
 }

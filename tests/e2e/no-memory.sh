@@ -225,18 +225,19 @@ sweep()
 }
 
 setup
-recording no-copy-at-all racey n=2000 '' page samsara_ept_fault 1 1 samsara_ept_leaf
-recording no-copy racey n=20000 chunk=2000 page samsara_ept_fault 5 1 samsara_ept_leaf
-recording no-copy-for-long ptwalk '' '' page samsara_ept_fault 7 $ALL samsara_ept_leaf
-recording no-copy-ticketlock ticketlock n=500 chunk=2000 page samsara_ept_fault 11 $ALL samsara_ept_leaf
-recording no-table racey n=2000 chunk=2000 page samsara_ept_leaf 2
-recording no-table-struct racey n=2000 chunk=2000 slab samsara_ept_leaf 3
+# adaptive=0: a serial phase needs no copies, and can do without tables.
+recording no-copy-at-all racey n=2000 adaptive=0 page samsara_ept_fault 1 1 samsara_ept_leaf
+recording no-copy racey n=20000 chunk=2000,adaptive=0 page samsara_ept_fault 5 1 samsara_ept_leaf
+recording no-copy-for-long ptwalk '' adaptive=0 page samsara_ept_fault 7 $ALL samsara_ept_leaf
+recording no-copy-ticketlock ticketlock n=500 chunk=2000,adaptive=0 page samsara_ept_fault 11 $ALL samsara_ept_leaf
+recording no-table racey n=2000 chunk=2000,adaptive=0 page samsara_ept_leaf 2
+recording no-table-struct racey n=2000 chunk=2000,adaptive=0 slab samsara_ept_leaf 3
 recording no-table-crew racey n=2000 mode=crew page samsara_ept_leaf 3
-recording no-table-ptwalk ptwalk '' '' page samsara_ept_leaf 5
+recording no-table-ptwalk ptwalk '' adaptive=0 page samsara_ept_leaf 5
 recording no-table-crew-ptwalk ptwalk '' mode=crew page samsara_ept_leaf 5
 recording no-counter racey n=2000 '' slab samsara_counter_init
 recording no-counter-serial racey n=2000 mode=serial slab samsara_counter_init 3
-recording no-copy-linux linux '' '' page samsara_ept_fault 101
+recording no-copy-linux linux '' adaptive=0 page samsara_ept_fault 101
 no_serial_phase
 refusal no-device '' slab samsara_device_create
 refusal no-config '' slab samsara_device_set_attr
