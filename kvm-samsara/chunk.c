@@ -95,6 +95,33 @@ void samsara_reinject(struct kvm_vcpu *vcpu)
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
+/*
+ * KVM sets RFLAGS.RF when it injects a fault, and clears DR7.GD when it injects
+ * #DB, see kvm_check_and_inject_events(); but not when it injects them again because
+ * the delivery was cut short.  With page ownership the chunk has ended then, and
+ * samsara_normalise() has cleared RF.
+ */
+void samsara_set_event_flags(struct kvm_vcpu *vcpu, u32 info)
+{
+	if ((info & INTR_INFO_INTR_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
+		return;
+	switch (info & INTR_INFO_VECTOR_MASK) {
+	case DB_VECTOR:
+		if (vcpu->arch.dr7 & DR7_GD) {
+			vcpu->arch.dr7 &= ~DR7_GD;
+			vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
+		}
+		break;
+	case BP_VECTOR:
+	case OF_VECTOR:
+	case DF_VECTOR:
+	case MC_VECTOR:
+		break;
+	default:
+		vmx_set_rflags(vcpu, vmx_get_rflags(vcpu) | X86_EFLAGS_RF);
+	}
+}
+
 /* The event KVM has put into the VM-entry fields, if any, begins the chunk. */
 static void note_event(struct samsara_vcpu *sv)
 {
@@ -105,6 +132,7 @@ static void note_event(struct samsara_vcpu *sv)
 	memset(event, 0, sizeof(*event));
 	if (!(info & INTR_INFO_VALID_MASK))
 		return;
+	samsara_set_event_flags(vcpu, info);
 	sv->rec.flags |= SMR_F_EVENT;
 	event->intr_info = info;
 	if (info & INTR_INFO_DELIVER_CODE_MASK)

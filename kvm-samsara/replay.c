@@ -265,29 +265,6 @@ static void set_windows(struct samsara_vcpu *sv)
 		exec_controls_setbit(vmx, CPU_BASED_NMI_WINDOW_EXITING);
 }
 
-/*
- * KVM sets RFLAGS.RF when it injects a fault, and clears DR7.GD when it injects
- * #DB, see kvm_check_and_inject_events().
- */
-static void set_exception_flags(struct kvm_vcpu *vcpu, u8 vector)
-{
-	switch (vector) {
-	case DB_VECTOR:
-		if (vcpu->arch.dr7 & DR7_GD) {
-			vcpu->arch.dr7 &= ~DR7_GD;
-			vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
-		}
-		break;
-	case BP_VECTOR:
-	case OF_VECTOR:
-	case DF_VECTOR:
-	case MC_VECTOR:
-		break;
-	default:
-		vmx_set_rflags(vcpu, vmx_get_rflags(vcpu) | X86_EFLAGS_RF);
-	}
-}
-
 /* What the record says begins the chunk replaces whatever KVM has queued (RULE 2). */
 static void set_event(struct samsara_vcpu *sv)
 {
@@ -307,8 +284,7 @@ static void set_event(struct samsara_vcpu *sv)
 		vcpu->arch.cr2 = event->aux;
 	else if (is_debug(event->intr_info))
 		vcpu->arch.dr6 = event->aux;
-	if ((event->intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_HARD_EXCEPTION)
-		set_exception_flags(vcpu, event->intr_info & INTR_INFO_VECTOR_MASK);
+	samsara_set_event_flags(vcpu, event->intr_info);
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, event->intr_info);
 }
 

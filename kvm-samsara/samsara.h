@@ -550,6 +550,7 @@ void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
 void samsara_set_stepping(struct samsara_vcpu *sv, bool on);
 void samsara_reinject(struct kvm_vcpu *vcpu);
 void samsara_normalise(struct samsara_vcpu *sv);
+void samsara_set_event_flags(struct kvm_vcpu *vcpu, u32 info);
 
 /* input.c */
 bool samsara_bus_before(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
