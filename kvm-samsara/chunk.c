@@ -318,6 +318,8 @@ static void end_async(struct samsara_vcpu *sv)
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);
 	samsara_set_stepping(sv, false);
+	if (!sv->direct)
+		samsara_maybe_go_back(sv);
 	samsara_commit_chunk(sv);
 	/* Bound the memory the copies take. */
 	if (sv->nr_copies > sv->vm->tune.max_copies)

@@ -35,6 +35,8 @@
 
 /* Host cycles for which who has reserved a page for writing is not asked for it. */
 #define HOLD_CYCLES	6000
+/* Host cycles that a commit takes, with all that comes before the next chunk. */
+#define COMMIT_CYCLES	12000
 /* Host cycles after which who waits for a page speculates instead. */
 #define MOST_WAIT	400000
 /* Branches that are worth a commit; with fewer a chunk goes back to its start. */
@@ -150,6 +152,7 @@ static bool will_write(const struct samsara_vcpu *sv, const struct samsara_conte
 static void reserve_for_writing(struct samsara_vcpu *sv, struct samsara_contended *c)
 {
 	u64 others = c->readers & ~samsara_bit(sv);
+	struct samsara_vcpu *reader;
 
 	if (c->writer != sv) {
 		c->writer = sv;
@@ -158,8 +161,11 @@ static void reserve_for_writing(struct samsara_vcpu *sv, struct samsara_contende
 	}
 	if (others)
 		c->calm = 0;
-	for (; others; others &= others - 1)
-		samsara_ask(sv->vm->vcpus[__ffs64(others)]);
+	for (; others; others &= others - 1) {
+		reader = sv->vm->vcpus[__ffs64(others)];
+		WRITE_ONCE(reader->asked_as_reader, true);
+		samsara_ask(reader);
+	}
 }
 
 /* Nobody else has reserved the page for writing. */
@@ -214,7 +220,20 @@ void samsara_release_pages(struct samsara_vcpu *sv)
 			c->writer = NULL;
 	}
 	WRITE_ONCE(sv->asked, false);
+	WRITE_ONCE(sv->asked_as_reader, false);
 	spin_unlock(&vm->pages_lock);
+}
+
+/*
+ * The chunk has to end for somebody who writes what it has read: to run it again takes
+ * less than to commit it, if it has only just begun.  Those who wait for a lock, each
+ * time it changes hands.
+ */
+void samsara_maybe_go_back(struct samsara_vcpu *sv)
+{
+	if (READ_ONCE(sv->asked_as_reader) && rdtsc() - sv->chunk_tsc < COMMIT_CYCLES &&
+	    READ_ONCE(sv->vm->exclusive) != sv && !READ_ONCE(sv->vm->stopping))
+		sv->go_back = sv->returns++ < MOST_RETURNS;
 }
 
 /* Somebody has reserved the page @sv waits for. */

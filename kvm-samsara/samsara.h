@@ -165,6 +165,7 @@ struct samsara_vcpu {
 	struct samsara_page *wanted;	/* the page waited for; under vm->pages_lock, as ... */
 	bool wanted_write;
 	bool asked;		/* ... someone waits for a page this vCPU uses */
+	bool asked_as_reader;	/* ... to write what this vCPU has read */
 	bool has_reserved;	/* a contended page */
 	bool go_back;		/* the open chunk has too little work to commit it ... */
 	u32 returns;		/* ... as others have had since the last commit */
@@ -526,6 +527,7 @@ void samsara_withhold_contended(struct samsara_vcpu *sv);
 bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,
 			      bool read);
 void samsara_release_pages(struct samsara_vcpu *sv);
+void samsara_maybe_go_back(struct samsara_vcpu *sv);
 void samsara_wait_for_page(struct samsara_vcpu *sv);
 
 /* phase.c */
