@@ -172,6 +172,7 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	samsara_counter_read(sv, &sv->start_counts);
 	WRITE_ONCE(sv->limit_hit, false);
 	sv->spinning = false;
+	sv->paused_before = sv->paused;
 	sv->paused = false;
 	sv->chunk_tsc = rdtsc();
 	sv->chunk_fault_cycles = 0;
@@ -248,6 +249,17 @@ static bool half_done(struct samsara_vcpu *sv)
 	return samsara_same_position(&now, &sv->fault_pos);
 }
 
+/* Someone waits for a page the vCPU uses: make it end its chunk.  Under pages_lock. */
+void samsara_ask(struct samsara_vcpu *sv)
+{
+	lockdep_assert_held(&sv->vm->pages_lock);
+	if (sv->asked)
+		return;
+	WRITE_ONCE(sv->asked, true);
+	kvm_make_request(KVM_REQ_SAMSARA, sv->vcpu);
+	kvm_vcpu_kick(sv->vcpu);
+}
+
 /* Serial recording looks at its turn now and then instead. */
 static bool is_long(struct samsara_vcpu *sv)
 {
@@ -257,14 +269,9 @@ static bool is_long(struct samsara_vcpu *sv)
 		return READ_ONCE(sv->asked);
 	if (sv->direct)
 		return samsara_turn_is_over(sv);
-	if (READ_ONCE(vm->phase) == SAMSARA_CHANGING)
-		return true;
-	if (READ_ONCE(sv->limit_hit)) {
-		if (samsara_limit_reached(sv))
-			return true;
-		WRITE_ONCE(sv->limit_hit, false);
-	}
-	return sv->spinning || rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+	return READ_ONCE(vm->phase) == SAMSARA_CHANGING || READ_ONCE(sv->limit_hit) ||
+	       READ_ONCE(sv->asked) || sv->spinning ||
+	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
 }
 
 /* Does anything wait that takes effect between chunks only? */
@@ -311,6 +318,8 @@ static void end_async(struct samsara_vcpu *sv)
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);
 	samsara_set_stepping(sv, false);
+	if (!sv->direct)
+		samsara_maybe_go_back(sv);
 	samsara_commit_chunk(sv);
 	/* Bound the memory the copies take. */
 	if (sv->nr_copies > sv->vm->tune.max_copies)
@@ -410,6 +419,10 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 	 */
 	if (samsara_for_parallel(sv->vm))
 		samsara_use_ept(sv, samsara_serial(sv->vm));
+	if (!sv->direct) {
+		samsara_find_contended(sv);
+		samsara_wait_for_page(sv);
+	}
 	return samsara_recording(sv->vm) && !READ_ONCE(sv->vm->stopping) &&
 	       samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
 }
@@ -708,6 +721,9 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 		end_async(sv);
 	sv->end_tsc = 0;
 	samsara_note_running(sv, false);
+	/* It may have got a page that it waited for, and not have begun. */
+	if (!samsara_crew(sv->vm))
+		samsara_release_pages(sv);
 	samsara_give_turn(sv);
 	samsara_release_exclusive(sv);
 	/*

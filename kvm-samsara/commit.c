@@ -291,6 +291,7 @@ static void finish_commit(struct samsara_vcpu *sv, u64 n)
 	else if (sv->rec.end == SMR_END_TOUCH)
 		samsara_stat(sv)->samsara_touch_ends++;
 	sv->rollbacks_in_a_row = 0;
+	sv->returns = 0;
 	/* Release: who sees it may use what the chunk wrote (crew.c). */
 	smp_store_release(&sv->chunk_open, false);
 	memset(&sv->rec, 0, sizeof(sv->rec));
@@ -427,10 +428,12 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	compare_dirty(sv);
 	if (is_empty(sv)) {
 		rollback(sv);
+		samsara_release_pages(sv);
 		return -EAGAIN;
 	}
 	t.compared = t.locked = t.unlocked = rdtsc();
-	if (!ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
+	if (!sv->go_back && !ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
+		samsara_release_pages(sv);
 		samsara_adapt_length(sv, true);
 		count_end(sv, &t, true);
 		return 0;
@@ -441,12 +444,14 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 	 * chunk that has written something before it began to wait is another
 	 * matter: it may be the way into a queue, and has to get through.
 	 */
-	if (!sv->spinning || has_written(sv)) {
+	if (!sv->go_back && (!sv->spinning || has_written(sv))) {
 		sv->rollbacks_in_a_row++;
 		samsara_note_conflicts(sv);
 	}
+	sv->go_back = false;
 	samsara_stat(sv)->samsara_rollbacks++;
 	rollback(sv);
+	samsara_release_pages(sv);
 	count_end(sv, &t, false);
 	return -EAGAIN;
 }

@@ -43,11 +43,6 @@
  */
 #define HOLD_US	300
 
-static u64 bit(const struct samsara_vcpu *sv)
-{
-	return BIT_ULL(sv->id);
-}
-
 static bool has_had_time(const struct samsara_vcpu *owner)
 {
 	return rdtsc() - READ_ONCE(owner->chunk_tsc) >= HOLD_US * tsc_khz / 1000;
@@ -56,7 +51,7 @@ static bool has_had_time(const struct samsara_vcpu *owner)
 /* The vCPUs whose rights to the page stand in the way of @sv's. */
 static u64 in_the_way(const struct samsara_vcpu *sv, const struct samsara_page *sp, bool write)
 {
-	return write || sp->exclusive ? sp->owners & ~bit(sv) : 0;
+	return write || sp->exclusive ? sp->owners & ~samsara_bit(sv) : 0;
 }
 
 static bool yields_to(const struct samsara_vcpu *owner, const struct samsara_vcpu *sv)
@@ -83,19 +78,11 @@ static bool someone_is_first(const struct samsara_vcpu *sv, const struct samsara
 /* @owner has no chunk open. */
 static void give_up(struct samsara_vcpu *owner, struct samsara_page *sp, bool write)
 {
-	lockdep_assert_held(&owner->vm->crew_lock);
+	lockdep_assert_held(&owner->vm->pages_lock);
 	samsara_ept_set_rights(owner, sp, !write, false);
 	if (write)
-		sp->owners &= ~bit(owner);
+		sp->owners &= ~samsara_bit(owner);
 	sp->exclusive = false;
-}
-
-/* It ends its chunk. */
-static void ask(struct samsara_vcpu *owner)
-{
-	WRITE_ONCE(owner->asked, true);
-	kvm_make_request(KVM_REQ_SAMSARA, owner->vcpu);
-	kvm_vcpu_kick(owner->vcpu);
 }
 
 enum outcome {
@@ -112,7 +99,7 @@ static enum outcome take(struct samsara_vcpu *sv, struct samsara_page *sp, bool 
 	struct samsara_vcpu *owner;
 	bool open;
 
-	lockdep_assert_held(&sv->vm->crew_lock);
+	lockdep_assert_held(&sv->vm->pages_lock);
 	for (; owners; owners &= owners - 1) {
 		owner = sv->vm->vcpus[__ffs64(owners)];
 		/* Acquire: all that its chunk did. */
@@ -126,13 +113,13 @@ static enum outcome take(struct samsara_vcpu *sv, struct samsara_page *sp, bool 
 		if (!open || !sv->ticket || owner->asked)
 			continue;
 		if (has_had_time(owner))
-			ask(owner);
+			samsara_ask(owner);
 		else
 			ret = TOO_EARLY;
 	}
 	if (ret != TAKEN)
 		return ret;
-	sp->owners |= bit(sv);
+	sp->owners |= samsara_bit(sv);
 	sp->exclusive = write;
 	samsara_ept_set_rights(sv, sp, true, write);
 	return TAKEN;
@@ -142,14 +129,14 @@ static enum outcome try_wanted(struct samsara_vcpu *sv)
 {
 	enum outcome ret;
 
-	spin_lock(&sv->vm->crew_lock);
+	spin_lock(&sv->vm->pages_lock);
 	if (!sv->ticket)
 		sv->ticket = ++sv->vm->last_ticket;
 	ret = take(sv, sv->wanted, sv->wanted_write);
 	/* Only the vCPU itself sets it. */
 	if (ret == TAKEN)
 		sv->wanted = NULL;
-	spin_unlock(&sv->vm->crew_lock);
+	spin_unlock(&sv->vm->pages_lock);
 	/* Others may be next. */
 	if (ret == TAKEN)
 		wake_up_all(&sv->vm->wq);
@@ -165,14 +152,14 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 	struct samsara_vm *vm = sv->vm;
 	enum outcome got;
 
-	spin_lock(&vm->crew_lock);
-	sv->fault_could_read = sp->owners & bit(sv);
+	spin_lock(&vm->pages_lock);
+	sv->fault_could_read = sp->owners & samsara_bit(sv);
 	got = take(sv, sp, write);
 	if (got != TAKEN) {
 		sv->wanted = sp;
 		sv->wanted_write = write;
 	}
-	spin_unlock(&vm->crew_lock);
+	spin_unlock(&vm->pages_lock);
 	sv->touched = got != TAKEN;
 	if (sv->touched)
 		return 0;
@@ -186,7 +173,7 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 static bool waits_for(const struct samsara_vcpu *other, const struct samsara_vcpu *sv)
 {
 	return other != sv && other->wanted &&
-	       (in_the_way(other, other->wanted, other->wanted_write) & bit(sv));
+	       (in_the_way(other, other->wanted, other->wanted_write) & samsara_bit(sv));
 }
 
 /* IRQs are off, VM-entry is next. */
@@ -196,12 +183,12 @@ void samsara_crew_open_chunk(struct samsara_vcpu *sv)
 	bool wake = false;
 	u32 i;
 
-	spin_lock(&vm->crew_lock);
+	spin_lock(&vm->pages_lock);
 	WRITE_ONCE(sv->chunk_open, true);
 	/* Who sleeps because this vCPU's ticket is earlier has to ask it now. */
 	for (i = 0; i < vm->nr_vcpus; i++)
 		wake |= waits_for(vm->vcpus[i], sv);
-	spin_unlock(&vm->crew_lock);
+	spin_unlock(&vm->pages_lock);
 	if (wake)
 		wake_up_all(&vm->wq);
 }
@@ -215,7 +202,7 @@ void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress)
 	u32 i;
 
 	/* The lock also orders chunk_open before world_stopped, see stop_world(). */
-	spin_lock(&vm->crew_lock);
+	spin_lock(&vm->pages_lock);
 	wake = sv->asked || atomic_read(&vm->world_stopped);
 	WRITE_ONCE(sv->asked, false);
 	if (sv->ticket && progress) {
@@ -227,7 +214,7 @@ void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress)
 		if (waits_for(other, sv) && yields_to(sv, other))
 			give_up(sv, other->wanted, other->wanted_write);
 	}
-	spin_unlock(&vm->crew_lock);
+	spin_unlock(&vm->pages_lock);
 	if (wake)
 		wake_up_all(&vm->wq);
 }
@@ -272,7 +259,7 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 void samsara_crew_stop_world(struct samsara_vm *vm)
 {
 	atomic_inc(&vm->world_stopped);
-	/* Pairs with crew_lock in samsara_crew_chunk_closed(). */
+	/* Pairs with pages_lock in samsara_crew_chunk_closed(). */
 	smp_mb__after_atomic();
 	samsara_bring_to_boundary(vm);
 }

@@ -563,7 +563,7 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	init_waitqueue_head(&vm->wq);
 	samsara_turns_init(vm);
 	samsara_tunables_default(&vm->tune);
-	spin_lock_init(&vm->crew_lock);
+	spin_lock_init(&vm->pages_lock);
 	INIT_WORK(&vm->fail_work, fail_work);
 	dev->private = vm;
 	kvm->arch.samsara = vm;

@@ -265,9 +265,7 @@ void samsara_ept_withhold(u64 *sptep)
 {
 	u64 e = *sptep;
 
-	if (e & EPT_R)
-		*sptep = (e & ~(EPT_R | EPT_W | EPT_X)) | EPT_WITHHELD |
-			 (e & EPT_W ? EPT_WAS_W : 0);
+	*sptep = (e & ~(EPT_R | EPT_W | EPT_X)) | EPT_WITHHELD | (e & EPT_W ? EPT_WAS_W : 0);
 }
 
 /* ... the next write.  Page walks count as writes if EPT accessed flags are on. */
@@ -277,6 +275,7 @@ void samsara_ept_withhold_write(u64 *sptep)
 		*sptep = (*sptep & ~EPT_W) | EPT_WITHHELD | EPT_WAS_W;
 }
 
+/* All that was withheld; the page has an entry. */
 void samsara_ept_give_back(u64 *sptep)
 {
 	u64 e = *sptep;
@@ -284,6 +283,16 @@ void samsara_ept_give_back(u64 *sptep)
 	if (e & EPT_WITHHELD)
 		*sptep = (e & ~(EPT_WITHHELD | EPT_WAS_W)) | EPT_R | EPT_X |
 			 (e & EPT_WAS_W ? EPT_W : 0);
+}
+
+/* ... but for writing, which still is a violation. */
+static void give_back_read(u64 *sptep, struct samsara_page *sp)
+{
+	u64 e = *sptep;
+
+	if (!(e & EPT_ADDR))
+		e |= leaf_to(sp->page, EPT_LEAF_RO);
+	*sptep = e | EPT_R | EPT_X;
 }
 
 /* One that can be filled; NULL: no memory. */
@@ -378,9 +387,12 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	if (samsara_crew(sv->vm))
 		return samsara_crew_fault(sv, sp, write);
 	if (*sptep & EPT_WITHHELD) {
-		sv->touched = samsara_touch_ends_chunk(sv, sp, sptep);
+		sv->touched = samsara_touch_ends_chunk(sv, sp, write, *sptep & EPT_R);
 		if (sv->touched)
 			return 0;
+		give_back_read(sptep, sp);
+		if (write)
+			samsara_ept_give_back(sptep);
 	} else if (KVM_BUG_ON(sv->direct, sv->vm->kvm)) {
 		return -EIO;
 	}
@@ -401,7 +413,7 @@ static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 	struct page *page;
 
 	page = pfn_to_page((e & EPT_ADDR) >> PAGE_SHIFT);
-	if (e & EPT_W) {
+	if (e & (EPT_W | EPT_WAS_W)) {
 		struct samsara_copy *copy = (void *)page_private(page);
 
 		sv->access[sv->nr_access++] = copy->orig;

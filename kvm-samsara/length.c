@@ -8,8 +8,6 @@
  * chunk that was long fails, and doubled after CALM ones in a row have committed: so
  * about one in ten fails, which costs about as much as the commits.  Replay does not
  * depend on it, an end is a position.
- *
- * A page that this vCPU loses chunks over makes one chunk shorter, see contended.c.
  */
 #include "samsara.h"
 
@@ -39,29 +37,6 @@ void samsara_restore_length(struct samsara_vcpu *sv)
 {
 	if (sv->period != sv->limit)
 		set_period(sv, sv->limit);
-}
-
-/* The open chunk is to end that many branches from here, if that makes it shorter. */
-void samsara_shorten_chunk(struct samsara_vcpu *sv, u64 branches)
-{
-	u64 period = max_t(u64, branches, SAMSARA_MIN_PERIOD);
-
-	if (period <= sv->period / 2)
-		set_period(sv, period);
-}
-
-/* The branch counter has overflowed: is the chunk long enough? */
-bool samsara_limit_reached(struct samsara_vcpu *sv)
-{
-	struct smr_position now;
-
-	if (sv->period == sv->limit)
-		return true;
-	samsara_position(sv, &now);
-	if (now.branches >= sv->limit)
-		return true;
-	/* Who only waits and looks loses nothing. */
-	return !sv->paused || samsara_chunk_has_written(sv);
 }
 
 /* A chunk has committed or not. */

@@ -6,7 +6,7 @@
  *   vm->config_lock	configuration, start and stop
  *   vm->commit_lock	the commit order; see commit.c
  *   vm->turns_lock	the queue of serial recording; see serial.c
- *   vm->crew_lock	rights to pages; see crew.c
+ *   vm->pages_lock	who uses which page; see crew.c and contended.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
  */
@@ -35,14 +35,12 @@
 /* A chunk with less room than this for inputs ends. */
 #define SAMSARA_INPUT_RESERVE		32
 #define SAMSARA_SECTION_PAGES		64
-/* Pages a vCPU remembers to have lost chunks over. */
-#define SAMSARA_MAX_CONTENDED		16
+/* Pages remembered to have cost chunks. */
+#define SAMSARA_MAX_CONTENDED		32
 /* Private copies a vCPU keeps between chunks. */
 #define SAMSARA_MAX_COPIES		4096
 /* Kept free to finish an instruction with. */
 #define SAMSARA_COPY_RESERVE		32
-/* What a commit costs, in conditional branches a guest does meanwhile. */
-#define SAMSARA_COMMIT_COST		1500
 /* What a VM exit costs beside its handler, in host cycles. */
 #define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
@@ -65,7 +63,7 @@ struct samsara_page {
 	u64 gfn : 62;
 	u64 changed : 1;	/* since its digest was taken; it is in vm->changed */
 	u64 exclusive : 1;	/* its owner may write */
-	u64 owners;		/* vCPUs with rights to it; both under vm->crew_lock */
+	u64 owners;		/* vCPUs with rights to it; both under vm->pages_lock */
 };
 
 struct samsara_slot {
@@ -103,12 +101,16 @@ struct samsara_copy {
 	u8 changed_block;	/* where it did the last time */
 };
 
-/* See contended.c. */
+/* A page over which chunks have failed, see contended.c. */
 struct samsara_contended {
-	struct samsara_page *page;
-	u64 *sptep;
-	u32 touches;		/* by chunks that went on ... */
-	u32 conflicts;		/* ... and failed over it; 0: not in use */
+	struct samsara_page *page;	/* NULL: not in use */
+	struct samsara_vcpu *writer;	/* has reserved it for writing ... */
+	u64 since;		/* ... in this host cycle */
+	u64 readers;		/* vCPUs that have reserved it for reading, a bit each */
+	bool written;		/* ... and has written it */
+	u32 upgrades;		/* see will_write() */
+	u32 conflicts;
+	u32 calm;		/* reservations in a row that were in nobody's way */
 };
 
 struct samsara_checkpoint {
@@ -160,9 +162,14 @@ struct samsara_vcpu {
 	bool spinning;		/* ... ends because it spins in vain */
 	gpa_t fault_gpa;	/* page ownership: of the chunk's last EPT violation ... */
 	bool fault_could_read;	/* ... on a page that could be read */
-	struct samsara_page *wanted;	/* the page waited for; under vm->crew_lock, as ... */
+	struct samsara_page *wanted;	/* the page waited for; under vm->pages_lock, as ... */
 	bool wanted_write;
-	bool asked;		/* ... someone waits for a page of this vCPU */
+	bool asked;		/* ... someone waits for a page this vCPU uses */
+	bool asked_as_reader;	/* ... to write what this vCPU has read */
+	bool has_reserved;	/* a contended page */
+	bool go_back;		/* the open chunk has too little work to commit it ... */
+	u32 returns;		/* ... as others have had since the last commit */
+	bool paused_before;	/* paused, of the chunk before */
 	u64 ticket;		/* ... and its place among those who wait, 0: none */
 	bool stepping;		/* monitor trap flag is on */
 	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
@@ -210,7 +217,8 @@ struct samsara_vcpu {
 	u32 nr_free_copies;
 	u32 nr_empty;		/* of them, those without a page */
 
-	struct samsara_contended contended[SAMSARA_MAX_CONTENDED];
+	u64 *contended[SAMSARA_MAX_CONTENDED];	/* EPT entries of vm->contended's pages ... */
+	u64 contended_seen;	/* ... as they were at this vm->contended_changes */
 	u64 *withheld;		/* replay: the entry of the page the chunk ends before */
 
 	gfn_t section_gfns[SAMSARA_SECTION_PAGES];
@@ -305,8 +313,11 @@ struct samsara_vm {
 	struct samsara_window window;
 	u64 serial_phases;
 
+	spinlock_t pages_lock;
+	struct samsara_contended contended[SAMSARA_MAX_CONTENDED];	/* under pages_lock */
+	u64 contended_changes;	/* of the pages in it */
+
 	/* Recording with page ownership */
-	spinlock_t crew_lock;
 	u64 last_ticket;
 	atomic_t world_stopped;	/* how many need that no chunk is open */
 	bool untracked;		/* changes of memory are not known; also in replay of it */
@@ -389,6 +400,12 @@ static inline bool samsara_crew(struct samsara_vm *vm)
 static inline bool samsara_serial(struct samsara_vm *vm)
 {
 	return READ_ONCE(vm->phase) == SAMSARA_SERIAL;
+}
+
+/* In sets of vCPUs. */
+static inline u64 samsara_bit(const struct samsara_vcpu *sv)
+{
+	return BIT_ULL(sv->id);
 }
 
 /* For one more input of a chunk that records. */
@@ -501,14 +518,17 @@ void samsara_section_changed(struct samsara_vcpu *sv);
 /* length.c */
 void samsara_length_init(struct samsara_vcpu *sv);
 void samsara_restore_length(struct samsara_vcpu *sv);
-void samsara_shorten_chunk(struct samsara_vcpu *sv, u64 branches);
-bool samsara_limit_reached(struct samsara_vcpu *sv);
 void samsara_adapt_length(struct samsara_vcpu *sv, bool committed);
 
 /* contended.c */
 void samsara_note_conflicts(struct samsara_vcpu *sv);
+void samsara_find_contended(struct samsara_vcpu *sv);
 void samsara_withhold_contended(struct samsara_vcpu *sv);
-bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
+bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,
+			      bool read);
+void samsara_release_pages(struct samsara_vcpu *sv);
+void samsara_maybe_go_back(struct samsara_vcpu *sv);
+void samsara_wait_for_page(struct samsara_vcpu *sv);
 
 /* phase.c */
 void samsara_phase_init(struct samsara_vm *vm);
@@ -544,6 +564,7 @@ int samsara_pre_enter(struct kvm_vcpu *vcpu);
 bool samsara_owns_events(struct kvm_vcpu *vcpu);
 int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui);
 void samsara_leave(struct kvm_vcpu *vcpu);
+void samsara_ask(struct samsara_vcpu *sv);
 int samsara_run_exit_handler(struct samsara_vcpu *sv);
 bool samsara_exit_needs_section(u16 reason);
 void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);

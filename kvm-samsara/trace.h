@@ -81,6 +81,32 @@ TRACE_EVENT(kvm_samsara_conflict,
 		  __entry->gfn, __entry->start_seq, __entry->version)
 );
 
+/* The first touch of a contended page, or the first write to it. */
+TRACE_EVENT(kvm_samsara_contended,
+	TP_PROTO(u32 vcpu, u64 gfn, bool write, bool reserved, bool ends),
+	TP_ARGS(vcpu, gfn, write, reserved, ends),
+
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(bool, write)
+		__field(bool, reserved)
+		__field(bool, ends)
+		__field(u64, gfn)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->write = write;
+		__entry->reserved = reserved;
+		__entry->ends = ends;
+		__entry->gfn = gfn;
+	),
+
+	TP_printk("vcpu %u gfn 0x%llx %s %s", __entry->vcpu, __entry->gfn,
+		  __entry->write ? "write" : "read",
+		  __entry->reserved ? "reserved" : __entry->ends ? "ends the chunk" : "goes on")
+);
+
 TRACE_EVENT(kvm_samsara_section,
 	TP_PROTO(u32 vcpu, u64 seq, u32 reason, u32 pages),
 	TP_ARGS(vcpu, seq, reason, pages),
@@ -218,6 +244,7 @@ TRACE_EVENT(kvm_samsara_totals,
 		__field(u64, chunk)
 		__field(u64, spin)
 		__field(u64, lost)
+		__field(u64, page)
 		__field(u64, precommit)
 		__field(u64, wait)
 		__field(u64, commit)
@@ -231,6 +258,7 @@ TRACE_EVENT(kvm_samsara_totals,
 		__entry->chunk = stat->samsara_chunk_cycles;
 		__entry->spin = stat->samsara_spin_cycles;
 		__entry->lost = stat->samsara_lost_cycles;
+		__entry->page = stat->samsara_page_cycles;
 		__entry->precommit = stat->samsara_precommit_cycles;
 		__entry->wait = stat->samsara_wait_cycles;
 		__entry->commit = stat->samsara_commit_cycles;
@@ -239,10 +267,10 @@ TRACE_EVENT(kvm_samsara_totals,
 		__entry->copies = stat->samsara_copies;
 	),
 
-	TP_printk("vcpu %u chunk %llu spin %llu lost %llu precommit %llu wait %llu commit %llu sync %llu section %llu copies %llu",
+	TP_printk("vcpu %u chunk %llu spin %llu lost %llu page %llu precommit %llu wait %llu commit %llu sync %llu section %llu copies %llu",
 		  __entry->vcpu, __entry->chunk, __entry->spin, __entry->lost,
-		  __entry->precommit, __entry->wait, __entry->commit, __entry->sync, __entry->section,
-		  __entry->copies)
+		  __entry->page, __entry->precommit, __entry->wait, __entry->commit,
+		  __entry->sync, __entry->section, __entry->copies)
 );
 
 #endif /* _TRACE_KVM_SAMSARA_H */

@@ -65,7 +65,7 @@ phases()
 {
 	awk '/kvm_samsara_totals:/ {
 		for (i = 1; i < NF; i++)
-			if ($i ~ /^(chunk|spin|lost|precommit|wait|commit|sync|section)$/)
+			if ($i ~ /^(chunk|spin|lost|page|precommit|wait|commit|sync|section)$/)
 				sum[$i] += $(i + 1)
 	     }
 	     END { for (p in sum) printf " in_%s=%.0f", p, sum[p] }' "$T/trace"

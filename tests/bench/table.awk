@@ -2,7 +2,7 @@
 # The lines of tests/bench/host.sh as tables, in Markdown.  compute="NAME..." says which
 # of the rows are compute kernels.
 BEGIN {
-	nr_parts = split("chunk spin lost precommit wait commit sync section", parts)
+	nr_parts = split("chunk spin lost page precommit wait commit sync section", parts)
 	n = split(compute, names, " ")
 	for (i = 1; i <= n; i++)
 		is_compute[names[i]] = 1

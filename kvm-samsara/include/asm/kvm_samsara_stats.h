@@ -25,6 +25,7 @@
 	counter(samsara_chunk_cycles, CYCLES)	/* in chunks that committed */ \
 	counter(samsara_spin_cycles, CYCLES)	/* ... with a pause-loop exit */ \
 	counter(samsara_lost_cycles, CYCLES)	/* in chunks rolled back */ \
+	counter(samsara_page_cycles, CYCLES)	/* waiting for a contended page */ \
 	counter(samsara_precommit_cycles, CYCLES)	/* harvest and compare */ \
 	counter(samsara_wait_cycles, CYCLES)	/* for commit_lock */	\
 	counter(samsara_commit_cycles, CYCLES)	/* under it */		\
