@@ -413,27 +413,18 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 	return true;
 }
 
-/*
- * End the open chunk.  sv->rec holds its start and its end.  Returns 0: it has
- * committed and is in memory, as is everything before it; -EAGAIN: it is back at
- * its start.
- */
-int samsara_commit_chunk(struct samsara_vcpu *sv)
+static int end_parallel(struct samsara_vcpu *sv)
 {
 	struct end_times t = { .run = rdtsc() };
 
-	if (sv->direct)
-		return end_direct(sv);
 	samsara_ept_harvest(sv, true);
 	compare_dirty(sv);
 	if (is_empty(sv)) {
 		rollback(sv);
-		samsara_release_pages(sv);
 		return -EAGAIN;
 	}
 	t.compared = t.locked = t.unlocked = rdtsc();
 	if (!sv->go_back && !ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
-		samsara_release_pages(sv);
 		samsara_adapt_length(sv, true);
 		count_end(sv, &t, true);
 		return 0;
@@ -448,12 +439,27 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 		sv->rollbacks_in_a_row++;
 		samsara_note_conflicts(sv);
 	}
-	sv->go_back = false;
 	samsara_stat(sv)->samsara_rollbacks++;
 	rollback(sv);
-	samsara_release_pages(sv);
 	count_end(sv, &t, false);
 	return -EAGAIN;
+}
+
+/*
+ * End the open chunk.  sv->rec holds its start and its end.  Returns 0: it has
+ * committed and is in memory, as is everything before it; -EAGAIN: it is back at
+ * its start.
+ */
+int samsara_commit_chunk(struct samsara_vcpu *sv)
+{
+	int r;
+
+	if (sv->direct)
+		return end_direct(sv);
+	r = end_parallel(sv);
+	sv->go_back = false;
+	samsara_release_pages(sv);
+	return r;
 }
 
 /* At a boundary, without the lock: others need it to get to theirs. */

@@ -109,12 +109,39 @@ icount()	# record|replay
 	QEMU=$qemu LIMIT=$limit
 }
 
+# Keeps vCPU n of the QEMU that is about to start on processor n, so that times do not
+# depend on where the scheduler happens to wake them.
+pin_vcpus()
+{
+	local task comm n=0
+	while [ "$n" -lt "$vcpus" ]; do
+		sleep 0.02
+		for task in $(pidof "$QEMU" | sed 's,.*,/proc/&/task/*,'); do
+			read -r comm < "$task/comm" || continue
+			[ "$comm" = "CPU $n/KVM" ] || continue
+			taskset -p "$(printf '%x' $((1 << n)))" "${task##*/}" > /dev/null
+			n=$((n + 1))
+		done
+	done
+} 2> /dev/null
+
+pinned()	# COMMAND...
+{
+	local pid
+	pin_vcpus &
+	pid=$!
+	"$@"
+	kill $pid 2> /dev/null
+	wait $pid
+}
+
 T=/sys/kernel/tracing
 # Not with the unpatched modules.
 [ ! -d $T/events/kvm_samsara ] || echo 1 > $T/events/kvm_samsara/kvm_samsara_totals/enable
 
 for guest; do
 	machine "$guest" "$vcpus" "" 0xe9
+	ARGS="$ARGS -name debug-threads=on"
 	for mode in $modes; do
 		case $mode in
 		native)
@@ -123,7 +150,7 @@ for guest; do
 			: > "$TMP/bench.all"
 			for _ in 1 2 3; do
 				counting
-				native "$TMP/bench.native"
+				pinned native "$TMP/bench.native"
 				[ "$RC" = $PASS ] || break
 				cat "$TMP/bench.native.out" >> "$TMP/bench.all"
 			done
@@ -176,7 +203,7 @@ for guest; do
 			limit=$LIMIT
 			[ "$mode" != crew ] || LIMIT=$CREW_LIMIT
 			counting
-			record "$TMP/bench" "mode=$mode"
+			pinned record "$TMP/bench" "mode=$mode"
 			more=$(counted)
 			LIMIT=$limit
 			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \
