@@ -723,7 +723,7 @@ void samsara_leave(struct kvm_vcpu *vcpu)
 	samsara_note_running(sv, false);
 	/* It may have got a page that it waited for, and not have begun. */
 	if (!samsara_crew(sv->vm))
-		samsara_release_pages(sv);
+		samsara_release_pages(sv, false);
 	samsara_give_turn(sv);
 	samsara_release_exclusive(sv);
 	/*

@@ -458,7 +458,7 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 		return end_direct(sv);
 	r = end_parallel(sv);
 	sv->go_back = false;
-	samsara_release_pages(sv);
+	samsara_release_pages(sv, !r);
 	return r;
 }
 

@@ -33,8 +33,12 @@
 #include "samsara.h"
 #include "trace.h"
 
-/* Host cycles for which who has reserved a page for writing is not asked for it. */
-#define HOLD_CYCLES	6000
+/*
+ * Host cycles for which who has reserved a page for writing is not asked for it, at
+ * least, and at most: see adapt_hold().
+ */
+#define LEAST_HOLD	6000
+#define MOST_HOLD	96000
 /* Host cycles that a commit takes, with all that comes before the next chunk. */
 #define COMMIT_CYCLES	12000
 /* Host cycles after which who waits for a page speculates instead. */
@@ -43,6 +47,8 @@
 #define MIN_WORK	200
 /* Reservations in a row that were in nobody's way, after which a page counts half. */
 #define CALM		64
+/* Commits in a row that left a page as it was, after which it is not contended. */
+#define MOST_UNCHANGED	64
 /* Pages read and then written, net of those only read, that make it likely again. */
 #define MANY_UPGRADES	2
 /* Times a chunk goes back to its start to wait for a page, before it speculates. */
@@ -69,9 +75,16 @@ static struct samsara_contended *add(struct samsara_vm *vm, struct samsara_page 
 	for (i = 1; i < SAMSARA_MAX_CONTENDED; i++)
 		if (vm->contended[i].conflicts < least->conflicts)
 			least = &vm->contended[i];
-	*least = (struct samsara_contended) { .page = sp };
+	*least = (struct samsara_contended) { .page = sp, .hold = LEAST_HOLD };
 	WRITE_ONCE(vm->contended_changes, vm->contended_changes + 1);
 	return least;
+}
+
+static void drop(struct samsara_vm *vm, struct samsara_contended *c)
+{
+	lockdep_assert_held(&vm->pages_lock);
+	*c = (struct samsara_contended) {};
+	WRITE_ONCE(vm->contended_changes, vm->contended_changes + 1);
 }
 
 /* After a failed check. */
@@ -183,10 +196,8 @@ static void reserve(struct samsara_vcpu *sv, struct samsara_contended *c, bool w
 		c->written = true;
 	if (write && read)
 		c->upgrades = min_t(u32, c->upgrades + 1, 2 * MANY_UPGRADES);
-	if (is_calm(c)) {
-		*c = (struct samsara_contended) {};
-		WRITE_ONCE(vm->contended_changes, vm->contended_changes + 1);
-	}
+	if (is_calm(c))
+		drop(vm, c);
 }
 
 /* Has @sv reserved the page, and not written it? */
@@ -195,8 +206,25 @@ static bool only_read(const struct samsara_vcpu *sv, const struct samsara_conten
 	return c->writer == sv ? !c->written : c->readers & samsara_bit(sv);
 }
 
-/* The chunk that reserved pages has ended, and is in memory if it has committed. */
-void samsara_release_pages(struct samsara_vcpu *sv)
+/*
+ * Has a chunk of @sv, which has committed, written the page, and again not changed it?
+ * Walks of page tables count as writes, and their flags are set already but for the
+ * first time: commit.c finds that by comparison, so nobody would have lost a chunk.
+ * Those who spin are another matter: they try the lock until somebody has changed it.
+ */
+static bool is_idle(const struct samsara_vcpu *sv, struct samsara_contended *c)
+{
+	if (c->writer != sv || !c->written || sv->paused)
+		return false;
+	if (smr_read_once(&c->page->meta.version) == sv->rec.commit_seq)
+		c->unchanged = 0;
+	else
+		c->unchanged++;
+	return c->unchanged >= MOST_UNCHANGED;
+}
+
+/* The chunk that reserved pages has ended, and is in memory if it has @committed. */
+void samsara_release_pages(struct samsara_vcpu *sv, bool committed)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct samsara_contended *c;
@@ -215,9 +243,15 @@ void samsara_release_pages(struct samsara_vcpu *sv)
 		}
 		if (c->upgrades && !sv->paused && only_read(sv, c))
 			c->upgrades--;
+		if (committed && is_idle(sv, c)) {
+			drop(vm, c);
+			continue;
+		}
 		c->readers &= ~samsara_bit(sv);
-		if (c->writer == sv)
+		if (c->writer == sv) {
 			c->writer = NULL;
+			c->last = sv;
+		}
 	}
 	WRITE_ONCE(sv->asked, false);
 	WRITE_ONCE(sv->asked_as_reader, false);
@@ -240,8 +274,21 @@ void samsara_maybe_go_back(struct samsara_vcpu *sv)
 static void ask_writer(struct samsara_contended *c)
 {
 	c->calm = 0;
-	if (rdtsc() - c->since >= HOLD_CYCLES)
+	if (rdtsc() - c->since >= c->hold)
 		samsara_ask(c->writer);
+}
+
+/*
+ * @sv ends its chunk for a page that another one has reserved.  If it has only just
+ * given it away then the page is needed all the time, by both, and each time it is
+ * passed on costs a commit: that should be done less often.
+ */
+static void adapt_hold(const struct samsara_vcpu *sv, struct samsara_contended *c)
+{
+	if (c->last == sv && rdtsc() - c->since < 2 * COMMIT_CYCLES)
+		c->hold = min_t(u64, c->hold * 2, MOST_HOLD);
+	else
+		c->hold = max_t(u64, c->hold / 2, LEAST_HOLD);
 }
 
 /*
@@ -281,8 +328,10 @@ bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, 
 	if (c && !read && (stale || in_the_way(sv, c)) && may_end(sv)) {
 		sv->wanted = sp;
 		sv->wanted_write = write || will_write(sv, c);
-		if (in_the_way(sv, c))
+		if (in_the_way(sv, c)) {
+			adapt_hold(sv, c);
 			ask_writer(c);
+		}
 		ends = true;
 	} else if (c && !in_the_way(sv, c)) {
 		reserve(sv, c, write, read);

@@ -106,11 +106,14 @@ struct samsara_contended {
 	struct samsara_page *page;	/* NULL: not in use */
 	struct samsara_vcpu *writer;	/* has reserved it for writing ... */
 	u64 since;		/* ... in this host cycle */
+	u64 hold;		/* host cycles for which it is not asked for the page */
+	struct samsara_vcpu *last;	/* had reserved it for writing before */
 	u64 readers;		/* vCPUs that have reserved it for reading, a bit each */
 	bool written;		/* ... and has written it */
 	u32 upgrades;		/* see will_write() */
 	u32 conflicts;
 	u32 calm;		/* reservations in a row that were in nobody's way */
+	u32 unchanged;		/* commits in a row that have written it as it was */
 };
 
 struct samsara_checkpoint {
@@ -526,7 +529,7 @@ void samsara_find_contended(struct samsara_vcpu *sv);
 void samsara_withhold_contended(struct samsara_vcpu *sv);
 bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,
 			      bool read);
-void samsara_release_pages(struct samsara_vcpu *sv);
+void samsara_release_pages(struct samsara_vcpu *sv, bool committed);
 void samsara_maybe_go_back(struct samsara_vcpu *sv);
 void samsara_wait_for_page(struct samsara_vcpu *sv);
 
