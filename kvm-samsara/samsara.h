@@ -106,10 +106,10 @@ struct samsara_contended {
 	struct samsara_page *page;	/* NULL: not in use */
 	struct samsara_vcpu *writer;	/* has reserved it for writing ... */
 	u64 since;		/* ... in this host cycle */
-	u64 hold;		/* host cycles for which it is not asked for the page */
+	u64 hold;		/* host cycles for which the writer is not asked for it */
 	struct samsara_vcpu *last;	/* had reserved it for writing before */
 	u64 readers;		/* vCPUs that have reserved it for reading, a bit each */
-	bool written;		/* ... and has written it */
+	bool written;		/* by the vCPU that has reserved it for writing */
 	u32 upgrades;		/* see will_write() */
 	u32 conflicts;
 	u32 calm;		/* reservations in a row that were in nobody's way */
