@@ -6,7 +6,8 @@
 # MODES: words of "native", a mode of -record, "replay" (of the recording before it),
 # "icount" (record and replay of Debian's QEMU without KVM), "walk:MB:N" (workingset
 # with so much memory and so many pages in use, recorded in chunks of one length),
-# "compare0" and "compare1" (without serial phases; are copies compared?).
+# "compare0" and "compare1" (without serial phases; are copies compared?), "again:M" (of
+# the Linux guest's programs those whose time is chance, recorded three times in mode M).
 # Prints one line for each, "bench GUEST vcpus=N mode=M NAME=VALUE...", before it one
 # for each program that the guest ran, and returns 1 if a run failed, a result was wrong
 # or a replay was not exact.
@@ -25,6 +26,9 @@ failed()	# MODE WHY FILE...
 	keep "bench-$guest-$vcpus" "$@"
 	rc=1
 }
+
+# Programs whose time depends on where the guest's scheduler happens to put their tasks.
+CHANCE=forkexec,hackbench,mutex,threads
 
 # The guest's own measures, in host cycles: "NAME CYCLES" for each RESULT line, the
 # least if there are several of a name.
@@ -57,7 +61,7 @@ measured()	# MODE BASE [NAME=VALUE]...
 	cycles "$base.out" | awk -v guest="$guest" -v at="vcpus=$vcpus mode=$mode" -v rest="$*" '
 		$1 == guest { own = " cycles=" $2; next }
 		{ print "bench", $1, at, "cycles=" $2 }
-		END { print "bench", guest, at own, rest }'
+		END { if (own rest) print "bench", guest, at own, rest }'
 }
 
 # Where the time of the last recording went, in host cycles of all its vCPUs.
@@ -188,6 +192,11 @@ for guest; do
 			pinned record "$TMP/bench" adaptive=0 "compare=${mode#compare}"
 			measured "$mode" "$TMP/bench" "took=$TOOK" \
 				"chunks=$CHUNKS rollbacks=$ROLLBACKS $(phases)"
+			;;
+		again:*)
+			machine "$guest" "$vcpus" "programs=$CHANCE rounds=3" 0xe9
+			pinned record "$TMP/bench" "mode=${mode#again:}"
+			measured "${mode#again:}" "$TMP/bench"
 			;;
 		replay)
 			counting

@@ -35,7 +35,8 @@ BEGIN {
 		groups_seen[n]
 		panel[++panels] = n
 	}
-	cycles[n, $2, mode] = v["cycles"]
+	if (!((n, $2, mode) in cycles) || v["cycles"] < cycles[n, $2, mode])
+		cycles[n, $2, mode] = v["cycles"]
 	if (mode == "native" || mode == "unpatched")
 		next
 	if (!(mode in modes)) {

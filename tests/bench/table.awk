@@ -58,7 +58,8 @@ BEGIN {
 	}
 	last = mode
 	for (name in v)
-		val[row, mode, name] = v[name]
+		if (name != "cycles" || !val[row, mode, name] || v[name] < val[row, mode, name])
+			val[row, mode, name] = v[name]
 	if (mode != "native" && mode != "unpatched" && !(mode in modes)) {
 		modes[mode] = 1
 		order[++nr_modes] = mode

@@ -4,7 +4,7 @@
  * other.  Each is a file of shell functions: prepare(), run(), and check(), which
  * prints what came of it.  run() is timed by the TSC, which is the host's: the time is
  * real, recorded or not.  "programs=NAME,NAME" on the kernel's command line selects
- * some.
+ * some; "rounds=N" runs each so many times.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -110,10 +110,11 @@ static int selected(const char *name)
 
 int main(void)
 {
+	const char *rounds = getenv("rounds") ?: "1";
 	struct dirent **list;
 	char cpus[16];
 	cpu_set_t set;
-	int n, i, bad = 0;
+	int n, i, round, bad = 0;
 
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -123,7 +124,7 @@ int main(void)
 	setenv("PATH", "/bin:/usr/bin", 1);
 	n = scandir(DIR, &list, is_program, alphasort);
 	for (i = 0; i < n; i++)
-		if (selected(list[i]->d_name))
+		for (round = 0; selected(list[i]->d_name) && round < atoi(rounds); round++)
 			bad |= program(list[i]->d_name);
 	end(bad || n <= 0);
 }
