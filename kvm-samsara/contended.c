@@ -216,7 +216,8 @@ static bool is_idle(const struct samsara_vcpu *sv, struct samsara_contended *c)
 {
 	if (c->writer != sv || !c->written || sv->paused)
 		return false;
-	if (smr_read_once(&c->page->meta.version) == sv->rec.commit_seq)
+	/* It had not changed since the chunk's start, or the chunk would have failed. */
+	if (smr_page_stale(&c->page->meta, sv->start_seq))
 		c->unchanged = 0;
 	else
 		c->unchanged++;
