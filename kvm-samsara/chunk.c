@@ -304,6 +304,22 @@ static void end_touched(struct samsara_vcpu *sv, gpa_t gpa)
 	samsara_commit_chunk(sv);
 }
 
+/*
+ * May iterations of a REP have been done?  Then RCX is a part of the position.  A
+ * processor that stops between two of them saves RFLAGS.RF set if it is an interrupt,
+ * an NMI or an EPT violation that stops it (SDM, "Instruction-Breakpoint Exception
+ * Condition" and "Saving RIP, RSP, RFLAGS, and SSP"), and until the REP is over nobody
+ * clears it: samsara_reinject() does at the chunk's start, before anything is done.
+ * It need not set RF for the preemption timer, after which the chunk ends at once, and
+ * for the monitor trap flag, which steps only what has taken an EPT violation.
+ */
+static bool may_be_in_rep(struct samsara_vcpu *sv)
+{
+	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) ||
+	       exit_reason(sv->vcpu) == EXIT_REASON_PREEMPTION_TIMER ||
+	       (sv->fault_seen && samsara_same_place(&sv->rec.pos, &sv->fault_pos));
+}
+
 static void end_async(struct samsara_vcpu *sv)
 {
 	/* Who can't be rolled back must not stop half-way, see crew.c. */
@@ -312,11 +328,11 @@ static void end_async(struct samsara_vcpu *sv)
 		end_touched(sv, sv->fault_gpa);
 		return;
 	}
-	if (!breakpoint_fires_here(sv))
-		sv->rec.flags |= SMR_F_STEP;
-	samsara_normalise(sv);
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);
+	if (may_be_in_rep(sv) || !breakpoint_fires_here(sv))
+		sv->rec.flags |= SMR_F_STEP;
+	samsara_normalise(sv);
 	samsara_set_stepping(sv, false);
 	if (!sv->direct)
 		samsara_maybe_go_back(sv);

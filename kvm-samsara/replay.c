@@ -5,10 +5,10 @@
  * and waits for its turn in between.
  *
  * An end the guest caused itself needs no search: the same exit comes again.
- * Any other end is a position (branches, jumps, RIP, RCX): the branch counter
- * is set to overflow a little early, and the rest is done with an instruction
- * breakpoint and single steps of the monitor trap flag, see choose_step().  The
- * guest sees neither.
+ * Any other end is a position (branches, jumps, RIP, and RCX in a REP): the
+ * branch counter is set to overflow a little early, and the rest is done with an
+ * instruction breakpoint and single steps of the monitor trap flag, see
+ * choose_step().  The guest sees neither.
  */
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
@@ -402,6 +402,15 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 	samsara_stat(sv)->samsara_landing_steps++;
 }
 
+/* Without RCX the end is where the guest first comes to the instruction. */
+static bool at_end(const struct samsara_vcpu *sv, const struct smr_position *now)
+{
+	const struct smr_position *end = &sv->rec.pos;
+
+	return samsara_same_place(now, end) &&
+	       (!(sv->rec.flags & SMR_F_STEP) || now->rcx == end->rcx);
+}
+
 /* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
 bool samsara_replay_step(struct samsara_vcpu *sv)
 {
@@ -410,7 +419,7 @@ bool samsara_replay_step(struct samsara_vcpu *sv)
 
 	samsara_position(sv, &now);
 	if (now.branches > end->branches || now.jumps > end->jumps ||
-	    samsara_same_position(&now, end) ||
+	    at_end(sv, &now) ||
 	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD)
 		return false;
 	choose_step(sv, &now);
@@ -462,7 +471,7 @@ static int landed(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
 		return -ESHUTDOWN;
 	}
-	if (samsara_same_position(&now, end))
+	if (at_end(sv, &now))
 		return 1;
 	return approach(sv, &now);
 }

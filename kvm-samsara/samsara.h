@@ -437,11 +437,17 @@ int samsara_tunable_get(struct samsara_tunables *tune, u64 index, u64 *value);
 int samsara_sysfs_init(void);
 void samsara_sysfs_exit(void);
 
+/* At the same instruction, in the middle of a REP perhaps. */
+static inline bool samsara_same_place(const struct smr_position *a,
+				      const struct smr_position *b)
+{
+	return a->branches == b->branches && a->jumps == b->jumps && a->rip == b->rip;
+}
+
 static inline bool samsara_same_position(const struct smr_position *a,
 					 const struct smr_position *b)
 {
-	return a->branches == b->branches && a->jumps == b->jumps && a->rip == b->rip &&
-	       a->rcx == b->rcx;
+	return samsara_same_place(a, b) && a->rcx == b->rcx;
 }
 
 /* device.c */

@@ -86,14 +86,20 @@ static void print_start(const struct smr_record *r)
 		printf(" aux 0x%llx", ULL(e->aux));
 }
 
+static void print_position(const struct smr_record *r)
+{
+	printf(" end async at branches %llu jumps %llu rip 0x%llx",
+	       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip));
+	if (r->flags & SMR_F_STEP)
+		printf(" rcx 0x%llx step", ULL(r->pos.rcx));
+}
+
 static void print_chunk(const struct smr_record *r)
 {
 	printf(" start %llu", ULL(r->start_seq));
 	print_start(r);
 	if (r->end == SMR_END_ASYNC)
-		printf(" end async at branches %llu jumps %llu rip 0x%llx rcx 0x%llx%s",
-		       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip), ULL(r->pos.rcx),
-		       r->flags & SMR_F_STEP ? " step" : "");
+		print_position(r);
 	else if (r->end == SMR_END_TOUCH)
 		printf(" end before %spage 0x%llx", r->flags & SMR_F_WRITE ? "writing " : "",
 		       ULL(r->gpa));
@@ -225,9 +231,10 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_u64(j, "branches", r->pos.branches);
 	json_u64(j, "jumps", r->pos.jumps);
 	json_hex(j, "rip", r->pos.rip);
-	json_hex(j, "rcx", r->pos.rcx);
-	if (r->flags & SMR_F_STEP)
+	if (r->flags & SMR_F_STEP) {
+		json_hex(j, "rcx", r->pos.rcx);
 		json_bool(j, "step", true);
+	}
 	json_close(j, '}');
 }
 

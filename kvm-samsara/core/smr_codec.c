@@ -12,6 +12,10 @@
 /* Longest payload of a record without its data. */
 #define FIXED_MAX	160u
 
+/* See expected_jumps(). */
+#define MANY_JUMPS	16u
+#define MANY_BRANCHES	65536u
+
 /* VM-entry interruption information: bits of the architecture. */
 #define INTR_VECTOR(info)	((info) & 0xffu)
 #define INTR_TYPE(info)		(((info) >> 8) & 7u)
@@ -194,22 +198,58 @@ static void get_event(struct smr_cursor *c, struct smr_event *e)
 		e->aux = smr_get_varint(c);
 }
 
-static void put_position(struct smr_stream *s, const struct smr_position *pos, struct smr_buf *b)
+/*
+ * A program that jumps a lot does so in some proportion to its branches: the
+ * difference is a byte less.  In one that hardly does it would be a byte of noise.
+ * Modulo 2^64 like the sums, whatever a hostile log has in them.
+ */
+static u64 expected_jumps(const struct smr_stream *s, u64 branches)
 {
-	smr_put_varint(b, pos->branches);
-	smr_put_varint(b, pos->jumps);
-	smr_put_zigzag(b, (s64)(pos->rip - s->rip));
-	smr_put_varint(b, pos->rcx);
-	s->rip = pos->rip;
+	if (!s->branches || s->jumps < s->branches / MANY_JUMPS)
+		return 0;
+	return branches * s->jumps / s->branches;
 }
 
-static void get_position(struct smr_stream *s, struct smr_cursor *c, struct smr_position *pos)
+static void note_position(struct smr_stream *s, const struct smr_position *pos)
 {
+	s->branches += pos->branches;
+	s->jumps += pos->jumps;
+	if (s->branches > MANY_BRANCHES) {
+		s->branches /= 2;
+		s->jumps /= 2;
+	}
+}
+
+/* RIP as it is: the same few come again and again, the differences do not. */
+static void put_position(struct smr_stream *s, const struct smr_record *r, struct smr_buf *b)
+{
+	const struct smr_position *pos = &r->pos;
+
+	smr_put_varint(b, pos->branches);
+	smr_put_zigzag(b, (s64)(pos->jumps - expected_jumps(s, pos->branches)));
+	smr_put_zigzag(b, (s64)pos->rip);
+	if (r->flags & SMR_F_STEP)
+		smr_put_varint(b, pos->rcx);
+	note_position(s, pos);
+}
+
+static void get_position(struct smr_stream *s, struct smr_cursor *c, struct smr_record *r)
+{
+	struct smr_position *pos = &r->pos;
+
 	pos->branches = smr_get_varint(c);
-	pos->jumps = smr_get_varint(c);
-	pos->rip = s->rip + (u64)smr_get_zigzag(c);
-	pos->rcx = smr_get_varint(c);
-	s->rip = pos->rip;
+	pos->jumps = expected_jumps(s, pos->branches) + (u64)smr_get_zigzag(c);
+	pos->rip = (u64)smr_get_zigzag(c);
+	if (r->flags & SMR_F_STEP)
+		pos->rcx = smr_get_varint(c);
+	note_position(s, pos);
+}
+
+/* Flags that say more about one kind of end. */
+static bool flags_fit_end(const struct smr_record *r)
+{
+	return (!(r->flags & SMR_F_STEP) || r->end == SMR_END_ASYNC) &&
+	       (!(r->flags & SMR_F_WRITE) || r->end == SMR_END_TOUCH);
 }
 
 /* Flags and place in the order: the beginning of every kind of commit. */
@@ -265,7 +305,7 @@ static void put_chunk(struct smr_stream *s, const struct smr_record *r, struct s
 	smr_put_varint(b, r->end);
 	put_start(r, b);
 	if (r->end == SMR_END_ASYNC)
-		put_position(s, &r->pos, b);
+		put_position(s, r, b);
 	else if (r->end == SMR_END_TOUCH)
 		smr_put_varint(b, r->gpa >> SMR_PAGE_SHIFT);
 	put_fixed(b, r->digest, 4);
@@ -286,10 +326,10 @@ static void get_chunk(struct smr_stream *s, struct smr_cursor *c, struct smr_rec
 	r->end = (u16)end;
 	get_start(c, r);
 	if (r->end == SMR_END_ASYNC)
-		get_position(s, c, &r->pos);
+		get_position(s, c, r);
 	else if (r->end == SMR_END_TOUCH)
 		r->gpa = get_gfn(c) << SMR_PAGE_SHIFT;
-	if ((r->flags & SMR_F_WRITE) && r->end != SMR_END_TOUCH)
+	if (!flags_fit_end(r))
 		c->bad = true;
 	r->digest = (u32)get_fixed(c, 4);
 	if (r->flags & SMR_F_MEMDIGEST)
@@ -361,7 +401,7 @@ static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
 		return false;
 	if (r->type == SMR_CHUNK && r->start_seq >= r->commit_seq)
 		return false;
-	if ((r->flags & SMR_F_WRITE) && r->end != SMR_END_TOUCH)
+	if (r->type == SMR_CHUNK && !flags_fit_end(r))
 		return false;
 	if (r->type == SMR_DMA && r->dma_len != r->data_len)
 		return false;

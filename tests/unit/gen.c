@@ -107,12 +107,15 @@ static void gen_chunk(struct rng *r, u64 n, struct smr_record *rec)
 	} else {
 		rec->flags &= ~SMR_F_WRITE;
 	}
+	if (rec->end != SMR_END_ASYNC)
+		rec->flags &= ~SMR_F_STEP;
 	rec->digest = (u32)rng_next(r);
 	if (rec->end == SMR_END_ASYNC) {
 		rec->pos.branches = rng_spread(r);
 		rec->pos.jumps = rng_spread(r);
 		rec->pos.rip = rng_spread(r);
-		rec->pos.rcx = rng_spread(r);
+		if (rec->flags & SMR_F_STEP)
+			rec->pos.rcx = rng_spread(r);
 	}
 	gen_start(r, rec);
 }

@@ -144,7 +144,19 @@ static void test_small(void **state)
 	r = (struct smr_record){ .type = SMR_CHUNK, .commit_seq = 2, .start_seq = 1, .end = 1,
 				 .flags = SMR_F_EVENT, .event.intr_info = 0x80000020 };
 	/* An interrupt vector below 64 costs one byte. */
+	assert_int_equal(round_trip(&enc, &dec, &r), 14);
+	/* RCX only where it belongs to the position, and jumps in proportion to branches. */
+	r = (struct smr_record){ .type = SMR_CHUNK, .commit_seq = 3, .start_seq = 2, .end = 1,
+				 .pos = { .branches = 3000, .jumps = 2000 } };
 	assert_int_equal(round_trip(&enc, &dec, &r), 15);
+	r.commit_seq++;
+	r.pos.branches = 9000;
+	r.pos.jumps = 6000;
+	assert_int_equal(round_trip(&enc, &dec, &r), 14);
+	r.commit_seq++;
+	r.flags = SMR_F_STEP;
+	r.pos.rcx = 0x1234;
+	assert_int_equal(round_trip(&enc, &dec, &r), 16);
 }
 
 static void test_largest(void **state)
@@ -176,7 +188,7 @@ static void test_largest(void **state)
 
 static void test_refused(void **state)
 {
-	struct smr_stream enc = { .commit_seq = 10, .rip = 7 }, before = enc;
+	struct smr_stream enc = { .commit_seq = 10, .branches = 7 }, before = enc;
 	struct smr_record good = { .type = SMR_CHUNK, .commit_seq = 11, .start_seq = 10, .end = 1 };
 	struct smr_record r = good;
 	u8 data[4] = { 0 };
@@ -199,6 +211,9 @@ static void test_refused(void **state)
 	r = good;
 	r.flags = SMR_F_WRITE;		/* not before a page */
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
+	r.end = SMR_END_TOUCH;
+	r.flags = SMR_F_STEP;		/* not at a position */
+	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = 11, .flags = SMR_F_STEP };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_VM_END, .commit_seq = 9 };
@@ -212,7 +227,7 @@ static void test_refused(void **state)
 	assert_memory_equal(&enc, &before, sizeof(enc));
 
 	/* Too small a buffer leaves everything as it was. */
-	for (b.size = 0; b.size < 14; b.size++) {
+	for (b.size = 0; b.size < 13; b.size++) {
 		assert_int_equal(smr_encode(&enc, &good, &b), -ENOSPC);
 		assert_int_equal(b.len, 0);
 		assert_false(b.full);
