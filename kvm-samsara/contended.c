@@ -48,7 +48,7 @@
 /* Reservations in a row that were in nobody's way, after which a page counts half. */
 #define CALM		64
 /* Commits in a row that left a page as it was, after which it is not contended. */
-#define MOST_UNCHANGED	64
+#define MOST_UNCHANGED	8
 /* Pages read and then written, net of those only read, that make it likely again. */
 #define MANY_UPGRADES	2
 /* Times a chunk goes back to its start to wait for a page, before it speculates. */
