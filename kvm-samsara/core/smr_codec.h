@@ -38,10 +38,11 @@ enum smr_type {
 /*
  * How a chunk ended: a VMX basic exit reason.  SMR_END_ASYNC (external
  * interrupt) stands for every end the guest did not cause itself: it is named
- * by its position; with SMR_F_STEP this has RCX, because iterations of a REP may have
- * been done, or an instruction breakpoint there would not fire.  SMR_END_TOUCH, which is no exit reason: an EPT violation on a
- * page that was withheld from the chunk; with SMR_F_WRITE on one that could only be
- * read, where page walks that set no flag count as reads.
+ * by its position.  With SMR_F_STEP this has RCX, because iterations of a REP may
+ * have been done, or an instruction breakpoint there would not fire.
+ * SMR_END_TOUCH, which is no exit reason: an EPT violation on a page that was
+ * withheld from the chunk; with SMR_F_WRITE on one that could only be read, where
+ * page walks that set no flag count as reads.
  */
 #define SMR_END_ASYNC		1
 #define SMR_END_TOUCH		256
