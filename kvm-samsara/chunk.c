@@ -422,7 +422,6 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return 2;
 	}
-	samsara_restore_length(sv);
 	samsara_choose_phase(sv);
 	if (samsara_serial(sv->vm) && samsara_turn_is_over(sv))
 		samsara_give_turn(sv);
@@ -435,6 +434,7 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 	 */
 	if (samsara_for_parallel(sv->vm))
 		samsara_use_ept(sv, samsara_serial(sv->vm));
+	samsara_restore_length(sv);
 	if (!sv->direct) {
 		samsara_find_contended(sv);
 		samsara_wait_for_page(sv);

@@ -21,22 +21,29 @@ static void set_period(struct samsara_vcpu *sv, u64 period)
 	samsara_counter_arm(sv, period, 0);
 }
 
+static u64 first_limit(const struct samsara_tunables *tune)
+{
+	return tune->chunk_adaptive ? min_t(u64, tune->chunk_limit, FIRST_LIMIT) :
+				      tune->chunk_limit;
+}
+
 /* The counters are made later, with the period set here. */
 void samsara_length_init(struct samsara_vcpu *sv)
 {
-	const struct samsara_tunables *tune = &sv->vm->tune;
-
-	sv->limit = tune->chunk_limit;
-	if (tune->chunk_adaptive)
-		sv->limit = min_t(u64, sv->limit, FIRST_LIMIT);
+	sv->limit = first_limit(&sv->vm->tune);
 	sv->period = sv->limit;
 }
 
-/* A chunk is about to begin: back to the full length. */
+/*
+ * A chunk is about to begin: back to the full length.  Serial chunks have none: their
+ * vCPU looks whether its turn is over.
+ */
 void samsara_restore_length(struct samsara_vcpu *sv)
 {
-	if (sv->period != sv->limit)
-		set_period(sv, sv->limit);
+	u64 period = sv->direct ? first_limit(&sv->vm->tune) : sv->limit;
+
+	if (sv->period != period)
+		set_period(sv, period);
 }
 
 /* A chunk has committed or not. */
