@@ -86,6 +86,23 @@ function rate(r, mode, kind,    took)
 		return "-"
 	return sprintf("%.2f", val[r, mode, kind] / 1e3 / vcpus[r] / took)
 }
+# All compute kernels together: the bytes of them all, in the time of them all.
+function all_rates(    c, m, r, bytes, took)
+{
+	for (r = 1; r <= rows; r++)
+		for (m = 1; m <= nr_modes && guest[r] in is_compute; m++) {
+			bytes[vcpus[r], m] += val[r, order[m], "order"]
+			took[vcpus[r], m] += val[r, order[m], "took"]
+		}
+	for (c = 1; c <= 64; c++) {
+		if (!took[c, 1])
+			continue
+		printf "| compute kernels | %d | | | |", c
+		for (m = 1; m <= nr_modes; m++)
+			printf " %.2f |", bytes[c, m] / took[c, m] / 10 / c
+		print " |"
+	}
+}
 function head(text, names, n,    i, line)
 {
 	printf "\n%s\n\n| guest | vCPUs |", text
@@ -323,6 +340,7 @@ END {
 			printf " %s |", rate(r, order[m], "order")
 		printf " %s |\n", rate(r, "parallel", "input")
 	}
+	all_rates()
 
 	table_density()
 	table_exits()
