@@ -215,9 +215,25 @@ static u64 state_digest(struct samsara_vcpu *sv)
 	return chain;
 }
 
-/* Fold the state after a commit into the vCPU's chain. */
-void samsara_chain_state(struct samsara_vcpu *sv)
+/* Inputs may not show in the state, or not for long: they are in memory by now. */
+static u64 chain_inputs(u64 chain, const u8 *p, u32 len)
 {
+	u64 word;
+
+	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		chain = smr_chain(chain, word);
+	}
+	word = len;
+	memcpy((u8 *)&word + 1, p, len);
+	return smr_chain(chain, word);
+}
+
+/* Fold a commit's inputs, as they are logged, and the state after it into the vCPU's chain. */
+void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
+{
+	if (len)
+		sv->chain = chain_inputs(sv->chain, inputs, len);
 	sv->state_digest = state_digest(sv);
 	sv->chain = smr_chain(sv->chain, sv->state_digest);
 }

@@ -149,18 +149,10 @@ static void begin_chunk(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 
-	/*
-	 * Before start_seq: a vCPU that committed without seeing the token may
-	 * cost us one more rollback, none after that can.
-	 */
-	if (!sv->direct && sv->rollbacks_in_a_row >= vm->tune.rollback_limit &&
-	    !cmpxchg(&vm->exclusive, NULL, sv))
-		samsara_stat(sv)->samsara_exclusive++;
-
+	/* Chunks with copies have looked at memory before, see samsara_look_at_memory(). */
+	if (sv->direct)
+		sv->start_seq = smr_order_prefix(vm->order);
 	sv->nr_begun++;
-	sv->start_seq = smr_order_prefix(vm->order);
-	if (!sv->direct)
-		samsara_drop_stale(sv);
 	/* INIT and start-up IPI have been noted already; a retry may begin with another event. */
 	sv->rec.flags &= SMR_F_INIT | SMR_F_SIPI;
 	sv->rec.type = SMR_CHUNK;
@@ -195,6 +187,9 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 	int cpu = smp_processor_id();
 
+	/* samsara_pre_enter() makes them, and START keeps vCPUs out of KVM_RUN. */
+	if (WARN_ON_ONCE(!sv->branch_event))
+		return;
 	if (samsara_recording(sv->vm)) {
 		if (!sv->chunk_open)
 			begin_chunk(sv);
@@ -342,8 +337,18 @@ static void end_async(struct samsara_vcpu *sv)
 		samsara_drop_all(sv);
 }
 
-/* KVM's own handling of the exit the last chunk ended with. */
-int samsara_run_exit_handler(struct samsara_vcpu *sv)
+/*
+ * CPUID offers no hypercall, but KVM serves some all the same; one writes the host's
+ * clock to guest memory, which would not be in the log.
+ */
+static int refuse_hypercall(struct kvm_vcpu *vcpu)
+{
+	kvm_rax_write(vcpu, vmx_get_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS);
+	++vcpu->stat.hypercalls;
+	return kvm_skip_emulated_instruction(vcpu);
+}
+
+static int run_exit_handler(struct samsara_vcpu *sv)
 {
 	/*
 	 * No RAM there, or a write to ROM: what KVM would do after a look at
@@ -351,7 +356,20 @@ int samsara_run_exit_handler(struct samsara_vcpu *sv)
 	 */
 	if (exit_reason(sv->vcpu) == EXIT_REASON_EPT_VIOLATION)
 		return kvm_emulate_instruction(sv->vcpu, 0);
+	if (exit_reason(sv->vcpu) == EXIT_REASON_VMCALL)
+		return refuse_hypercall(sv->vcpu);
 	return __vmx_handle_exit(sv->vcpu, EXIT_FASTPATH_NONE);
+}
+
+/* KVM's own handling of the exit the last chunk ended with. */
+int samsara_run_exit_handler(struct samsara_vcpu *sv)
+{
+	const struct kvm_run *run = sv->vcpu->run;
+	int r = run_exit_handler(sv);
+
+	sv->asked_for_msr = !r && (run->exit_reason == KVM_EXIT_X86_RDMSR ||
+				   run->exit_reason == KVM_EXIT_X86_WRMSR);
+	return r;
 }
 
 /* These exits neither touch guest memory nor take or give data. */
@@ -363,13 +381,17 @@ bool samsara_exit_needs_section(u16 reason)
 
 static int handle_pending_exit(struct samsara_vcpu *sv)
 {
-	bool section;
+	int section = 0;
 	int r;
 
 	r = samsara_take_turn(sv);
 	if (r)
 		return r;
-	section = samsara_exit_needs_section(exit_reason(sv->vcpu)) && samsara_section_begin(sv);
+	if (samsara_exit_needs_section(exit_reason(sv->vcpu))) {
+		section = samsara_section_begin(sv);
+		if (section < 0)
+			return section;
+	}
 	sv->exit_pending = false;
 	r = samsara_run_exit_handler(sv);
 	if (section)
@@ -388,6 +410,10 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
 		wake_up_all(&sv->vm->wq);
 		if (samsara_wait_interrupted(sv, !READ_ONCE(sv->vm->stopping)))
 			return -EINTR;
+	}
+	if (samsara_holds_guest(sv->vm)) {
+		sv->vcpu->run->exit_reason = KVM_EXIT_SAMSARA;
+		return 0;
 	}
 	if (!sv->exit_pending)
 		return 1;
@@ -438,6 +464,7 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 	if (!sv->direct) {
 		samsara_find_contended(sv);
 		samsara_wait_for_page(sv);
+		samsara_look_at_memory(sv);
 	}
 	return samsara_recording(sv->vm) && !READ_ONCE(sv->vm->stopping) &&
 	       samsara_ring_space(&sv->ring) >= SAMSARA_RING_RESERVE ? 1 : 2;
@@ -454,6 +481,18 @@ static void defer_requests(struct samsara_vcpu *sv)
 		sv->event_deferred = true;
 }
 
+/*
+ * An instruction needs more private pages than are left, and a chunk can't end in the
+ * middle of one.  From its start, with all of them, it goes further.
+ */
+static void start_again_without_copies(struct samsara_vcpu *sv)
+{
+	sv->out_of_copies = false;
+	sv->go_back = true;
+	end_async(sv);
+	samsara_drop_all(sv);
+}
+
 /* Inside a chunk.  False: it has ended. */
 static bool go_on(struct samsara_vcpu *sv)
 {
@@ -464,6 +503,10 @@ static bool go_on(struct samsara_vcpu *sv)
 	/* After an error what was begun can't be finished, where it can be rolled back. */
 	if (READ_ONCE(sv->vm->error) && !sv->direct) {
 		end_async(sv);
+		return false;
+	}
+	if (sv->out_of_copies) {
+		start_again_without_copies(sv);
 		return false;
 	}
 	/* The event's delivery belongs to this chunk: finish it. */
@@ -564,7 +607,7 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	run_soft_event_again(sv, gpa);
 	sv->touched = false;
 	r = samsara_ept_fault(sv, gpa, is_write(qualification));
-	/* On ENOSPC must_end() sees that there is no copy left. */
+	sv->out_of_copies = r == -ENOSPC;
 	if (r < 0 && r != -ENOSPC) {
 		samsara_fail(sv->vm, r, "no memory for a private page");
 		WRITE_ONCE(sv->limit_hit, true);
@@ -655,6 +698,15 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
 }
 
+/* The guest can't run on: what the chunk has done so far is nobody's business. */
+static void abandon_chunk(struct samsara_vcpu *sv)
+{
+	sv->inputs.len = 0;
+	sv->chunk_last_tsc = sv->last_tsc;
+	WRITE_ONCE(sv->chunk_open, false);
+	wake_up_all(&sv->vm->wq);
+}
+
 int samsara_handle_exit(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
@@ -675,7 +727,7 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 	}
 	if (unlikely(to_vmx(vcpu)->fail || to_vmx(vcpu)->exit_reason.failed_vmentry)) {
 		samsara_fail(sv->vm, -EIO, "VM-entry failed");
-		sv->chunk_open = false;
+		abandon_chunk(sv);
 		return __vmx_handle_exit(vcpu, EXIT_FASTPATH_NONE);
 	}
 	if (handle_inside(sv))
@@ -711,10 +763,13 @@ int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui)
 			return r;
 		}
 	}
-	if (!samsara_section_begin(sv)) {
+	r = samsara_section_begin(sv);
+	if (r <= 0)
 		samsara_give_turn(sv);
-		return cui(vcpu);
-	}
+	if (r < 0)
+		vcpu->arch.complete_userspace_io = cui;
+	if (r <= 0)
+		return r ?: cui(vcpu);
 	samsara_user_input(sv);
 	r = cui(vcpu);
 	samsara_section_end(sv);

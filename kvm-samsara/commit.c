@@ -14,6 +14,7 @@
  * core/smr_order.h holds the proof that a chunk which passes the check has run
  * as if alone at its place in the order.
  */
+#include <linux/delay.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <asm/fpu/api.h>
@@ -21,21 +22,34 @@
 #include "samsara.h"
 #include "trace.h"
 
-/* Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us. */
+/* Looks, a few cycles each; publishing takes some thousand. */
+#define MOST_SPINS	10000
+
+/*
+ * Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us,
+ * but may wait for the processor that a waiter with real-time priority spins on.
+ */
 static void wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
 {
+	u32 spins = 0;
+
 	while (!smr_order_done_before(vm->order, agent, n)) {
-		cpu_relax();
-		cond_resched();
+		if (++spins < MOST_SPINS) {
+			cpu_relax();
+			cond_resched();
+		} else {
+			usleep_range(20, 100);
+		}
 	}
 }
 
 /*
  * Take commit_lock when @sv (NULL: no vCPU) may commit, that is unless another
  * vCPU holds the exclusive token.  The holder does not wait for anyone, so it
- * gets to its commit and hands the token back.
+ * gets to its commit and hands the token back.  Returns 0, or -EINTR, without the lock,
+ * if the caller is killed.
  */
-static void lock_commit(struct samsara_vm *vm, struct samsara_vcpu *sv)
+static int lock_commit(struct samsara_vm *vm, struct samsara_vcpu *sv)
 {
 	struct samsara_vcpu *holder;
 
@@ -43,9 +57,10 @@ static void lock_commit(struct samsara_vm *vm, struct samsara_vcpu *sv)
 		mutex_lock(&vm->commit_lock);
 		holder = READ_ONCE(vm->exclusive);
 		if (!holder || holder == sv)
-			return;
+			return 0;
 		mutex_unlock(&vm->commit_lock);
-		wait_event(vm->wq, READ_ONCE(vm->exclusive) != holder);
+		if (wait_event_killable(vm->wq, READ_ONCE(vm->exclusive) != holder))
+			return -EINTR;
 	}
 }
 
@@ -182,6 +197,7 @@ static void rollback(struct samsara_vcpu *sv)
 	samsara_refresh_dirty(sv);
 	samsara_checkpoint_restore(sv);
 	sv->inputs.len = 0;
+	sv->inputs.full = false;
 	sv->chunk_last_tsc = sv->last_tsc;
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
@@ -206,8 +222,12 @@ static void log_commit(struct samsara_vcpu *sv)
 	sv->rec.data_len = sv->inputs.len;
 	sv->rec.digest = (u32)sv->chain;
 	inject_fault(sv);
+	if (sv->inputs.full)
+		samsara_fail_from(sv->vm, sv->rec.commit_seq, -E2BIG,
+				  "one exit has more inputs than can be logged");
 	samsara_log(sv, &sv->rec);
 	sv->inputs.len = 0;
+	sv->inputs.full = false;
 	sv->last_tsc = sv->chunk_last_tsc;
 }
 
@@ -278,12 +298,33 @@ static bool ends_in_the_middle(struct samsara_vcpu *sv)
 		(sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)));
 }
 
+/*
+ * At a boundary: a chunk with copies is about to begin.  Not with interrupts off, since
+ * the work grows with the guest's memory.  If more commits come before the chunk begins,
+ * it can fail for pages of theirs, as if they had come a little later.
+ */
+void samsara_look_at_memory(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	/*
+	 * Before start_seq: a vCPU that committed without seeing the token may
+	 * cost us one more rollback, none after that can.
+	 */
+	if (sv->rollbacks_in_a_row >= vm->tune.rollback_limit &&
+	    !cmpxchg(&vm->exclusive, NULL, sv))
+		samsara_stat(sv)->samsara_exclusive++;
+	sv->start_seq = smr_order_prefix(vm->order);
+	/* After start_seq: what is committed up to it must not be hidden by an older copy. */
+	samsara_drop_stale(sv);
+}
+
 /* The chunk has number @n and is in memory. */
 static void finish_commit(struct samsara_vcpu *sv, u64 n)
 {
 	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
-	samsara_chain_state(sv);
+	samsara_chain_state(sv, sv->inputs.p, sv->inputs.len);
 	log_commit(sv);
 	samsara_stat(sv)->samsara_chunks++;
 	if (sv->rec.end == SMR_END_ASYNC)
@@ -369,7 +410,7 @@ static void count_end(struct samsara_vcpu *sv, const struct end_times *t, bool c
 	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_dirty_set, sv->nr_dirty);
 }
 
-/* Returns false if the sets conflict with another commit. */
+/* Returns false if the sets conflict with another commit, or the vCPU's thread is killed. */
 static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 {
 	struct samsara_vm *vm = sv->vm;
@@ -377,7 +418,8 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 	u32 i;
 	u64 n;
 
-	lock_commit(vm, sv);
+	if (lock_commit(vm, sv))
+		return false;
 	t->locked = rdtsc();
 	if (conflicts(sv)) {
 		n = vm->order->committed;
@@ -463,11 +505,15 @@ int samsara_commit_chunk(struct samsara_vcpu *sv)
 }
 
 /* At a boundary, without the lock: others need it to get to theirs. */
-static void stop_world(struct samsara_vcpu *sv)
+static int stop_world(struct samsara_vcpu *sv)
 {
+	int r;
+
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	samsara_crew_stop_world(sv->vm);
+	r = samsara_crew_stop_world(sv->vm);
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
+	sv->world_stopped = !r;
+	return r;
 }
 
 static void start_world(struct samsara_vcpu *sv)
@@ -484,29 +530,37 @@ static void start_world(struct samsara_vcpu *sv)
  * other vCPUs run on meanwhile; if they see a page half written, the stamp set
  * in samsara_section_end() makes them roll back.
  *
- * False: the recording has ended, there is no section to be in.
+ * Returns 1; 0: the recording has ended, there is no section to be in; -EINTR: the
+ * vCPU's thread is killed.
  */
-bool samsara_section_begin(struct samsara_vcpu *sv)
+int samsara_section_begin(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	u64 n, entered = rdtsc();
+	int r = 0;
 
-	sv->world_stopped = samsara_crew(vm) && samsara_crew_exit_uses_memory(sv);
-	if (sv->world_stopped)
-		stop_world(sv);
-	for (;;) {
-		lock_commit(vm, sv);
+	if (samsara_crew(vm) && samsara_crew_exit_uses_memory(sv))
+		r = stop_world(sv);
+	while (!r) {
+		r = lock_commit(vm, sv);
+		if (r)
+			break;
 		/* STOP waits for the lock, and then closes the streams. */
 		if (!samsara_recording(vm)) {
 			mutex_unlock(&vm->commit_lock);
 			start_world(sv);
-			return false;
+			return 0;
 		}
 		/* A serial phase may have begun since the vCPU looked. */
 		if (samsara_may_touch_memory(vm, &sv->turn))
 			break;
 		mutex_unlock(&vm->commit_lock);
-		samsara_wait_turn(sv);
+		r = samsara_wait_turn(sv);
+	}
+	if (r) {
+		start_world(sv);
+		sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return r;
 	}
 	sv->section_tsc = rdtsc();
 	if (sv->end_tsc)
@@ -518,7 +572,7 @@ bool samsara_section_begin(struct samsara_vcpu *sv)
 	sv->rec.commit_seq = n;
 	sv->nr_section_gfns = 0;
 	sv->in_section = true;
-	return true;
+	return 1;
 }
 
 /* Note the pages KVM wrote. */
@@ -557,7 +611,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	maybe_add_memdigest(vm, &rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 
-	samsara_chain_state(sv);
+	samsara_chain_state(sv, sv->inputs.p, sv->inputs.len);
 	sv->rec = rec;
 	log_commit(sv);
 	samsara_stat(sv)->samsara_sections++;
@@ -585,20 +639,25 @@ void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
 	struct samsara_vm *vm = kvm->arch.samsara;
 	struct kvm_vcpu *vcpu = kvm_get_running_vcpu();
 	struct samsara_vcpu *sv = vcpu ? to_samsara(vcpu) : NULL;
+	u64 next;
 	u32 i;
 
 	if (!samsara_frozen(kvm))
 		return;
 	if (!sv || vcpu->kvm != kvm || !sv->in_section ||
 	    (samsara_crew(vm) && !sv->world_stopped)) {
-		samsara_fail(vm, -EIO, "KVM wrote to guest memory outside of the order");
+		/* Who commits from now on may have seen it. */
+		next = READ_ONCE(vm->order->committed) + 1;
+		samsara_fail_from(vm, next, -EIO,
+				  "KVM wrote to guest memory outside of the order");
 		return;
 	}
 	for (i = 0; i < sv->nr_section_gfns; i++)
 		if (sv->section_gfns[i] == gfn)
 			return;
 	if (sv->nr_section_gfns == SAMSARA_SECTION_PAGES) {
-		samsara_fail(vm, -E2BIG, "one exit wrote to too many pages");
+		samsara_fail_from(vm, sv->rec.commit_seq, -E2BIG,
+				  "one exit wrote to too many pages");
 		return;
 	}
 	sv->section_gfns[sv->nr_section_gfns++] = gfn;
@@ -610,6 +669,8 @@ int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len,
 	struct samsara_page *sp;
 	u32 part, off;
 
+	if (gpa + len < gpa)
+		return -EFAULT;
 	for (; len; len -= part, gpa += part, from += part) {
 		off = offset_in_page(gpa);
 		part = min_t(u32, len, PAGE_SIZE - off);
@@ -659,8 +720,14 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		r = samsara_wait_space(vm, &vm->vm_ring, SMR_RECORD_MAX);
 		if (r)
 			goto out;
-		samsara_borrow_turn(vm, &turn);
-		lock_commit(vm, NULL);
+		r = samsara_borrow_turn(vm, &turn);
+		if (r)
+			goto out;
+		r = lock_commit(vm, NULL);
+		if (r) {
+			samsara_return_turn(vm, &turn);
+			goto out;
+		}
 		if (!samsara_recording(vm) || vm->stopping ||
 		    (samsara_ring_space(&vm->vm_ring) >= SMR_RECORD_MAX &&
 		     samsara_may_touch_memory(vm, &turn)))

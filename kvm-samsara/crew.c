@@ -238,6 +238,8 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 		case TAKEN:
 			break;
 		case TOO_EARLY:
+			if (samsara_interrupted(sv))
+				return -EINTR;
 			cpu_relax();
 			cond_resched();
 			break;
@@ -254,14 +256,19 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 
 /*
  * No chunk is open when this returns, and none is opened before
- * samsara_crew_start_world().
+ * samsara_crew_start_world().  Or -EINTR if the caller is killed: the world goes on.
  */
-void samsara_crew_stop_world(struct samsara_vm *vm)
+int samsara_crew_stop_world(struct samsara_vm *vm)
 {
+	int r;
+
 	atomic_inc(&vm->world_stopped);
 	/* Pairs with pages_lock in samsara_crew_chunk_closed(). */
 	smp_mb__after_atomic();
-	samsara_bring_to_boundary(vm);
+	r = samsara_bring_to_boundary(vm);
+	if (r)
+		samsara_crew_start_world(vm);
+	return r;
 }
 
 void samsara_crew_start_world(struct samsara_vm *vm)

@@ -199,10 +199,11 @@ int samsara_ept_init(struct samsara_vcpu *sv)
 
 	if (alloc_root(&sv->copies_ept))
 		return -ENOMEM;
-	sv->access = vmalloc_array(n, sizeof(*sv->access));
-	sv->copies = vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies));
-	sv->dirty = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty));
-	sv->free_copies = vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->free_copies));
+	sv->access = __vmalloc_array(n, sizeof(*sv->access), SAMSARA_GFP_LARGE);
+	sv->copies = __vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies), GFP_KERNEL_ACCOUNT);
+	sv->dirty = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty), GFP_KERNEL_ACCOUNT);
+	sv->free_copies = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->free_copies),
+					  GFP_KERNEL_ACCOUNT);
 	if (!sv->access || !sv->copies || !sv->dirty || !sv->free_copies)
 		return -ENOMEM;
 	for (i = SAMSARA_MAX_COPIES; i--; )
@@ -531,9 +532,10 @@ static bool is_aged(struct samsara_vcpu *sv, struct samsara_copy *copy)
 }
 
 /*
- * Start of a chunk: drop the copies that are older than their page, and what has
- * not been used for long.  A commit that comes after we looked is found when
- * this chunk commits, if it used the page, and by the next chunk's look if not.
+ * Before a chunk, after start_seq was taken: drop the copies that are older than their
+ * page, and what has not been used for long.  A commit that comes after we looked is
+ * above start_seq: it is found when this chunk commits, if it used the page, and by the
+ * next chunk's look if not.
  */
 void samsara_drop_stale(struct samsara_vcpu *sv)
 {

@@ -5,7 +5,8 @@
  */
 #include "samsara/hooks.h"
 
-DEFINE_STATIC_KEY_FALSE(kvm_samsara_key);
+/* Any user of /dev/kvm can turn it on and off: not more often than once a second. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_samsara_key, HZ);
 EXPORT_SYMBOL_GPL(kvm_samsara_key);
 
 /* Set by kvm-intel before a VM can have vcpu->arch.samsara, cleared when none has. */
@@ -24,5 +25,6 @@ void kvm_samsara_unregister(void)
 {
 	kvm_unregister_device_ops(KVM_DEV_TYPE_SAMSARA);
 	kvm_samsara_ops = NULL;
+	static_key_deferred_flush(&kvm_samsara_key);
 }
 EXPORT_SYMBOL_GPL(kvm_samsara_unregister);

@@ -13,7 +13,7 @@ typedef int (*kvm_samsara_cui_t)(struct kvm_vcpu *vcpu);
 
 #ifdef CONFIG_KVM_SAMSARA
 
-#include <linux/jump_label.h>
+#include <linux/jump_label_ratelimit.h>
 
 struct kvm_samsara_ops {
 	/*
@@ -32,10 +32,10 @@ struct kvm_samsara_ops {
 	 * log answers instead (replay): *r and data are then set.  after()
 	 * logs what the devices answered.
 	 */
-	bool (*bus_before)(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
-			   void *data, int *r);
-	void (*bus_after)(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
-			  const void *data, int r);
+	bool (*bus_before)(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr,
+			   int len, void *data, int *r);
+	void (*bus_after)(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr,
+			  int len, const void *data, int r);
 	bool (*msr_before)(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data,
 			   int *r);
 	void (*msr_after)(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data,
@@ -45,28 +45,31 @@ struct kvm_samsara_ops {
 	void (*note_sipi)(struct kvm_vcpu *vcpu, u8 vector);
 	/* KVM wrote to guest memory. */
 	void (*page_dirty)(struct kvm *kvm, gfn_t gfn);
-	/* Memory slots can't change now. */
+	/* Memory slots and vCPUs can't change now. */
 	bool (*frozen)(struct kvm *kvm);
-	/* The ioctl would change the vCPU behind the log's back. */
+	/* No vCPU can be added any more.  Under kvm->lock. */
+	bool (*refuses_vcpus)(struct kvm *kvm);
+	/* The ioctl would change a vCPU, or all, behind the log's back. */
 	bool (*refuses_ioctl)(struct kvm_vcpu *vcpu, unsigned int ioctl);
+	bool (*refuses_vm_ioctl)(struct kvm *kvm, unsigned int ioctl);
 };
 
 extern struct kvm_samsara_ops *kvm_samsara_ops;
 
 int kvm_samsara_register(struct kvm_samsara_ops *ops, const struct kvm_device_ops *device);
 void kvm_samsara_unregister(void);
-DECLARE_STATIC_KEY_FALSE(kvm_samsara_key);
+extern struct static_key_false_deferred kvm_samsara_key;
 
 /* The VM was made recordable: some features are off, see the users. */
 static __always_inline bool kvm_samsara_vm(struct kvm *kvm)
 {
-	return static_branch_unlikely(&kvm_samsara_key) && kvm->arch.samsara;
+	return static_branch_unlikely(&kvm_samsara_key.key) && kvm->arch.samsara;
 }
 
 /* The vCPU takes part in a recording or replay, or did. */
 static __always_inline bool kvm_samsara_vcpu(struct kvm_vcpu *vcpu)
 {
-	return static_branch_unlikely(&kvm_samsara_key) && vcpu->arch.samsara;
+	return static_branch_unlikely(&kvm_samsara_key.key) && vcpu->arch.samsara;
 }
 
 /* Bits of CR4 that only seem to be set: design.rst, "Translation caches". */
@@ -121,25 +124,35 @@ static inline bool kvm_samsara_frozen(struct kvm *kvm)
 	return kvm_samsara_vm(kvm) && kvm_samsara_ops->frozen(kvm);
 }
 
+static inline bool kvm_samsara_refuses_vcpus(struct kvm *kvm)
+{
+	return kvm_samsara_vm(kvm) && kvm_samsara_ops->refuses_vcpus(kvm);
+}
+
 static inline bool kvm_samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
-	return kvm_samsara_vcpu(vcpu) && kvm_samsara_ops->refuses_ioctl(vcpu, ioctl);
+	return kvm_samsara_vm(vcpu->kvm) && kvm_samsara_ops->refuses_ioctl(vcpu, ioctl);
+}
+
+static inline bool kvm_samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl)
+{
+	return kvm_samsara_vm(kvm) && kvm_samsara_ops->refuses_vm_ioctl(kvm, ioctl);
 }
 
 /*
  * Evaluate @access (an expression of type int) unless the log answers for it;
  * log its answer if it was evaluated.
  */
-#define kvm_samsara_bus(vcpu, in, addr, len, data, access)			\
+#define kvm_samsara_bus(vcpu, bus, in, addr, len, data, access)			\
 ({										\
 	int __r;								\
 										\
 	if (!kvm_samsara_vcpu(vcpu)) {						\
 		__r = (access);							\
-	} else if (!kvm_samsara_ops->bus_before(vcpu, in, addr, len,		\
+	} else if (!kvm_samsara_ops->bus_before(vcpu, bus, in, addr, len,	\
 						(void *)(data), &__r)) {	\
 		__r = (access);							\
-		kvm_samsara_ops->bus_after(vcpu, in, addr, len, data, __r);	\
+		kvm_samsara_ops->bus_after(vcpu, bus, in, addr, len, data, __r);	\
 	}									\
 	__r;									\
 })
@@ -174,11 +187,16 @@ static inline void kvm_samsara_note_init(struct kvm_vcpu *vcpu) {}
 static inline void kvm_samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector) {}
 static inline void kvm_samsara_page_dirty(struct kvm *kvm, gfn_t gfn) {}
 static inline bool kvm_samsara_frozen(struct kvm *kvm) { return false; }
+static inline bool kvm_samsara_refuses_vcpus(struct kvm *kvm) { return false; }
 static inline bool kvm_samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
 	return false;
 }
-#define kvm_samsara_bus(vcpu, in, addr, len, data, access) (access)
+static inline bool kvm_samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl)
+{
+	return false;
+}
+#define kvm_samsara_bus(vcpu, bus, in, addr, len, data, access) (access)
 #define kvm_samsara_msr(vcpu, in, index, datap, access) (access)
 
 #endif /* CONFIG_KVM_SAMSARA */

@@ -32,43 +32,69 @@ static bool replay_input(struct samsara_vcpu *sv)
 }
 
 /*
+ * The log's answer to a device access.  KVM uses *r as an offset into @data, so it is
+ * only taken from the log if an in-kernel device could have returned it.
+ */
+static bool replay_bus(struct samsara_vcpu *sv, enum smr_bus bus, bool in, int len,
+		       void *data, int *r)
+{
+	u32 want = sizeof(*r) + (in ? len : 0);
+	struct smr_item item;
+	s32 ret;
+
+	if (!samsara_replay_item(sv, SMR_IN_BUS, &item))
+		return false;
+	if (item.len != want) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.len, want);
+		return false;
+	}
+	/* The data begins with the return value. */
+	memcpy(&ret, item.data, sizeof(ret));
+	if (!smr_bus_ret_ok(bus, len, ret)) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, (u32)ret, len);
+		return false;
+	}
+	*r = ret;
+	if (in)
+		memcpy(data, item.data + sizeof(ret), len);
+	return true;
+}
+
+/*
  * A device access by PIO or MMIO.  *r is what KVM's in-kernel devices would
  * return: for PIO 0 (handled) or not; for MMIO the number of bytes handled.
  */
-bool samsara_bus_before(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+bool samsara_bus_before(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,
 			void *data, int *r)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
-	struct smr_item item;
+	bool mmio = bus == KVM_MMIO_BUS;
 
 	if (!in && sv->in_section)
 		chain_output(sv, addr, data, len);
 	if (!replay_input(sv))
 		return false;
-	*r = -EOPNOTSUPP;
-	if (!samsara_replay_item(sv, SMR_IN_BUS, &item))
-		return true;
-	/* The data begins with the return value. */
-	if (item.len != sizeof(*r) + (in ? len : 0)) {
-		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.len, sizeof(*r) + len);
-		return true;
+	if (!replay_bus(sv, mmio ? SMR_BUS_MMIO : SMR_BUS_PIO, in, len, data, r)) {
+		/* The replay has ended.  KVM need not do anything more about the access. */
+		if (in)
+			memset(data, 0, len);
+		*r = mmio ? len : 0;
 	}
-	memcpy(r, item.data, sizeof(*r));
-	if (in)
-		memcpy(data, item.data + sizeof(*r), len);
 	return true;
 }
 
-void samsara_bus_after(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+void samsara_bus_after(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,
 		       const void *data, int r)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
-	u8 answer[sizeof(r) + 128];
+	u8 answer[sizeof(r) + SMR_BUS_MAX];
 
 	if (!record_input(sv))
 		return;
-	if (len > 128) {
-		samsara_fail(sv->vm, -E2BIG, "a device access is too wide");
+	if (len > SMR_BUS_MAX ||
+	    !smr_bus_ret_ok(bus == KVM_MMIO_BUS ? SMR_BUS_MMIO : SMR_BUS_PIO, len, r)) {
+		samsara_fail_from(sv->vm, sv->rec.commit_seq, -E2BIG,
+				  "a device's answer can't be logged");
 		return;
 	}
 	memcpy(answer, &r, sizeof(r));
@@ -110,12 +136,18 @@ bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, in
 	if (!in && sv->in_section)
 		chain_output(sv, index, data, sizeof(*data));
 	*r = 1;
+	if (in)
+		*data = 0;
 	if (msr_is_paravirtual(index))
 		return true;
 	if (!replay_input(sv))
 		return false;
 	if (!samsara_replay_item(sv, in ? SMR_IN_RDMSR : SMR_IN_WRMSR, &item))
 		return true;
+	if (!smr_msr_ret_ok(item.ret)) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, (u32)item.ret, index);
+		return true;
+	}
 	*r = item.ret;
 	if (in) {
 		*data = item.value;
@@ -135,48 +167,87 @@ void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int 
 
 	if (!record_input(sv))
 		return;
-	if (in)
+	if (!smr_msr_ret_ok(r))
+		samsara_fail_from(sv->vm, sv->rec.commit_seq, -ERANGE,
+				  "the result of an MSR access can't be logged");
+	else if (in)
 		smr_in_rdmsr(&sv->inputs, r, r ? 0 : data);
 	else
 		smr_in_wrmsr(&sv->inputs, r);
 }
 
+/* Neither memory slots nor vCPUs may change: from the beginning of START to the end. */
 bool samsara_frozen(struct kvm *kvm)
 {
 	struct samsara_vm *vm;
+	bool ret = false;
 	u32 state;
 
 	/* The device may just be given up by a KVM_CREATE_DEVICE that failed. */
 	rcu_read_lock();
 	vm = READ_ONCE(kvm->arch.samsara);
-	state = vm ? READ_ONCE(vm->state) : KVM_SAMSARA_STATE_IDLE;
+	if (vm) {
+		state = READ_ONCE(vm->state);
+		ret = READ_ONCE(vm->starting) || state == KVM_SAMSARA_STATE_RECORDING ||
+		      state == KVM_SAMSARA_STATE_REPLAYING;
+	}
 	rcu_read_unlock();
-	return state == KVM_SAMSARA_STATE_RECORDING || state == KVM_SAMSARA_STATE_REPLAYING;
+	return ret;
 }
 
-/* User space may look at a vCPU, and queue what is logged when it takes effect. */
+/*
+ * User space may look at a vCPU, and queue what is logged when it takes effect.
+ * Everything else would change it behind the log's back; KVM_TRANSLATE, too, which may
+ * set accessed flags in the guest's page tables.  Under vcpu->mutex, which START holds.
+ */
 bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
+	lockdep_assert_held(&vcpu->mutex);
 	if (!samsara_frozen(vcpu->kvm))
 		return false;
 	switch (ioctl) {
-	case KVM_SET_REGS:
-	case KVM_SET_SREGS:
-	case KVM_SET_SREGS2:
-	case KVM_SET_FPU:
-	case KVM_SET_XSAVE:
-	case KVM_SET_XCRS:
-	case KVM_SET_MSRS:
-	case KVM_SET_CPUID:
-	case KVM_SET_CPUID2:
-	case KVM_SET_VCPU_EVENTS:
-	case KVM_SET_DEBUGREGS:
-	case KVM_SET_GUEST_DEBUG:
-	case KVM_SET_MP_STATE:
-	case KVM_SET_NESTED_STATE:
-	case KVM_SET_TSC_KHZ:
-	case KVM_SMI:
+	case KVM_RUN:
+	case KVM_INTERRUPT:
+	case KVM_NMI:
+	case KVM_SET_SIGNAL_MASK:
+	case KVM_GET_REGS:
+	case KVM_GET_SREGS:
+	case KVM_GET_SREGS2:
+	case KVM_GET_FPU:
+	case KVM_GET_LAPIC:
+	case KVM_GET_MSRS:
+	case KVM_GET_CPUID2:
+	case KVM_GET_VCPU_EVENTS:
+	case KVM_GET_DEBUGREGS:
+	case KVM_GET_XSAVE:
+	case KVM_GET_XSAVE2:
+	case KVM_GET_XCRS:
+	case KVM_GET_MP_STATE:
+	case KVM_GET_TSC_KHZ:
+	case KVM_GET_NESTED_STATE:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_STATS_FD:
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		return false;
+	default:
 		return true;
+	}
+}
+
+/*
+ * So would these, for all vCPUs.  Without a lock: who races with START spoils a
+ * recording of his own only, and replay tells.
+ */
+bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl)
+{
+	switch (ioctl) {
+	case KVM_ENABLE_CAP:
+	case KVM_X86_SET_MSR_FILTER:
+	case KVM_XEN_HVM_CONFIG:
+	case KVM_XEN_HVM_SET_ATTR:
+	case KVM_HYPERV_EVENTFD:
+		return samsara_frozen(kvm);
 	default:
 		return false;
 	}
@@ -229,23 +300,11 @@ int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
 	return kvm_skip_emulated_instruction(vcpu);
 }
 
-/* Data of a read that user space has answered, on its way to the guest. */
-void samsara_user_input(struct samsara_vcpu *sv)
+/* Log @len bytes at @data, or replace them by what was logged. */
+static void log_user_data(struct samsara_vcpu *sv, void *data, u32 len)
 {
-	struct kvm_vcpu *vcpu = sv->vcpu;
 	struct smr_item item;
-	void *data = NULL;
-	u32 len = 0;
 
-	if (vcpu->arch.pio.count && vcpu->arch.pio.in) {
-		data = vcpu->arch.pio_data;
-		len = vcpu->arch.pio.size * vcpu->arch.pio.count;
-	} else if (vcpu->mmio_needed && !vcpu->mmio_is_write) {
-		data = vcpu->run->mmio.data;
-		len = min(8u, vcpu->mmio_fragments[vcpu->mmio_cur_fragment].len);
-	}
-	if (!len)
-		return;
 	if (record_input(sv)) {
 		smr_in_user(&sv->inputs, data, len);
 		return;
@@ -257,4 +316,31 @@ void samsara_user_input(struct samsara_vcpu *sv)
 		return;
 	}
 	memcpy(data, item.data, len);
+}
+
+/* User space's answer to RDMSR or WRMSR, which KVM's MSR filter has left to it. */
+static void log_user_msr(struct samsara_vcpu *sv)
+{
+	struct kvm_run *run = sv->vcpu->run;
+	__le64 answer[2] = { cpu_to_le64(!!run->msr.error), cpu_to_le64(run->msr.data) };
+
+	log_user_data(sv, answer, sizeof(answer));
+	run->msr.error = !!answer[0];
+	run->msr.data = le64_to_cpu(answer[1]);
+}
+
+/* What user space has answered, on its way to the guest. */
+void samsara_user_input(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+
+	if (sv->asked_for_msr)
+		log_user_msr(sv);
+	else if (vcpu->arch.pio.count && vcpu->arch.pio.in)
+		log_user_data(sv, vcpu->arch.pio_data,
+			      vcpu->arch.pio.size * vcpu->arch.pio.count);
+	else if (vcpu->mmio_needed && !vcpu->mmio_is_write)
+		log_user_data(sv, vcpu->run->mmio.data,
+			      min(8u, vcpu->mmio_fragments[vcpu->mmio_cur_fragment].len));
+	sv->asked_for_msr = false;
 }

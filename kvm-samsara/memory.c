@@ -7,59 +7,129 @@
  * them under a private EPT, which MMU notifiers don't reach.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 #include <asm/fpu/api.h>
 
 #include "samsara.h"
 #include "trace.h"
 
-static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
-{
-	unsigned int flags = FOLL_LONGTERM | FOLL_WRITE;
-	struct samsara_slot *slot;
-	struct page **pages;
-	u64 i;
-	int n;
+/* Pages pinned, unpinned or digested from one look at the scheduler to the next. */
+#define BATCH	512
 
-	if (vm->nr_slots == SAMSARA_MAX_SLOTS)
+/*
+ * Kernel memory for the VM is charged to its owner's memory cgroup where it is
+ * allocated; what is pinned or shared with user space counts as locked, too.
+ */
+int samsara_charge_locked(struct samsara_vm *vm, u64 pages)
+{
+	int r = account_locked_vm(vm->kvm->mm, pages, true);
+
+	if (r)
+		pr_warn_ratelimited("samsara: %llu KiB more would exceed the limit of locked memory: raise RLIMIT_MEMLOCK (ulimit -l)\n",
+				    pages << (PAGE_SHIFT - 10));
+	else
+		vm->locked_pages += pages;
+	return r;
+}
+
+void samsara_uncharge_locked(struct samsara_vm *vm, u64 pages)
+{
+	vm->locked_pages -= pages;
+	account_locked_vm(vm->kvm->mm, pages, false);
+}
+
+static bool overlap(const struct kvm_memory_slot *a, const struct kvm_memory_slot *b)
+{
+	return a->userspace_addr < b->userspace_addr + b->npages * PAGE_SIZE &&
+	       b->userspace_addr < a->userspace_addr + a->npages * PAGE_SIZE;
+}
+
+/* The same memory at two places would be two pages to us, each with its own history. */
+static bool is_alias(struct kvm *kvm, const struct kvm_memory_slot *memslot)
+{
+	struct kvm_memory_slot *other;
+	int bkt;
+
+	kvm_for_each_memslot(other, bkt, kvm_memslots(kvm))
+		if (other != memslot && other->id < KVM_USER_MEM_SLOTS &&
+		    overlap(other, memslot))
+			return true;
+	return false;
+}
+
+static int check_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
+{
+	if (vm->nr_slots == KVM_SAMSARA_MAX_SLOTS)
 		return -E2BIG;
 	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
 		return -EBUSY;
+	if (memslot->base_gfn + memslot->npages > SAMSARA_MAX_GFNS) {
+		pr_warn_ratelimited("samsara: memory above 2^48 can't be recorded\n");
+		return -EOPNOTSUPP;
+	}
+	if (is_alias(vm->kvm, memslot)) {
+		pr_warn_ratelimited("samsara: memory that is in two slots can't be recorded\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
 
+/* Even a read-only slot is pinned for writing: it must not be a copy-on-write page. */
+static int pin_pages(struct samsara_slot *slot, unsigned long addr)
+{
+	struct page *pages[64];
+	u64 i;
+	int n, k;
+
+	for (i = 0; i < slot->npages; i += n) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		n = pin_user_pages_fast(addr + i * PAGE_SIZE,
+					min_t(u64, slot->npages - i, ARRAY_SIZE(pages)),
+					FOLL_LONGTERM | FOLL_WRITE, pages);
+		if (n <= 0)
+			return n ?: -EFAULT;
+		for (k = 0; k < n; k++)
+			slot->pages[i + k].page = pages[k];
+		cond_resched();
+	}
+	return 0;
+}
+
+static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
+{
+	struct samsara_slot *slot;
+	u64 i;
+	int r;
+
+	r = check_slot(vm, memslot);
+	if (r)
+		return r;
 	slot = &vm->slots[vm->nr_slots];
 	slot->base = memslot->base_gfn;
 	slot->npages = memslot->npages;
 	slot->readonly = memslot->flags & KVM_MEM_READONLY;
-	slot->pages = vcalloc(slot->npages, sizeof(*slot->pages));
-	pages = vcalloc(slot->npages, sizeof(*pages));
-	if (!slot->pages || !pages) {
-		vfree(slot->pages);
-		vfree(pages);
+	r = samsara_charge_locked(vm, slot->npages);
+	if (r)
+		return r;
+	slot->pages = __vcalloc(slot->npages, sizeof(*slot->pages), SAMSARA_GFP_LARGE);
+	if (!slot->pages) {
+		samsara_uncharge_locked(vm, slot->npages);
 		return -ENOMEM;
 	}
+	for (i = 0; i < slot->npages; i++)
+		slot->pages[i].gfn = slot->base + i;
 	vm->nr_slots++;
-
-	/* Even a read-only slot is pinned for writing: it must not be a copy-on-write page. */
-	for (i = 0; i < slot->npages; i += n) {
-		n = pin_user_pages_fast(memslot->userspace_addr + i * PAGE_SIZE,
-					min_t(u64, slot->npages - i, 1024),
-					flags, pages + i);
-		if (n <= 0) {
-			vfree(pages);
-			return n ?: -EFAULT;
-		}
-		for (int k = 0; k < n; k++) {
-			slot->pages[i + k].page = pages[i + k];
-			slot->pages[i + k].gfn = slot->base + i + k;
-		}
-		cond_resched();
-	}
-	vfree(pages);
 	vm->nr_pages += slot->npages;
-	return 0;
+	return pin_pages(slot, memslot->userspace_addr);
 }
 
-/* Pin all memory slots of the VM.  Called with no vCPU in KVM_RUN. */
+/*
+ * Pin all memory slots of the VM.  Called with no vCPU in KVM_RUN, and slots frozen: a
+ * change that came earlier is over when we get slots_lock.  After an error the caller
+ * calls samsara_memory_free().
+ */
 int samsara_memory_init(struct samsara_vm *vm)
 {
 	struct kvm_memory_slot *memslot;
@@ -78,7 +148,7 @@ int samsara_memory_init(struct samsara_vm *vm)
 	mutex_unlock(&vm->kvm->slots_lock);
 	if (r)
 		return r;
-	vm->changed = vmalloc_array(vm->nr_pages, sizeof(*vm->changed));
+	vm->changed = __vmalloc_array(vm->nr_pages, sizeof(*vm->changed), SAMSARA_GFP_LARGE);
 	return vm->changed ? 0 : -ENOMEM;
 }
 
@@ -89,13 +159,18 @@ void samsara_memory_free(struct samsara_vm *vm)
 
 	while (vm->nr_slots) {
 		slot = &vm->slots[--vm->nr_slots];
-		for (i = 0; i < slot->npages; i++)
+		for (i = 0; i < slot->npages; i++) {
 			if (slot->pages[i].page)
 				unpin_user_pages_dirty_lock(&slot->pages[i].page, 1,
 							    true);
+			if (!(i % BATCH))
+				cond_resched();
+		}
 		vfree(slot->pages);
+		samsara_uncharge_locked(vm, slot->npages);
 	}
 	vm->nr_pages = 0;
+	vm->nr_changed = 0;
 	vfree(vm->changed);
 	vm->changed = NULL;
 }
@@ -132,23 +207,28 @@ static void digest_page(struct samsara_page *sp)
 	sp->meta.digest = smr_page_digest(sum, gfn_to_gpa(sp->gfn));
 }
 
-/* Digest of all RAM from its content; also (re)sets the digest of each page. */
-u64 samsara_memory_digest(struct samsara_vm *vm)
+/*
+ * Digest of all RAM from its content; also (re)sets the digest of each page.  Returns 0,
+ * or -EINTR if the caller was killed meanwhile.
+ */
+int samsara_memory_digest(struct samsara_vm *vm, u64 *digest)
 {
 	struct samsara_slot *slot;
-	u64 sum = 0;
 	u64 i;
 	u32 s;
 
+	*digest = 0;
 	for (s = 0; s < vm->nr_slots; s++) {
 		slot = &vm->slots[s];
 		for (i = 0; i < slot->npages; i++) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
 			digest_page(&slot->pages[i]);
-			sum += slot->pages[i].meta.digest;
+			*digest += slot->pages[i].meta.digest;
 			cond_resched();
 		}
 	}
-	return sum;
+	return 0;
 }
 
 /*
@@ -158,7 +238,7 @@ u64 samsara_memory_digest(struct samsara_vm *vm)
  */
 void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp)
 {
-	if (sp->changed)
+	if (sp->changed || KVM_BUG_ON(vm->nr_changed >= vm->nr_pages, vm->kvm))
 		return;
 	sp->changed = true;
 	vm->changed[vm->nr_changed++] = sp;
@@ -176,6 +256,8 @@ void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu)
 	for (i = 0; i < vm->nr_changed; i++) {
 		sp = vm->changed[i];
 		sp->changed = false;
+		if (!(i % BATCH))
+			cond_resched();
 		old = sp->meta.digest;
 		digest_page(sp);
 		if (sp->meta.digest == old)

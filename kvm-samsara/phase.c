@@ -239,13 +239,18 @@ static void go_serial(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct samsara_window *w = &vm->window;
+	int killed;
 
 	if (cmpxchg(&vm->phase, SAMSARA_PARALLEL, SAMSARA_CHANGING) != SAMSARA_PARALLEL)
 		return;
 	samsara_release_exclusive(sv);
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	samsara_bring_to_boundary(vm);
+	killed = samsara_bring_to_boundary(vm);
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
+	if (killed) {
+		set_phase(vm, SAMSARA_PARALLEL);
+		return;
+	}
 	if (!map_all(vm)) {
 		/* No memory for it: parallel for ever. */
 		w->serial_cycles = 0;

@@ -25,8 +25,8 @@ static void diverged(struct samsara_vm *vm, s32 vcpu, u64 commit, u32 field, u64
 	vm->div_commit = commit;
 	vm->div_expected = expected;
 	vm->div_got = got;
-	/* The fields before the state that says they are valid. */
-	smp_store_release(&vm->state, KVM_SAMSARA_STATE_DIVERGED);
+	/* The fields before the state that says they are valid; a replay ends once. */
+	cmpxchg_release(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_DIVERGED);
 	pr_warn_ratelimited("samsara: replay diverged: commit %llu vcpu %d %s: recorded %llx, replayed %llx\n",
 			    commit, vcpu, smr_div_name(field), expected, got);
 	wake_up_all(&vm->wq);
@@ -53,12 +53,6 @@ bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item
 	samsara_diverged(sv, r < 0 ? KVM_SAMSARA_DIV_LOG : KVM_SAMSARA_DIV_INPUT,
 			 r == 1 ? item->kind : 0, kind);
 	return false;
-}
-
-static bool ring_has_data(struct samsara_ring *ring)
-{
-	return READ_ONCE(ring->hdr->head) != ring->pos ||
-	       READ_ONCE(ring->hdr->flags) & KVM_SAMSARA_RING_EOF;
 }
 
 static bool past_stop(struct samsara_vm *vm, u64 n)
@@ -124,6 +118,12 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 		case SMR_DMA:
 			if (rec->commit_seq != vm->replayed + 1 || past_stop(vm, rec->commit_seq))
 				return true;
+			/* A vCPU does this commit: two streams have the same number. */
+			if (vm->runner) {
+				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
+					    rec->commit_seq);
+				return true;
+			}
 			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
 					      rec->commit_seq))
 				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
@@ -141,33 +141,45 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 	}
 }
 
-/* Sleep until @cond or the end of the replay; true if a signal came. */
-#define wait_interrupted(sv, cond)	samsara_wait_interrupted(sv, (cond) || !samsara_alive((sv)->vm))
+/*
+ * Sleep until @cond or the end of the replay; true if a signal came.  Also if @cond is
+ * true already: user space, which has a say in it, must not keep its thread here.
+ */
+#define wait_interrupted(sv, cond)						\
+	(samsara_wait_interrupted(sv, (cond) || !samsara_alive((sv)->vm)) ||	\
+	 samsara_interrupted(sv))
 
-/* One look.  Returns 1: the commit is the next one; 0: look again; or as below. */
+/*
+ * One look.  Returns 1: the commit is the next one, and nobody else does it; 0: look
+ * again; or as below.
+ */
 static int look_for_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	u64 n = sv->rec.commit_seq;
-	bool starved, mine;
+	bool starved, mine, past;
 
 	mutex_lock(&vm->commit_lock);
 	starved = !advance_vm_stream(vm);
 	/* A commit of the VM's stream may come first as long as we can't see its next record. */
 	mine = !starved && vm->replayed + 1 == n;
+	/* Every number is in one stream only, and numbers grow. */
+	past = n <= vm->replayed || (mine && vm->runner);
+	if (mine && !past)
+		vm->runner = sv;
 	sv->waiter = mine ? NULL : current;
 	mutex_unlock(&vm->commit_lock);
 	if (!samsara_alive(vm))
 		return -ESHUTDOWN;
-	if (mine)
-		return 1;
-	if (n <= READ_ONCE(vm->replayed)) {
+	if (past) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replayed + 1);
 		return -ESHUTDOWN;
 	}
+	if (mine)
+		return 1;
 	if (starved)
 		samsara_signal_user(vm);
-	return wait_interrupted(sv, starved ? ring_has_data(&vm->vm_ring) :
+	return wait_interrupted(sv, starved ? samsara_ring_has_news(&vm->vm_ring) :
 					      READ_ONCE(vm->replayed) + 1 == n) ? -EINTR : 0;
 }
 
@@ -177,9 +189,8 @@ static int wait_turn(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	int r;
 
-	do
-		r = look_for_turn(sv);
-	while (!r);
+	while (!(r = look_for_turn(sv)))
+		cond_resched();
 	if (sv->waiter) {
 		mutex_lock(&vm->commit_lock);
 		sv->waiter = NULL;
@@ -206,14 +217,26 @@ static int fetch(struct samsara_vcpu *sv)
 			return -ESHUTDOWN;
 		}
 		samsara_signal_user(sv->vm);
-		if (wait_interrupted(sv, ring_has_data(&sv->ring)))
+		if (wait_interrupted(sv, samsara_ring_has_news(&sv->ring)))
 			return -EINTR;
+		cond_resched();
 		if (!samsara_alive(sv->vm))
 			return -ESHUTDOWN;
 	}
 	if (sv->rec.type == SMR_VCPU_END || past_stop(sv->vm, sv->rec.commit_seq))
 		return -ENODATA;
 	return 1;
+}
+
+/* What the log says must be something that KVM could have produced. */
+static bool record_is_sound(struct samsara_vcpu *sv)
+{
+	const struct smr_record *rec = &sv->rec;
+
+	if (!(rec->flags & SMR_F_EVENT) || smr_event_ok(&rec->event))
+		return true;
+	samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, rec->event.intr_info);
+	return false;
 }
 
 static void take_items(struct samsara_vcpu *sv)
@@ -231,7 +254,7 @@ static void done(struct samsara_vcpu *sv)
 
 	if (smr_next_item(&sv->items, &sv->last_tsc, &item))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
-	samsara_chain_state(sv);
+	samsara_chain_state(sv, sv->rec.data, sv->rec.data_len);
 	if ((u32)sv->chain != sv->rec.digest)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->chain);
 	if (memdigest_differs(vm, &sv->rec, sv->id))
@@ -240,6 +263,7 @@ static void done(struct samsara_vcpu *sv)
 	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
 				   samsara_stat(sv)->samsara_landing_steps);
 	mutex_lock(&vm->commit_lock);
+	vm->runner = NULL;
 	if (samsara_alive(vm)) {
 		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);
 		wake_next(vm);
@@ -247,8 +271,7 @@ static void done(struct samsara_vcpu *sv)
 	}
 	mutex_unlock(&vm->commit_lock);
 	sv->have_rec = false;
-	if (ring_has_data(&sv->ring) &&
-	    READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
+	if (READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
 		samsara_signal_user(vm);
 }
 
@@ -542,13 +565,16 @@ static int ended(struct samsara_vcpu *sv)
 		vm->nr_ended++;
 		if (vm->nr_ended == vm->nr_vcpus && samsara_alive(vm)) {
 			u64 digest;
+			int r;
 
 			advance_vm_stream(vm);
 			samsara_digest_changes(vm, sv->id);
-			digest = samsara_memory_digest(vm);
+			r = samsara_memory_digest(vm, &digest);
 			if (vm->untracked)
 				vm->mem_digest = digest;
-			if (digest != vm->mem_digest)
+			if (r)
+				samsara_fail(vm, r, "killed");
+			else if (digest != vm->mem_digest)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->mem_digest,
 						 digest);
 			else if (vm->have_vm_rec && vm->vm_rec.type == SMR_VM_END &&
@@ -557,7 +583,8 @@ static int ended(struct samsara_vcpu *sv)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
 						 vm->vm_rec.mem_digest, digest);
 			else
-				WRITE_ONCE(vm->state, KVM_SAMSARA_STATE_STOPPED);
+				cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING,
+					KVM_SAMSARA_STATE_STOPPED);
 		}
 		mutex_unlock(&vm->commit_lock);
 		wake_up_all(&vm->wq);
@@ -593,6 +620,8 @@ static int next_chunk(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_CHUNK, sv->rec.type);
 		return -ESHUTDOWN;
 	}
+	if (!record_is_sound(sv))
+		return -ESHUTDOWN;
 	r = wait_turn(sv);
 	if (!r)
 		apply_start(sv);

@@ -80,6 +80,7 @@ int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *
 	eof = smp_load_acquire(&ring->hdr->flags) & KVM_SAMSARA_RING_EOF;
 	/* Pairs with the producer's release. */
 	head = smp_load_acquire(&ring->hdr->head);
+	ring->seen = head;
 	if (head - ring->pos > ring->size)
 		return -EBADMSG;
 	avail = head - ring->pos;
@@ -101,6 +102,14 @@ int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *
 	return 1;
 }
 
+/* Replay: has user space added anything since samsara_ring_get() found no whole record? */
+bool samsara_ring_has_news(struct samsara_ring *ring)
+{
+	return READ_ONCE(ring->hdr->head) != ring->seen ||
+	       READ_ONCE(ring->hdr->flags) & KVM_SAMSARA_RING_EOF;
+}
+
+/* A record that can't be put, and all later ones, are missing from the log. */
 static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scratch,
 		      struct smr_record *rec)
 {
@@ -108,11 +117,13 @@ static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scra
 	u32 used;
 	int r;
 
+	if (rec->commit_seq >= READ_ONCE(vm->log_end))
+		return 0;
 	r = smr_encode(&ring->stream, rec, &buf);
 	if (!r)
 		r = samsara_ring_put(ring, scratch, buf.len);
 	if (r) {
-		samsara_fail(vm, r, "a log record could not be written");
+		samsara_fail_from(vm, rec->commit_seq, r, "a log record could not be written");
 		return r;
 	}
 	used = ring->size - samsara_ring_space(ring);

@@ -17,9 +17,11 @@
 #include <linux/kvm_samsara.h>
 #include <linux/mutex.h>
 #include <linux/perf_event.h>
+#include <linux/sched/signal.h>
 #include <linux/wait.h>
 
 #include "core/smr_avx2.h"
+#include "core/smr_check.h"
 #include "core/smr_codec.h"
 #include "core/smr_digest.h"
 #include "core/smr_order.h"
@@ -29,18 +31,33 @@
 /* Makes a vCPU pass samsara_pre_enter() before it enters the guest again. */
 #define KVM_REQ_SAMSARA		KVM_ARCH_REQ_FLAGS(40, KVM_REQUEST_WAIT | KVM_REQUEST_NO_WAKEUP)
 
-/* Ring bytes a vCPU keeps free: a chunk, its exit and an I/O completion. */
-#define SAMSARA_RING_RESERVE		(32 * 1024)
-#define SAMSARA_INPUT_BYTES		(8 * 1024)
-/* A chunk with less room than this for inputs ends. */
+/*
+ * Inputs of one section.  KVM's emulator leaves after so many iterations of a REP, each
+ * of which makes two device accesses at most, and each of those is in two parts if it
+ * crosses a page: a part has an item's header, its result and its share of 8 bytes.
+ * Data that user space has read for the instruction may come first.
+ */
+#define SAMSARA_REP_ITERATIONS		1024
+#define SAMSARA_ITERATION_BYTES		(2 * (2 * (3 + 4) + 8))
+#define SAMSARA_INPUT_BYTES		(SAMSARA_REP_ITERATIONS * SAMSARA_ITERATION_BYTES + \
+					 2 * SMR_INPUT_MAX)
+/* A chunk ends when it has more inputs than this; one more is shorter than the other. */
+#define SAMSARA_CHUNK_INPUT_BYTES	(8 * 1024)
 #define SAMSARA_INPUT_RESERVE		32
+/* Ring bytes a vCPU keeps free: a chunk and its exit, or an I/O completion. */
+#define SAMSARA_RING_RESERVE		(72 * 1024)
+static_assert(SAMSARA_CHUNK_INPUT_BYTES + SAMSARA_INPUT_BYTES + 1024 <= SAMSARA_RING_RESERVE);
+static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
 #define SAMSARA_SECTION_PAGES		64
 /* Pages remembered to have cost chunks. */
 #define SAMSARA_MAX_CONTENDED		32
 /* Private copies a vCPU keeps between chunks. */
 #define SAMSARA_MAX_COPIES		4096
-/* Kept free to finish an instruction with. */
-#define SAMSARA_COPY_RESERVE		32
+/*
+ * Kept free to finish an instruction with.  An AVX2 gather of eight elements that cross
+ * a page walks up to 49 pages of the guest's page tables, and walks count as writes.
+ */
+#define SAMSARA_COPY_RESERVE		64
 /* What a VM exit costs beside its handler, in host cycles. */
 #define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
@@ -60,10 +77,10 @@
 struct samsara_page {
 	struct smr_page meta;
 	struct page *page;
-	u64 gfn : 62;
-	u64 changed : 1;	/* since its digest was taken; it is in vm->changed */
-	u64 exclusive : 1;	/* its owner may write */
-	u64 owners;		/* vCPUs with rights to it; both under vm->pages_lock */
+	u64 gfn;
+	u64 owners;		/* vCPUs with rights to it ... */
+	bool exclusive;		/* ... who may write, too; both under vm->pages_lock */
+	bool changed;		/* since its digest was taken; it is in vm->changed */
 };
 
 struct samsara_slot {
@@ -73,7 +90,10 @@ struct samsara_slot {
 	struct samsara_page *pages;
 };
 
-#define SAMSARA_MAX_SLOTS	32
+/* For memory that grows with the guest or its owner's wishes: rather refuse than kill. */
+#define SAMSARA_GFP_LARGE	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
+/* An EPT of four levels maps so many pages. */
+#define SAMSARA_MAX_GFNS	(1ull << (48 - PAGE_SHIFT))
 
 /* A ring shared with user space.  `pos` is our side's own position: user space can't move it. */
 struct samsara_ring {
@@ -81,6 +101,7 @@ struct samsara_ring {
 	u8 *data;
 	u32 size;
 	u64 pos;
+	u64 seen;		/* replay: head, when there was no whole record last */
 	struct smr_stream stream;
 };
 
@@ -149,12 +170,14 @@ struct samsara_vcpu {
 	bool ended;		/* its stream is complete */
 	bool chunk_open;
 	bool exit_pending;	/* the chunk committed, its exit is not handled yet */
+	bool asked_for_msr;	/* KVM_RUN has returned for user space to answer RDMSR or WRMSR */
 	bool in_section;
 	bool world_stopped;	/* ... while no chunk is open, see crew.c */
 	bool flush;		/* TLB before the next entry */
 	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
 	bool fault_seen;	/* fault_pos is valid */
 	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
+	bool out_of_copies;	/* the instruction at hand needs more than there are */
 	bool limit_hit;		/* the branch counter overflowed */
 	bool paused;		/* the open chunk has had a pause-loop exit */
 	u64 limit;		/* of chunks, see length.c */
@@ -298,7 +321,12 @@ struct samsara_vm {
 	struct samsara_tunables tune;	/* written before START only */
 	u32 state;		/* KVM_SAMSARA_STATE_*; written under config_lock or commit_lock */
 	int error;		/* a negative errno once samsara_fail() was called */
+	bool started;		/* START has come so far that no vCPU may be added; under kvm->lock */
+	bool starting;		/* ... and has not returned */
 	bool stopping;		/* vCPUs must get to a boundary and wait there */
+	bool released;		/* STOP was called after a failure, see samsara_holds_guest() */
+	u64 log_end;		/* commits from here on can't be logged, see samsara_fail_from() */
+	u64 locked_pages;	/* charged to the owner's RLIMIT_MEMLOCK */
 	struct work_struct fail_work;
 
 	struct mutex config_lock;
@@ -327,7 +355,7 @@ struct samsara_vm {
 
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
-	struct samsara_slot slots[SAMSARA_MAX_SLOTS];
+	struct samsara_slot slots[KVM_SAMSARA_MAX_SLOTS];
 	u32 nr_slots;
 	u64 nr_pages;
 	u64 mem_digest;		/* without the pages in changed[] */
@@ -343,8 +371,9 @@ struct samsara_vm {
 	u64 dma_commits;
 	struct eventfd_ctx *eventfd;
 
-	/* Replay: number of the last commit done; under commit_lock */
+	/* Replay: number of the last commit done, and who does the next; under commit_lock */
 	u64 replayed;
+	struct samsara_vcpu *runner;
 	u32 nr_ended;
 	struct smr_record vm_rec;
 	bool have_vm_rec;
@@ -414,7 +443,7 @@ static inline u64 samsara_bit(const struct samsara_vcpu *sv)
 /* For one more input of a chunk that records. */
 static inline bool samsara_has_input_room(struct samsara_vcpu *sv)
 {
-	return sv->inputs.size - sv->inputs.len >= SAMSARA_INPUT_RESERVE;
+	return sv->inputs.len + SAMSARA_INPUT_RESERVE <= SAMSARA_CHUNK_INPUT_BYTES;
 }
 
 /* The DMA agent's index in vm->order. */
@@ -450,16 +479,35 @@ static inline bool samsara_same_position(const struct smr_position *a,
 	return samsara_same_place(a, b) && a->rcx == b->rcx;
 }
 
-/* device.c */
-void samsara_bring_to_boundary(struct samsara_vm *vm);
+/* check.c */
+int samsara_check_host(void);
+int samsara_check_vm(struct samsara_vm *vm);
+
+/* start.c */
+int samsara_start(struct samsara_vm *vm);
+bool samsara_refuses_vcpus(struct kvm *kvm);
+void samsara_free_vcpu(struct samsara_vcpu *sv);
+
+/* stop.c */
+int samsara_bring_to_boundary(struct samsara_vm *vm);
+int samsara_stop(struct samsara_vm *vm);
 void samsara_fail(struct samsara_vm *vm, int error, const char *why);
+void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why);
+void samsara_fail_work(struct work_struct *work);
+bool samsara_holds_guest(struct samsara_vm *vm);
+int samsara_stop_init(void);
+void samsara_stop_exit(void);
+
+/* device.c */
 void samsara_signal_user(struct samsara_vm *vm);
 
 /* memory.c */
 int samsara_memory_init(struct samsara_vm *vm);
 void samsara_memory_free(struct samsara_vm *vm);
+int samsara_charge_locked(struct samsara_vm *vm, u64 pages);
+void samsara_uncharge_locked(struct samsara_vm *vm, u64 pages);
 struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly);
-u64 samsara_memory_digest(struct samsara_vm *vm);
+int samsara_memory_digest(struct samsara_vm *vm, u64 *digest);
 void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp);
 void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
 
@@ -494,14 +542,15 @@ bool samsara_counter_ok(struct samsara_vcpu *sv);
 /* checkpoint.c */
 void samsara_checkpoint_save(struct samsara_vcpu *sv);
 void samsara_checkpoint_restore(struct samsara_vcpu *sv);
-void samsara_chain_state(struct samsara_vcpu *sv);
+void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);
 void samsara_release_exclusive(struct samsara_vcpu *sv);
 bool samsara_spins_in_vain(struct samsara_vcpu *sv);
 bool samsara_chunk_has_written(struct samsara_vcpu *sv);
-bool samsara_section_begin(struct samsara_vcpu *sv);
+void samsara_look_at_memory(struct samsara_vcpu *sv);
+int samsara_section_begin(struct samsara_vcpu *sv);
 void samsara_section_end(struct samsara_vcpu *sv);
 int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma);
 int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n);
@@ -523,6 +572,15 @@ void samsara_section_changed(struct samsara_vcpu *sv);
 		(sv)->vcpu->run->exit_reason = KVM_EXIT_INTR;			\
 	__r != 0;								\
 })
+
+/* The same, without sleeping: has a signal come? */
+static inline bool samsara_interrupted(struct samsara_vcpu *sv)
+{
+	if (!signal_pending(current))
+		return false;
+	sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return true;
+}
 
 /* length.c */
 void samsara_length_init(struct samsara_vcpu *sv);
@@ -551,12 +609,12 @@ void samsara_arm_cut(struct samsara_vcpu *sv);
 void samsara_disarm_cut(struct samsara_vcpu *sv);
 u64 samsara_slice_cycles(struct samsara_vm *vm);
 int samsara_take_turn(struct samsara_vcpu *sv);
-void samsara_wait_turn(struct samsara_vcpu *sv);
+int samsara_wait_turn(struct samsara_vcpu *sv);
 bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_give_turn(struct samsara_vcpu *sv);
 bool samsara_turn_is_over(struct samsara_vcpu *sv);
 bool samsara_someone_waits(struct samsara_vcpu *sv);
-void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
+int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
 
 /* crew.c */
@@ -564,7 +622,7 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 void samsara_crew_open_chunk(struct samsara_vcpu *sv);
 void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress);
 int samsara_crew_get_ready(struct samsara_vcpu *sv);
-void samsara_crew_stop_world(struct samsara_vm *vm);
+int samsara_crew_stop_world(struct samsara_vm *vm);
 void samsara_crew_start_world(struct samsara_vm *vm);
 bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv);
 
@@ -583,9 +641,9 @@ void samsara_normalise(struct samsara_vcpu *sv);
 void samsara_set_event_flags(struct kvm_vcpu *vcpu, u32 info);
 
 /* input.c */
-bool samsara_bus_before(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+bool samsara_bus_before(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,
 			void *data, int *r);
-void samsara_bus_after(struct kvm_vcpu *vcpu, bool in, gpa_t addr, int len,
+void samsara_bus_after(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,
 		       const void *data, int r);
 bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, int *r);
 void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r);
@@ -593,6 +651,7 @@ void samsara_note_init(struct kvm_vcpu *vcpu);
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
 bool samsara_frozen(struct kvm *kvm);
 bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl);
+bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
 
@@ -601,6 +660,7 @@ void samsara_ring_init(struct samsara_ring *ring, void *area, u32 size);
 u32 samsara_ring_space(struct samsara_ring *ring);
 int samsara_ring_put(struct samsara_ring *ring, const u8 *p, u32 len);
 int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *rec);
+bool samsara_ring_has_news(struct samsara_ring *ring);
 int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec);
 int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec);
 bool samsara_ring_has_room(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);

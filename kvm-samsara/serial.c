@@ -202,17 +202,23 @@ int samsara_take_turn(struct samsara_vcpu *sv)
 	return 0;
 }
 
-/* As samsara_take_turn(), for a section that can't be put off any more. */
-void samsara_wait_turn(struct samsara_vcpu *sv)
+/*
+ * As samsara_take_turn(), for a section that is not put off for a signal any more.
+ * Returns 0, or -EINTR if the vCPU's thread is killed.
+ */
+int samsara_wait_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
+	int r;
 
 	queue_up(sv);
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	wait_event(vm->wq, samsara_may_touch_memory(vm, &sv->turn) || !samsara_recording(vm));
+	r = wait_event_killable(vm->wq, samsara_may_touch_memory(vm, &sv->turn) ||
+				!samsara_recording(vm));
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
-	if (!samsara_serial(vm))
+	if (r || !samsara_serial(vm))
 		samsara_give_turn(sv);
+	return r ? -EINTR : 0;
 }
 
 /* Outside chunks and sections. */
@@ -238,17 +244,24 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv)
 		(sv->spinning || rdtsc() - sv->turn.slice_tsc > samsara_slice_cycles(sv->vm)));
 }
 
-/* The turn of a device model's write, ahead of all vCPUs; or whatever it needs else. */
-void samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
+/*
+ * The turn of a device model's write, ahead of all vCPUs; or whatever it needs else.
+ * Returns 0, or -EINTR if the caller is killed.
+ */
+int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	INIT_LIST_HEAD(&turn->link);
 	turn->sv = NULL;
 	if (samsara_crew(vm))
-		samsara_crew_stop_world(vm);
+		return samsara_crew_stop_world(vm);
 	if (!samsara_serial(vm))
-		return;
+		return 0;
 	enqueue(vm, turn, true);
-	wait_event(vm->wq, samsara_may_touch_memory(vm, turn) || !samsara_recording(vm));
+	if (!wait_event_killable(vm->wq, samsara_may_touch_memory(vm, turn) ||
+				 !samsara_recording(vm)))
+		return 0;
+	dequeue(vm, turn);
+	return -EINTR;
 }
 
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn)

@@ -123,11 +123,12 @@ int samsara_sysfs_init(void)
 		return -ENOMEM;
 	r = sysfs_create_group(samsara_kobj, &group);
 	if (r)
-		kobject_put(samsara_kobj);
+		samsara_sysfs_exit();
 	return r;
 }
 
 void samsara_sysfs_exit(void)
 {
 	kobject_put(samsara_kobj);
+	samsara_kobj = NULL;
 }

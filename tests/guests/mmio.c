@@ -83,6 +83,8 @@ static void port_reads(u32 cpu)
 		outb(0x80, i);
 		outw(0x80, i);
 	}
+	/* MSR_CORE_THREAD_COUNT: KVM leaves it to QEMU. */
+	note(rdmsr(0x35));
 }
 
 static void memory_reads(u32 cpu)

@@ -49,7 +49,7 @@ struct kvm_samsara_config {
 	__u32 nr_vcpus;		/* vCPUs that will take part, ids 0..nr_vcpus-1 */
 	__u32 ring_bytes;	/* data bytes of each ring, a power of two, 256 KiB..16 MiB */
 	__s32 eventfd;		/* signalled when a ring wants attention, or -1 */
-	__u32 flags;		/* 0 */
+	__u32 flags;		/* KVM_SAMSARA_FLAG_* */
 	__u64 stop_at;		/* replay: stop after this commit, 0: at the end of the log */
 	__u64 debug_fault_commit;	/* test aid, recording: falsify a value logged at the first
 					 * commit >= this one; 0: off */
@@ -57,6 +57,15 @@ struct kvm_samsara_config {
 };
 
 #define KVM_SAMSARA_ABI_VERSION		1
+
+/*
+ * Recording that ends early (state FAILED): KVM_RUN returns with KVM_EXIT_SAMSARA and no
+ * vCPU enters the guest again until KVM_SAMSARA_CTRL_STOP is called.
+ */
+#define KVM_SAMSARA_FLAG_STOP_ON_ERROR	1u
+
+/* Memory slots a recorded VM may have. */
+#define KVM_SAMSARA_MAX_SLOTS		32
 
 /*
  * KVM_SAMSARA_GRP_TUNABLE: attr->attr; attr->addr points to the __u64.  What each

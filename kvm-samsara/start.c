@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Start of a recording or replay.
+ *
+ * Nothing of the VM may change meanwhile, or what is checked would not be what is
+ * recorded.  kvm->lock is held to see that all vCPUs are there; from then on none can
+ * be added (samsara_refuses_vcpus()).  Each vCPU's mutex is held to the end, so none is
+ * in KVM_RUN or another ioctl.  Memory slots are frozen before they are looked at, and
+ * changed under slots_lock, which samsara_memory_init() takes.
+ */
+#define pr_fmt(fmt) "samsara: " fmt
+
+#include <linux/sched/signal.h>
+#include <linux/vmalloc.h>
+
+#include "samsara.h"
+
+/* Under kvm->lock: a VM gets no more vCPUs once its recording has begun. */
+bool samsara_refuses_vcpus(struct kvm *kvm)
+{
+	lockdep_assert_held(&kvm->lock);
+	return kvm->arch.samsara->started;
+}
+
+/* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
+static void hide_from_lockdep(struct kvm_vcpu *vcpu)
+{
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	if (vcpu->vcpu_idx)
+		mutex_release(&vcpu->mutex.dep_map, _THIS_IP_);
+#endif
+}
+
+static void show_to_lockdep(struct kvm_vcpu *vcpu)
+{
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	if (vcpu->vcpu_idx)
+		mutex_acquire(&vcpu->mutex.dep_map, 0, 1, _THIS_IP_);
+#endif
+}
+
+/* The first @n of them. */
+static void unlock_vcpus(struct kvm *kvm, unsigned long n)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (i == n)
+			break;
+		show_to_lockdep(vcpu);
+		mutex_unlock(&vcpu->mutex);
+	}
+}
+
+/* All vCPUs, or none: -EBUSY if one is in KVM_RUN or another ioctl. */
+static int lock_vcpus(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!mutex_trylock(&vcpu->mutex)) {
+			unlock_vcpus(kvm, i);
+			return -EBUSY;
+		}
+		hide_from_lockdep(vcpu);
+	}
+	return 0;
+}
+
+/* Exactly those that the configuration announces, with ids from 0 on? */
+static bool has_its_vcpus(struct samsara_vm *vm)
+{
+	struct kvm *kvm = vm->kvm;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	lockdep_assert_held(&kvm->lock);
+	/* One that is being made counts, too. */
+	if (kvm->created_vcpus != vm->nr_vcpus ||
+	    atomic_read(&kvm->online_vcpus) != vm->nr_vcpus)
+		return false;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->vcpu_id >= vm->nr_vcpus)
+			return false;
+	return true;
+}
+
+static int freeze(struct samsara_vm *vm)
+{
+	struct kvm *kvm = vm->kvm;
+	int r;
+
+	mutex_lock(&kvm->lock);
+	r = has_its_vcpus(vm) ? lock_vcpus(kvm) : -EINVAL;
+	if (!r) {
+		vm->started = true;
+		WRITE_ONCE(vm->starting, true);
+	}
+	mutex_unlock(&kvm->lock);
+	return r;
+}
+
+/* A VM that has not started may get other vCPUs and slots, and be tried again. */
+static void thaw(struct samsara_vm *vm, bool started)
+{
+	struct kvm *kvm = vm->kvm;
+
+	WRITE_ONCE(vm->starting, false);
+	unlock_vcpus(kvm, vm->nr_vcpus);
+	mutex_lock(&kvm->lock);
+	vm->started = started;
+	mutex_unlock(&kvm->lock);
+}
+
+void samsara_free_vcpu(struct samsara_vcpu *sv)
+{
+	samsara_counter_free(sv);
+	samsara_ept_free(sv);
+	kvfree(sv->inputs.p);
+	vfree(sv->scratch);
+	kfree(sv);
+}
+
+static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = kzalloc(sizeof(*sv), GFP_KERNEL_ACCOUNT);
+
+	if (!sv)
+		return NULL;
+	sv->vcpu = vcpu;
+	sv->vm = vm;
+	sv->id = vcpu->vcpu_id;
+	sv->turn.sv = sv;
+	INIT_LIST_HEAD(&sv->turn.link);
+	samsara_length_init(sv);
+	sv->inputs.size = SAMSARA_INPUT_BYTES;
+	sv->inputs.p = kvmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
+	sv->scratch = __vmalloc(SMR_RECORD_MAX, GFP_KERNEL_ACCOUNT);
+	if (!sv->inputs.p || !sv->scratch || samsara_ept_init(sv)) {
+		samsara_free_vcpu(sv);
+		return NULL;
+	}
+	samsara_ring_init(&sv->ring, vm->rings_area + sv->id * vm->ring_stride,
+			  vm->config.ring_bytes);
+	return sv;
+}
+
+static void free_vcpus(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
+{
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vcpus[i])
+			samsara_free_vcpu(vcpus[i]);
+}
+
+static int alloc_vcpus(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, vm->kvm) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		vcpus[vcpu->vcpu_id] = alloc_vcpu(vm, vcpu);
+		if (!vcpus[vcpu->vcpu_id])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int start_stream(struct samsara_vm *vm)
+{
+	struct smr_record rec = {
+		.type = SMR_VM_START,
+		.mem_digest = vm->mem_digest,
+	};
+	int r;
+
+	if (samsara_for_replay(vm))
+		return 0;
+	mutex_lock(&vm->commit_lock);
+	r = samsara_log_vm(vm, &rec);
+	mutex_unlock(&vm->commit_lock);
+	return r;
+}
+
+/* All that can fail.  Returns 0, or an error, and then everything is given back. */
+static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
+{
+	int r;
+
+	r = samsara_check_host();
+	r = r ?: samsara_check_vm(vm);
+	r = r ?: samsara_counter_selftest();
+	if (r)
+		return r;
+	smr_order_init(vm->order, vm->nr_vcpus + 1);
+	samsara_phase_init(vm);
+	r = samsara_memory_init(vm);
+	r = r ?: samsara_memory_digest(vm, &vm->mem_digest);
+	r = r ?: alloc_vcpus(vm, vcpus);
+	r = r ?: start_stream(vm);
+	if (r) {
+		free_vcpus(vm, vcpus);
+		samsara_memory_free(vm);
+	}
+	return r;
+}
+
+/* From here on nothing fails. */
+static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
+{
+	bool replay = samsara_for_replay(vm);
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		/* Pairs with get_status(), which needs no lock. */
+		smp_store_release(&vm->vcpus[i], vcpus[i]);
+	/* Everything before the state that says it is there: see set_dma(). */
+	smp_store_release(&vm->state, replay ? KVM_SAMSARA_STATE_REPLAYING :
+					       KVM_SAMSARA_STATE_RECORDING);
+	kvm_for_each_vcpu(i, vcpu, vm->kvm) {
+		/* Start-up IPIs come from the log. */
+		if (replay)
+			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+		/* Its mutex is held: KVM_RUN sees all of it. */
+		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
+	}
+	pr_info_ratelimited("VM %d: %s, %u vCPUs, %llu pages\n", vm->kvm->userspace_pid,
+			    replay ? "replaying" : "recording", vm->nr_vcpus, vm->nr_pages);
+}
+
+/*
+ * Returns 0; -EBUSY: started before, not configured, or a vCPU is in use; -EINVAL: not
+ * the vCPUs that were configured; -EOPNOTSUPP, -ENODEV: see dmesg; -ENOMEM; -EINTR: the
+ * caller was killed.  After an error it may be tried again.
+ */
+int samsara_start(struct samsara_vm *vm)
+{
+	struct samsara_vcpu **vcpus;
+	int r;
+
+	lockdep_assert_held(&vm->config_lock);
+	if (vm->started || vm->error || !vm->rings_area)
+		return -EBUSY;
+	vcpus = kcalloc(vm->nr_vcpus, sizeof(*vcpus), GFP_KERNEL_ACCOUNT);
+	if (!vcpus)
+		return -ENOMEM;
+	r = freeze(vm);
+	if (!r) {
+		r = prepare(vm, vcpus);
+		if (!r)
+			begin(vm, vcpus);
+		thaw(vm, !r);
+	}
+	kfree(vcpus);
+	return r;
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How a recording or replay ends: as asked, or because something can't be recorded.
+ */
+#define pr_fmt(fmt) "samsara: " fmt
+
+#include <linux/workqueue.h>
+
+#include "samsara.h"
+#include "trace.h"
+
+/*
+ * For samsara_fail_work(), which digests all guest memory: not for the system's own
+ * queues.  Emptied before the module goes: work that has dropped the last reference to
+ * its VM may still be returning.
+ */
+static struct workqueue_struct *fail_queue;
+
+int samsara_stop_init(void)
+{
+	fail_queue = alloc_workqueue("kvm-samsara", WQ_UNBOUND, 0);
+	return fail_queue ? 0 : -ENOMEM;
+}
+
+void samsara_stop_exit(void)
+{
+	if (fail_queue)
+		destroy_workqueue(fail_queue);
+	fail_queue = NULL;
+}
+
+static bool all_at_boundary(struct samsara_vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (READ_ONCE(vm->vcpus[i]->chunk_open))
+			return false;
+	return true;
+}
+
+/*
+ * Get every vCPU to a boundary.  What keeps it there was set before: a vCPU clears the
+ * request before it looks at that, and can't enter the guest while the request is
+ * pending.  So once the request was acknowledged, no vCPU opens another chunk.
+ * Returns 0, or -EINTR if the caller is killed.
+ */
+int samsara_bring_to_boundary(struct samsara_vm *vm)
+{
+	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
+	return wait_event_killable(vm->wq, all_at_boundary(vm)) ? -EINTR : 0;
+}
+
+/* Close the streams.  Under commit_lock, every vCPU at a boundary. */
+static void log_ends(struct samsara_vm *vm)
+{
+	struct smr_record rec = { .type = SMR_VCPU_END };
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		rec.chain = vm->vcpus[i]->chain;
+		rec.state_digest = vm->vcpus[i]->state_digest;
+		samsara_log(vm->vcpus[i], &rec);
+	}
+	rec = (struct smr_record) {
+		.type = SMR_VM_END,
+		.commit_seq = vm->order->committed,
+		.mem_digest = vm->mem_digest,
+	};
+	samsara_log_vm(vm, &rec);
+}
+
+/* Under commit_lock, every vCPU at a boundary. */
+static int end_log(struct samsara_vm *vm)
+{
+	u64 digest;
+	int r;
+	u32 i;
+
+	samsara_digest_changes(vm, samsara_dma_agent(vm));
+	r = samsara_memory_digest(vm, &digest);
+	if (r)
+		return r;
+	if (vm->untracked)
+		vm->mem_digest = digest;
+	if (digest != vm->mem_digest && !vm->error) {
+		pr_warn_ratelimited("guest memory was changed outside of the order of commits\n");
+		vm->error = -EUCLEAN;
+	}
+	if (!vm->error)
+		log_ends(vm);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		trace_kvm_samsara_totals(i, samsara_stat(vm->vcpus[i]));
+	WRITE_ONCE(vm->exclusive, NULL);
+	WRITE_ONCE(vm->state, vm->error ? KVM_SAMSARA_STATE_FAILED :
+					  KVM_SAMSARA_STATE_STOPPED);
+	return 0;
+}
+
+static int stop_recording(struct samsara_vm *vm)
+{
+	int r;
+
+	WRITE_ONCE(vm->stopping, true);
+	wake_up_all(&vm->wq);
+	r = samsara_bring_to_boundary(vm);
+	if (r)
+		return r;
+
+	mutex_lock(&vm->commit_lock);
+	r = end_log(vm);
+	mutex_unlock(&vm->commit_lock);
+	/* Killed: the vCPUs stay where they are, and go with the VM. */
+	if (r)
+		return r;
+
+	/* From here on the vCPUs use KVM's own EPT. */
+	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_LOAD_MMU_PGD);
+	/* After the request: a vCPU that stops waiting must see it. */
+	smp_store_release(&vm->stopping, false);
+	wake_up_all(&vm->wq);
+	samsara_signal_user(vm);
+	pr_info_ratelimited("VM %d: recording %s after %llu commits\n", vm->kvm->userspace_pid,
+			    vm->error ? "failed" : "ended", vm->order->committed);
+	return 0;
+}
+
+/* Returns 0, or -EINTR if the caller was killed meanwhile. */
+int samsara_stop(struct samsara_vm *vm)
+{
+	lockdep_assert_held(&vm->config_lock);
+	switch (READ_ONCE(vm->state)) {
+	case KVM_SAMSARA_STATE_RECORDING:
+		return stop_recording(vm);
+	case KVM_SAMSARA_STATE_REPLAYING:
+		WRITE_ONCE(vm->state, KVM_SAMSARA_STATE_STOPPED);
+		wake_up_all(&vm->wq);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* Must vCPUs leave KVM_RUN instead of going on unrecorded? */
+bool samsara_holds_guest(struct samsara_vm *vm)
+{
+	return (vm->config.flags & KVM_SAMSARA_FLAG_STOP_ON_ERROR) && READ_ONCE(vm->error) &&
+	       !READ_ONCE(vm->released);
+}
+
+/* Has a reference to the VM, so that this may be the last one. */
+void samsara_fail_work(struct work_struct *work)
+{
+	struct samsara_vm *vm = container_of(work, struct samsara_vm, fail_work);
+	struct kvm *kvm = vm->kvm;
+
+	mutex_lock(&vm->config_lock);
+	samsara_stop(vm);
+	mutex_unlock(&vm->config_lock);
+	kvm_put_kvm(kvm);
+}
+
+/*
+ * Something can't be recorded or replayed.  A recording ends; its log stays
+ * valid up to here and the guest goes on.  A replay ends.  Any context that
+ * may hold commit_lock.
+ */
+void samsara_fail(struct samsara_vm *vm, int error, const char *why)
+{
+	if (cmpxchg(&vm->error, 0, error))
+		return;
+	pr_warn_ratelimited("VM %d: %s (error %d)\n", vm->kvm->userspace_pid, why, error);
+	if (samsara_for_replay(vm)) {
+		cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_FAILED);
+		wake_up_all(&vm->wq);
+		return;
+	}
+	WRITE_ONCE(vm->stopping, true);
+	/* Queued once, since there is one first error.  Without users the VM is going anyway. */
+	if (kvm_get_kvm_safe(vm->kvm))
+		queue_work(fail_queue, &vm->fail_work);
+}
+
+/* The same, when commit @n, and so what comes after it, can't be logged as it was. */
+void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why)
+{
+	u64 end = READ_ONCE(vm->log_end), seen;
+
+	while (n < end) {
+		seen = cmpxchg(&vm->log_end, end, n);
+		if (seen == end)
+			break;
+		end = seen;
+	}
+	samsara_fail(vm, error, why);
+}
