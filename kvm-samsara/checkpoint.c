@@ -179,6 +179,56 @@ void samsara_checkpoint_restore(struct samsara_vcpu *sv)
 	fpregs_unlock();
 }
 
+/* Segment registers in the order of their VMCS fields. */
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGMENTS };
+
+#define AR_UNUSABLE	BIT(16)
+#define AR_DPL		GENMASK(6, 5)
+
+/* Is @field, one of @count from @first on, a segment's?  Then which one, else -1. */
+static int field_index(u16 field, u16 first, int count)
+{
+	/* Fields of one kind are two apart. */
+	return field >= first && field < first + 2 * count ? (field - first) / 2 : -1;
+}
+
+/*
+ * What of a field's value is defined.  Of a segment that can't be used the SDM says so of
+ * its selector only, of the bases of FS and GS, and of SS.DPL; PDPTEs are what the last
+ * user of the processor has left unless the guest has PAE paging.
+ */
+static u64 defined_part(u16 field, u64 value, const u32 *ar, bool pae)
+{
+	int i;
+
+	i = field_index(field, GUEST_ES_LIMIT, NR_SEGMENTS);
+	if (i >= 0)
+		return ar[i] & AR_UNUSABLE ? 0 : value;
+	i = field_index(field, GUEST_ES_AR_BYTES, NR_SEGMENTS);
+	if (i >= 0 && (ar[i] & AR_UNUSABLE))
+		return value & (AR_UNUSABLE | (i == SEG_SS ? AR_DPL : 0));
+	i = field_index(field, GUEST_ES_BASE, NR_SEGMENTS);
+	if (i >= 0 && i != SEG_FS && i != SEG_GS && (ar[i] & AR_UNUSABLE))
+		return 0;
+	return field_index(field, GUEST_PDPTR0, 4) < 0 || pae ? value : 0;
+}
+
+static u64 chain_vmcs(struct kvm_vcpu *vcpu, u64 chain)
+{
+	bool pae = is_pae_paging(vcpu);
+	u32 ar[NR_SEGMENTS];
+	u16 field;
+	int i;
+
+	for (i = 0; i < NR_SEGMENTS; i++)
+		ar[i] = vmcs_read32(GUEST_ES_AR_BYTES + 2 * i);
+	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++) {
+		field = vmcs_fields[i];
+		chain = smr_chain(chain, defined_part(field, read_field(field), ar, pae));
+	}
+	return chain;
+}
+
 /*
  * Digest of the whole guest-visible state of the vCPU.  XSTATE_BV is left out:
  * it says how the processor tracks the state, not what it is; XSAVE stores the
@@ -187,15 +237,11 @@ void samsara_checkpoint_restore(struct samsara_vcpu *sv)
 static u64 state_digest(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
-	u64 chain = 0;
-	u64 v;
+	u64 chain;
 	int i;
 
 	flush_cached(vcpu);
-	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++) {
-		v = read_field(vmcs_fields[i]);
-		chain = smr_chain(chain, v);
-	}
+	chain = chain_vmcs(vcpu, 0);
 	for (i = 0; i < NR_VCPU_REGS; i++)
 		if (i != VCPU_REGS_RSP && i != VCPU_REGS_RIP)
 			chain = smr_chain(chain, vcpu->arch.regs[i]);
@@ -229,11 +275,23 @@ static u64 chain_inputs(u64 chain, const u8 *p, u32 len)
 	return smr_chain(chain, word);
 }
 
-/* Fold a commit's inputs, as they are logged, and the state after it into the vCPU's chain. */
+/* The chain as it would be after a commit here, with the inputs as they are logged. */
+static u64 next_chain(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
+{
+	u64 chain = len ? chain_inputs(sv->chain, inputs, len) : sv->chain;
+
+	sv->state_digest = state_digest(sv);
+	return smr_chain(chain, sv->state_digest);
+}
+
+/* Fold a commit's inputs and the state after it into the vCPU's chain. */
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
 {
-	if (len)
-		sv->chain = chain_inputs(sv->chain, inputs, len);
-	sv->state_digest = state_digest(sv);
-	sv->chain = smr_chain(sv->chain, sv->state_digest);
+	sv->chain = next_chain(sv, inputs, len);
+}
+
+/* Replay: does the state, here and now, fit the digest of the record's commit? */
+bool samsara_state_fits(struct samsara_vcpu *sv)
+{
+	return (u32)next_chain(sv, sv->rec.data, sv->rec.data_len) == sv->rec.digest;
 }

@@ -161,7 +161,7 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	samsara_checkpoint_save(sv);
 	if (!sv->direct)
 		samsara_withhold_contended(sv);
-	samsara_counter_read(sv, &sv->start_counts);
+	samsara_counter_begin(sv);
 	WRITE_ONCE(sv->limit_hit, false);
 	sv->spinning = false;
 	sv->paused_before = sv->paused;
@@ -307,10 +307,11 @@ static void end_touched(struct samsara_vcpu *sv, gpa_t gpa)
  * clears it: samsara_reinject() does at the chunk's start, before anything is done.
  * It need not set RF for the preemption timer, after which the chunk ends at once, and
  * for the monitor trap flag, which steps only what has taken an EPT violation.
+ * Processors may have errata: so RCX is also logged wherever a REP is about to go on.
  */
 static bool may_be_in_rep(struct samsara_vcpu *sv)
 {
-	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) ||
+	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) || samsara_at_rep(sv) ||
 	       exit_reason(sv->vcpu) == EXIT_REASON_PREEMPTION_TIMER ||
 	       (sv->fault_seen && samsara_same_place(&sv->rec.pos, &sv->fault_pos));
 }

@@ -262,7 +262,8 @@ static bool at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
 		.rcx = sv->cp.regs[VCPU_REGS_RCX],
 	};
 
-	return samsara_same_position(pos, &start);
+	/* A loop may have come back to where it began. */
+	return samsara_same_position(pos, &start) && !pos->jumps;
 }
 
 /*
@@ -338,6 +339,9 @@ static void finish_commit(struct samsara_vcpu *sv, u64 n)
 	memset(&sv->rec, 0, sizeof(sv->rec));
 }
 
+/* Where the chunk has ended is not known if its branches have not all been counted. */
+#define COUNTER_LOST	"perf took the branch counter away"
+
 /* The chunk has run on memory itself, alone (serial.c) or on pages of its own (crew.c). */
 static void commit_direct(struct samsara_vcpu *sv)
 {
@@ -347,6 +351,9 @@ static void commit_direct(struct samsara_vcpu *sv)
 	mutex_lock(&vm->commit_lock);
 	n = smr_order_commit(vm->order, sv->id);
 	sv->rec.commit_seq = n;
+	/* It has been done, and can't be logged. */
+	if (!samsara_counter_complete(sv))
+		samsara_fail_from(vm, n, -EBUSY, COUNTER_LOST);
 	samsara_ept_note_dirty(sv);
 	maybe_add_memdigest(vm, &sv->rec, sv->id);
 	smr_order_published(vm->order, sv->id);
@@ -459,6 +466,10 @@ static int end_parallel(struct samsara_vcpu *sv)
 {
 	struct end_times t = { .run = rdtsc() };
 
+	if (!samsara_counter_complete(sv)) {
+		samsara_fail(sv->vm, -EBUSY, COUNTER_LOST);
+		sv->go_back = true;
+	}
 	samsara_ept_harvest(sv, true);
 	compare_dirty(sv);
 	if (is_empty(sv)) {

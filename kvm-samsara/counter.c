@@ -4,16 +4,19 @@
  *
  * Two pinned, guest-only perf events per vCPU thread.  "branches" counts
  * BR_INST_RETIRED.CONDITIONAL, exact on the processors rr supports; it is the
- * clock.  "jumps" counts all branches; its only use is to tell apart the
- * iterations of a loop that has no conditional branch.  Any loop has a branch
+ * clock.  "jumps" counts near branches that are taken; its only use is to tell apart
+ * the iterations of a loop that has no conditional branch.  Any loop has a branch
  * or is a REP, so (branches, jumps, RIP, RCX) names one point of an execution.
+ * Counts of all branches would have one more for each interrupt of the host: its
+ * return is a far branch.  Near ones should not, but nobody promises it, so jumps that
+ * differ a little do not make a replay fail: see at_end() in replay.c.
  */
 #include <linux/perf_event.h>
 #include <asm/perf_event.h>
 
 #include "samsara.h"
 
-#define EVENT_ALL_BRANCHES	0x00c4	/* BR_INST_RETIRED.ALL_BRANCHES */
+#define EVENT_NEAR_TAKEN	0x20c4	/* BR_INST_RETIRED.NEAR_TAKEN */
 /*
  * BR_INST_RETIRED.CONDITIONAL: Nehalem to Comet Lake, and from Ice Lake on.  The
  * self test takes the one that counts.
@@ -119,17 +122,63 @@ void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c)
 	forget_interrupts(sv->branch_event);
 	forget_interrupts(sv->jump_event);
 	c->branches = read_event(sv->branch_event);
-	c->jumps = read_event(sv->jump_event) - c->branches;
+	c->jumps = read_event(sv->jump_event);
 	local_irq_restore(flags);
+}
+
+/* Time in which perf wanted to count the events of the vCPU's thread, and could not. */
+static u64 lost_time(struct samsara_vcpu *sv)
+{
+	return sv->branch_event->total_time_enabled - sv->branch_event->total_time_running +
+	       sv->jump_event->total_time_enabled - sv->jump_event->total_time_running;
+}
+
+/* A chunk begins here.  IRQs off. */
+void samsara_counter_begin(struct samsara_vcpu *sv)
+{
+	samsara_counter_read(sv, &sv->start_counts);
+	sv->start_lost = lost_time(sv);
+}
+
+/*
+ * Has everything been counted since samsara_counter_begin()?  perf may give a counter to
+ * others at any time, and back.
+ */
+bool samsara_counter_complete(struct samsara_vcpu *sv)
+{
+	bool ret;
+
+	preempt_disable();
+	ret = samsara_counter_ok(sv) && lost_time(sv) == sv->start_lost;
+	preempt_enable();
+	return ret;
+}
+
+/*
+ * The events belong to the thread that runs the vCPU.  Another one gets its own, at a
+ * boundary; within a chunk, in replay, the counts so far would be lost.
+ */
+static int leave_other_thread(struct samsara_vcpu *sv)
+{
+	if (sv->branch_event->hw.target == current)
+		return 0;
+	if (sv->chunk_open && sv->begun)
+		return -EBUSY;
+	samsara_counter_free(sv);
+	return 0;
 }
 
 int samsara_counter_init(struct samsara_vcpu *sv)
 {
 	struct perf_event *event;
 	u64 period = PERIOD_NEVER;
+	int r;
 
-	if (sv->branch_event)
-		return 0;
+	if (sv->branch_event) {
+		r = leave_other_thread(sv);
+		if (r || sv->branch_event)
+			return r;
+	}
 	if (!samsara_for_replay(sv->vm))
 		period = sv->limit;
 
@@ -138,7 +187,7 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 		return PTR_ERR(event);
 	sv->branch_event = event;
 	sv->period = period;
-	event = create(EVENT_ALL_BRANCHES, PERIOD_NEVER, true, sv);
+	event = create(EVENT_NEAR_TAKEN, PERIOD_NEVER, true, sv);
 	if (IS_ERR(event)) {
 		/* Both or none: the vCPU may be back here before it sees that this failed. */
 		samsara_counter_free(sv);

@@ -113,6 +113,36 @@ u64 *samsara_ept_leaf(struct samsara_ept *ept, gfn_t gfn)
 	return entry;
 }
 
+/* The leaf entry of a page if there is one. */
+static u64 *find_leaf(struct samsara_ept *ept, gfn_t gfn)
+{
+	u64 *table = ept->root;
+	int level;
+	u64 entry;
+
+	for (level = EPT_LEVELS; level > 1; level--) {
+		entry = table[(gfn >> (9 * (level - 1))) & (EPT_ENTRIES - 1)];
+		if (!(entry & EPT_R))
+			return NULL;
+		table = __va(entry & EPT_ADDR);
+	}
+	return &table[gfn & (EPT_ENTRIES - 1)];
+}
+
+/* A page as the vCPU sees it: its private copy if it has one.  NULL: no RAM. */
+const void *samsara_ept_view(struct samsara_vcpu *sv, gfn_t gfn)
+{
+	struct samsara_page *sp = samsara_gfn_to_page(sv->vm, gfn, NULL);
+	u64 *sptep;
+
+	if (!sp)
+		return NULL;
+	sptep = sv->direct ? NULL : find_leaf(sv->ept, gfn);
+	if (sptep && (*sptep & (EPT_W | EPT_WAS_W)))
+		return page_address(pfn_to_page((*sptep & EPT_ADDR) >> PAGE_SHIFT));
+	return page_address(sp->page);
+}
+
 static u64 leaf_to(struct page *page, u64 flags)
 {
 	return page_to_phys(page) | flags;

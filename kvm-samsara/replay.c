@@ -344,7 +344,7 @@ static void apply_start(struct samsara_vcpu *sv)
 /* First VM-entry of the chunk, IRQs off. */
 void samsara_replay_begin(struct samsara_vcpu *sv)
 {
-	samsara_counter_read(sv, &sv->start_counts);
+	samsara_counter_begin(sv);
 	/* RULE 6: the recording flushed here. */
 	sv->flush = true;
 	sv->begun = true;
@@ -404,6 +404,14 @@ static bool can_break(struct samsara_vcpu *sv)
 	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);
 }
 
+/* By so much jumps may be counted wrongly: one for each interrupt of a long chunk. */
+#define JUMPS_SLACK	16
+
+static bool jumps_fit(const struct smr_position *now, const struct smr_position *end)
+{
+	return now->jumps <= end->jumps + JUMPS_SLACK && end->jumps <= now->jumps + JUMPS_SLACK;
+}
+
 /*
  * The last stretch: run into a breakpoint at the landing point's RIP.  If the
  * guest is at that RIP in an earlier iteration, RFLAGS.RF takes it over the
@@ -416,7 +424,7 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 {
 	const struct smr_position *end = &sv->rec.pos;
 	bool at_rip = now->rip == end->rip;
-	bool last = now->branches == end->branches && now->jumps == end->jumps;
+	bool last = now->branches == end->branches && jumps_fit(now, end);
 
 	sv->breakpoint = !(at_rip && last) && can_break(sv);
 	if (sv->breakpoint && at_rip)
@@ -425,13 +433,42 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 	samsara_stat(sv)->samsara_landing_steps++;
 }
 
+/* So far that a counter has to bring the guest closer. */
+static bool is_far(u64 now, u64 end)
+{
+	return end > now && end - now > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD;
+}
+
+static bool is_past(const struct smr_position *now, const struct smr_position *end)
+{
+	return now->branches > end->branches || now->jumps > end->jumps + JUMPS_SLACK;
+}
+
 /* Without RCX the end is where the guest first comes to the instruction. */
-static bool at_end(const struct samsara_vcpu *sv, const struct smr_position *now)
+static bool may_be_end(const struct samsara_vcpu *sv, const struct smr_position *now)
 {
 	const struct smr_position *end = &sv->rec.pos;
 
-	return samsara_same_place(now, end) &&
+	return samsara_same_place(now, end) && jumps_fit(now, end) &&
 	       (!(sv->rec.flags & SMR_F_STEP) || now->rcx == end->rcx);
+}
+
+/*
+ * If jumps differ a little it is another iteration of a loop without a conditional
+ * branch, or they have been counted wrongly, which the registers' digest tells.  In a
+ * loop that leaves all registers as they are the first such iteration is taken; what it
+ * has done to memory differs only if it toggles something, and then the digest of memory
+ * tells.
+ */
+static bool at_end(struct samsara_vcpu *sv, const struct smr_position *now)
+{
+	if (!may_be_end(sv, now))
+		return false;
+	if (now->jumps == sv->rec.pos.jumps)
+		return true;
+	/* As it would be at the end; choose_step() sets RFLAGS.RF again if it goes on. */
+	samsara_normalise(sv);
+	return samsara_state_fits(sv);
 }
 
 /* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
@@ -441,9 +478,7 @@ bool samsara_replay_step(struct samsara_vcpu *sv)
 	struct smr_position now;
 
 	samsara_position(sv, &now);
-	if (now.branches > end->branches || now.jumps > end->jumps ||
-	    at_end(sv, &now) ||
-	    end->jumps - now.jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD)
+	if (is_past(&now, end) || may_be_end(sv, &now) || is_far(now.jumps, end->jumps))
 		return false;
 	choose_step(sv, &now);
 	return true;
@@ -452,22 +487,23 @@ bool samsara_replay_step(struct samsara_vcpu *sv)
 /* Come closer to the end: by counter if far away, by breakpoint and steps if near. */
 static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 {
-	u64 branches = sv->rec.pos.branches - now->branches;
-	u64 jumps = sv->rec.pos.jumps - now->jumps;
+	const struct smr_position *end = &sv->rec.pos;
 	bool near = sv->stepping || sv->breakpoint;
 
 	if (sv->armed && !READ_ONCE(sv->limit_hit))
 		return 0;
 	sv->armed = false;
-	if (branches > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD) {
+	if (is_far(now->branches, end->branches)) {
 		sv->armed = true;
-		return samsara_counter_arm(sv, branches - SAMSARA_LANDING_MARGIN, 0);
+		return samsara_counter_arm(sv, end->branches - now->branches -
+					   SAMSARA_LANDING_MARGIN, 0);
 	}
-	if (jumps > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD) {
+	if (is_far(now->jumps, end->jumps)) {
 		samsara_set_stepping(sv, false);
 		sv->breakpoint = false;
 		sv->armed = true;
-		return samsara_counter_arm(sv, 0, jumps - SAMSARA_LANDING_MARGIN);
+		return samsara_counter_arm(sv, 0, end->jumps - now->jumps -
+					   SAMSARA_LANDING_MARGIN);
 	}
 	choose_step(sv, now);
 	return near ? 0 : samsara_counter_arm(sv, 0, 0);
@@ -490,7 +526,7 @@ static int landed(struct samsara_vcpu *sv)
 		if (sv->rec.flags & SMR_F_EVENT)
 			now.rip = ~end->rip;
 	}
-	if (now.branches > end->branches || now.jumps > end->jumps) {
+	if (is_past(&now, end)) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
 		return -ESHUTDOWN;
 	}

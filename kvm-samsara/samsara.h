@@ -158,8 +158,8 @@ struct samsara_turn {
 };
 
 struct samsara_counts {
-	u64 branches;
-	u64 jumps;
+	u64 branches;		/* conditional */
+	u64 jumps;		/* near branches taken */
 };
 
 struct samsara_vcpu {
@@ -219,6 +219,7 @@ struct samsara_vcpu {
 	u64 section_tsc;
 	u64 start_seq;
 	struct samsara_counts start_counts;
+	u64 start_lost;		/* time in which the counters could not count until then */
 	struct smr_record rec;	/* of the chunk or section being made or replayed */
 	u64 chain;
 	u64 state_digest;	/* at the last commit */
@@ -466,11 +467,15 @@ int samsara_tunable_get(struct samsara_tunables *tune, u64 index, u64 *value);
 int samsara_sysfs_init(void);
 void samsara_sysfs_exit(void);
 
-/* At the same instruction, in the middle of a REP perhaps. */
+/*
+ * At the same instruction, in the middle of a REP perhaps, but for the iterations of a
+ * loop without a conditional branch.  Those are told apart by the jumps, which some
+ * processors may count wrongly by one for an interrupt or an exit.
+ */
 static inline bool samsara_same_place(const struct smr_position *a,
 				      const struct smr_position *b)
 {
-	return a->branches == b->branches && a->jumps == b->jumps && a->rip == b->rip;
+	return a->branches == b->branches && a->rip == b->rip;
 }
 
 static inline bool samsara_same_position(const struct smr_position *a,
@@ -518,6 +523,7 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
 int samsara_ept_map_all(struct samsara_vcpu *sv);
 void samsara_use_ept(struct samsara_vcpu *sv, bool direct);
 u64 *samsara_ept_leaf(struct samsara_ept *ept, gfn_t gfn);
+const void *samsara_ept_view(struct samsara_vcpu *sv, gfn_t gfn);
 void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bool read,
 			    bool write);
 u64 samsara_eptp(struct samsara_vcpu *sv);
@@ -536,6 +542,8 @@ int samsara_counter_selftest(void);
 int samsara_counter_init(struct samsara_vcpu *sv);
 void samsara_counter_free(struct samsara_vcpu *sv);
 void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c);
+void samsara_counter_begin(struct samsara_vcpu *sv);
+bool samsara_counter_complete(struct samsara_vcpu *sv);
 int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps);
 bool samsara_counter_ok(struct samsara_vcpu *sv);
 
@@ -543,6 +551,10 @@ bool samsara_counter_ok(struct samsara_vcpu *sv);
 void samsara_checkpoint_save(struct samsara_vcpu *sv);
 void samsara_checkpoint_restore(struct samsara_vcpu *sv);
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
+bool samsara_state_fits(struct samsara_vcpu *sv);
+
+/* insn.c */
+bool samsara_at_rep(struct samsara_vcpu *sv);
 
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);

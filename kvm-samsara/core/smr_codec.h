@@ -62,7 +62,7 @@ enum smr_input {
 
 struct smr_position {
 	u64 branches;		/* conditional branches retired since the chunk's start */
-	u64 jumps;		/* all other branches; tells iterations of a loop without conditionals apart */
+	u64 jumps;		/* near branches taken; tells iterations of a loop without conditionals apart */
 	u64 rip;
 	u64 rcx;
 };

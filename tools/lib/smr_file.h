@@ -20,7 +20,7 @@
 
 #include "smr_codec.h"
 
-#define SMR_FILE_MAJOR		3
+#define SMR_FILE_MAJOR		4
 #define SMR_FILE_MINOR		0
 #define SMR_FILE_INCOMPAT	0ull	/* feature bits this code understands */
 #define SMR_FILE_MAX_VCPUS	64u

@@ -75,7 +75,9 @@ unsigned BX_CPU_C::pmu_streams(unsigned n)
     return 1 << BX_PMU_STREAM_COND;
   case 0x00c4: // BR_INST_RETIRED.ALL_BRANCHES (architectural)
   case 0x04c4: // BR_INST_RETIRED.ALL_BRANCHES_PEBS
-    return (1 << BX_PMU_STREAM_COND) | (1 << BX_PMU_STREAM_BRANCH);
+    return (1 << BX_PMU_STREAM_COND) | (1 << BX_PMU_STREAM_NEAR) | (1 << BX_PMU_STREAM_FAR);
+  case 0x20c4: // BR_INST_RETIRED.NEAR_TAKEN
+    return (1 << BX_PMU_STREAM_TAKEN) | (1 << BX_PMU_STREAM_NEAR);
   }
   return 0; // all the rest never happens
 }
@@ -97,7 +99,9 @@ void BX_CPU_C::pmu_sync(void)
   now[BX_PMU_STREAM_INST]   = BX_CPU_THIS_PTR icount - PMU.n_noret;
   now[BX_PMU_STREAM_CYCLES] = BX_CPU_THIS_PTR icount;
   now[BX_PMU_STREAM_COND]   = PMU.n_cond;
-  now[BX_PMU_STREAM_BRANCH] = PMU.n_branch;
+  now[BX_PMU_STREAM_TAKEN]  = PMU.n_taken;
+  now[BX_PMU_STREAM_NEAR]   = PMU.n_near;
+  now[BX_PMU_STREAM_FAR]    = PMU.n_far;
 
   for (unsigned s=0; s < BX_PMU_STREAMS; s++) {
     // VMENTRY accounts for the retirement of VMRESUME in advance: the base is ahead for a moment
@@ -140,7 +144,8 @@ void BX_CPU_C::pmu_rearm(void)
 {
   PMU.live = 0;
   PMU.counting = false;
-  PMU.cond_limit = PMU.branch_limit = PMU.icount_limit = BX_PMU_NEVER;
+  PMU.cond_limit = PMU.taken_limit = PMU.near_limit = PMU.far_limit = BX_PMU_NEVER;
+  PMU.icount_limit = BX_PMU_NEVER;
 
   for (unsigned n=0; n < BX_PMU_COUNTERS; n++) {
     bool os, usr;
@@ -171,10 +176,16 @@ void BX_CPU_C::pmu_rearm(void)
       PMU.cond_limit = BX_MIN(PMU.cond_limit, PMU.n_cond + left);
     }
     else {
-      // the sum of two streams: look again at half of the way
-      if (left > 1) left /= 2;
-      PMU.cond_limit   = BX_MIN(PMU.cond_limit,   PMU.n_cond + left);
-      PMU.branch_limit = BX_MIN(PMU.branch_limit, PMU.n_branch + left);
+      // the sum of two or three streams: look again when it can have come to the value
+      if (left > 2) left /= 3; else left = 1;
+      if (streams & (1 << BX_PMU_STREAM_COND))
+        PMU.cond_limit  = BX_MIN(PMU.cond_limit,  PMU.n_cond + left);
+      if (streams & (1 << BX_PMU_STREAM_TAKEN))
+        PMU.taken_limit = BX_MIN(PMU.taken_limit, PMU.n_taken + left);
+      if (streams & (1 << BX_PMU_STREAM_NEAR))
+        PMU.near_limit  = BX_MIN(PMU.near_limit,  PMU.n_near + left);
+      if (streams & (1 << BX_PMU_STREAM_FAR))
+        PMU.far_limit   = BX_MIN(PMU.far_limit,   PMU.n_far + left);
     }
   }
 
@@ -186,6 +197,19 @@ void BX_CPU_C::pmu_update(void)
   if (BX_CPU_THIS_PTR icount >= PMU.pmi_icount) pmu_raise_pmi();
   pmu_sync();
   pmu_rearm();
+}
+
+// An interrupt that ends in a VM exit. With SAMSARA_PMU_OVERCOUNT=1 in the environment it
+// counts as a near branch, as some processors count one more branch for it.
+void BX_CPU_C::pmu_vmexit_interrupt(void)
+{
+  static int overcount = -1;
+  if (overcount < 0) {
+    const char *s = getenv("SAMSARA_PMU_OVERCOUNT");
+    overcount = s ? atoi(s) : 0;
+  }
+  if (overcount > 0)
+    BX_PMU_COUNT(near);
 }
 
 // PERF_GLOBAL_CTRL switched by VMENTRY or VMEXIT. VMLAUNCH/VMRESUME retires in the host and
@@ -339,10 +363,14 @@ void BX_CPU_C::pmu_register_state(bx_param_c *parent)
 {
   bx_list_c *list = new bx_list_c(parent, "PMU");
   BXRS_HEX_PARAM_FIELD(list, n_cond, PMU.n_cond);
-  BXRS_HEX_PARAM_FIELD(list, n_branch, PMU.n_branch);
+  BXRS_HEX_PARAM_FIELD(list, n_taken, PMU.n_taken);
+  BXRS_HEX_PARAM_FIELD(list, n_near, PMU.n_near);
+  BXRS_HEX_PARAM_FIELD(list, n_far, PMU.n_far);
   BXRS_HEX_PARAM_FIELD(list, n_noret, PMU.n_noret);
   BXRS_HEX_PARAM_FIELD(list, cond_limit, PMU.cond_limit);
-  BXRS_HEX_PARAM_FIELD(list, branch_limit, PMU.branch_limit);
+  BXRS_HEX_PARAM_FIELD(list, taken_limit, PMU.taken_limit);
+  BXRS_HEX_PARAM_FIELD(list, near_limit, PMU.near_limit);
+  BXRS_HEX_PARAM_FIELD(list, far_limit, PMU.far_limit);
   BXRS_HEX_PARAM_FIELD(list, icount_limit, PMU.icount_limit);
   BXRS_PARAM_BOOL(list, counting, PMU.counting);
   BXRS_HEX_PARAM_FIELD(list, live, PMU.live);

@@ -4,7 +4,8 @@
  * client parts: 4 general-purpose and 3 fixed 48-bit counters.
  *
  * The emulator keeps a few monotonic event streams per processor (retired
- * instructions, unhalted cycles, conditional branches, other branches). The
+ * instructions, unhalted cycles, conditional branches and those of them that are
+ * taken, near and far other branches). The
  * counters are brought up to date from them lazily: whenever something that
  * decides whether a counter counts is about to change (ring, PERF_GLOBAL_CTRL
  * including its switch by the VMX controls, event selects), whenever one is
@@ -35,7 +36,9 @@ enum {
   BX_PMU_STREAM_INST = 0, // retired instructions: icount less what did not retire
   BX_PMU_STREAM_CYCLES,   // unhalted cycles: one per icount tick
   BX_PMU_STREAM_COND,     // conditional branches, taken or not
-  BX_PMU_STREAM_BRANCH,   // all the other branches, near and far
+  BX_PMU_STREAM_TAKEN,    // conditional branches that are taken
+  BX_PMU_STREAM_NEAR,     // other near branches: always taken
+  BX_PMU_STREAM_FAR,      // far branches, returns from interrupts among them
   BX_PMU_STREAMS
 };
 
@@ -47,10 +50,10 @@ enum {
 
 struct bx_pmu_t {
   // event streams, hot
-  Bit64u n_cond, n_branch;
+  Bit64u n_cond, n_taken, n_near, n_far;
   Bit64u n_noret;               // ticks of icount which aren't retired instructions
   // first values of the streams at which a live counter could overflow
-  Bit64u cond_limit, branch_limit, icount_limit;
+  Bit64u cond_limit, taken_limit, near_limit, far_limit, icount_limit;
 
   bool   counting;              // any counter is enabled by its own control
   Bit32u live;                  // counters which count now, GP in [3:0], fixed in [6:4]
@@ -78,10 +81,10 @@ struct bx_pmu_t {
     BX_CPU_THIS_PTR pmu_update();                                                  \
 }
 
-#define BX_INSTR_CNEAR_BRANCH_TAKEN(cpu_id, branch_eip, new_eip) BX_PMU_COUNT(cond)
+#define BX_INSTR_CNEAR_BRANCH_TAKEN(cpu_id, branch_eip, new_eip) { BX_PMU_COUNT(taken) BX_PMU_COUNT(cond) }
 #define BX_INSTR_CNEAR_BRANCH_NOT_TAKEN(cpu_id, branch_eip)      BX_PMU_COUNT(cond)
-#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip) BX_PMU_COUNT(branch)
-#define BX_INSTR_FAR_BRANCH(cpu_id, what, prev_cs, prev_eip, new_cs, new_eip) BX_PMU_COUNT(branch)
+#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip) BX_PMU_COUNT(near)
+#define BX_INSTR_FAR_BRANCH(cpu_id, what, prev_cs, prev_eip, new_cs, new_eip) BX_PMU_COUNT(far)
 
 #endif
 

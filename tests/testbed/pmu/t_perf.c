@@ -61,6 +61,24 @@ static void test_exact(void)
 		close(fds[i]);
 }
 
+/* one taken branch an iteration but the last; interrupts have none */
+static void test_near_taken(void)
+{
+	int fd = pe_open(EV_NEAR_TAKEN, EXCL_KERNEL, 0, -1), wrong = 0;
+	uint64_t base, c;
+
+	measure(&fd, 1, 1, &base);
+	measure(&fd, 1, 1, &base);
+	for (int i = 1; i <= 8; i++) {
+		uint64_t n = 300001 * i;
+
+		measure(&fd, 1, n, &c);
+		wrong += c - base != n - 1;
+	}
+	check(!wrong, "pmu-near-branches-taken", "%d of 8 wrong", wrong);
+	close(fd);
+}
+
 static void test_overflow(const char *name, uint64_t event, int per_iteration,
 			  uint64_t period, int max_late)
 {
@@ -85,9 +103,11 @@ int main(int argc, char **argv)
 
 	pin_to(0);
 	test_exact();
+	test_near_taken();
 	test_overflow("pmu-overflow-conditional-branches", EV_COND, 2, 10007, max_late);
 	/* the return from the interrupt counts as an instruction and a branch */
 	test_overflow("pmu-overflow-all-branches", EV_BRANCHES, 2, 10007, max_late + 1);
+	test_overflow("pmu-overflow-near-taken", EV_NEAR_TAKEN, 1, 10007, max_late);
 	test_overflow("pmu-overflow-instructions", EV_INSTRUCTIONS, 4, 20011, max_late + 1);
 	return failures != 0;
 }
