@@ -187,10 +187,10 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 	int cpu = smp_processor_id();
 
-	/* samsara_pre_enter() makes them, and START keeps vCPUs out of KVM_RUN. */
-	if (WARN_ON_ONCE(!sv->branch_event))
-		return;
 	if (samsara_recording(sv->vm)) {
+		/* samsara_pre_enter() makes them, and START keeps vCPUs out of KVM_RUN. */
+		if (WARN_ON_ONCE(!sv->branch_event))
+			return;
 		if (!sv->chunk_open)
 			begin_chunk(sv);
 	} else if (samsara_replaying(sv->vm)) {

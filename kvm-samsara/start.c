@@ -18,8 +18,16 @@
 /* Under kvm->lock: a VM gets no more vCPUs once its recording has begun. */
 bool samsara_refuses_vcpus(struct kvm *kvm)
 {
+	struct samsara_vm *vm;
+	bool ret;
+
 	lockdep_assert_held(&kvm->lock);
-	return kvm->arch.samsara->started;
+	/* As in samsara_frozen(): the device may just be given up. */
+	rcu_read_lock();
+	vm = READ_ONCE(kvm->arch.samsara);
+	ret = vm && vm->started;
+	rcu_read_unlock();
+	return ret;
 }
 
 /* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
