@@ -275,23 +275,11 @@ static u64 chain_inputs(u64 chain, const u8 *p, u32 len)
 	return smr_chain(chain, word);
 }
 
-/* The chain as it would be after a commit here, with the inputs as they are logged. */
-static u64 next_chain(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
-{
-	u64 chain = len ? chain_inputs(sv->chain, inputs, len) : sv->chain;
-
-	sv->state_digest = state_digest(sv);
-	return smr_chain(chain, sv->state_digest);
-}
-
-/* Fold a commit's inputs and the state after it into the vCPU's chain. */
+/* Fold a commit's inputs, as they are logged, and the state after it into the vCPU's chain. */
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
 {
-	sv->chain = next_chain(sv, inputs, len);
-}
-
-/* Replay: does the state, here and now, fit the digest of the record's commit? */
-bool samsara_state_fits(struct samsara_vcpu *sv)
-{
-	return (u32)next_chain(sv, sv->rec.data, sv->rec.data_len) == sv->rec.digest;
+	if (len)
+		sv->chain = chain_inputs(sv->chain, inputs, len);
+	sv->state_digest = state_digest(sv);
+	sv->chain = smr_chain(sv->chain, sv->state_digest);
 }

@@ -7,9 +7,8 @@
  * clock.  "jumps" counts near branches that are taken; its only use is to tell apart
  * the iterations of a loop that has no conditional branch.  Any loop has a branch
  * or is a REP, so (branches, jumps, RIP, RCX) names one point of an execution.
- * Counts of all branches would have one more for each interrupt of the host: its
- * return is a far branch.  Near ones should not, but nobody promises it, so jumps that
- * differ a little do not make a replay fail: see at_end() in replay.c.
+ * Counts of all branches would have one more for each interrupt of the host, whose
+ * return is a far branch, and the host's interrupts are not those of the recording.
  */
 #include <linux/perf_event.h>
 #include <asm/perf_event.h>

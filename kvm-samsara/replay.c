@@ -404,14 +404,6 @@ static bool can_break(struct samsara_vcpu *sv)
 	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);
 }
 
-/* By so much jumps may be counted wrongly: one for each interrupt of a long chunk. */
-#define JUMPS_SLACK	16
-
-static bool jumps_fit(const struct smr_position *now, const struct smr_position *end)
-{
-	return now->jumps <= end->jumps + JUMPS_SLACK && end->jumps <= now->jumps + JUMPS_SLACK;
-}
-
 /*
  * The last stretch: run into a breakpoint at the landing point's RIP.  If the
  * guest is at that RIP in an earlier iteration, RFLAGS.RF takes it over the
@@ -424,7 +416,7 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 {
 	const struct smr_position *end = &sv->rec.pos;
 	bool at_rip = now->rip == end->rip;
-	bool last = now->branches == end->branches && jumps_fit(now, end);
+	bool last = now->branches == end->branches && now->jumps == end->jumps;
 
 	sv->breakpoint = !(at_rip && last) && can_break(sv);
 	if (sv->breakpoint && at_rip)
@@ -441,34 +433,20 @@ static bool is_far(u64 now, u64 end)
 
 static bool is_past(const struct smr_position *now, const struct smr_position *end)
 {
-	return now->branches > end->branches || now->jumps > end->jumps + JUMPS_SLACK;
-}
-
-/* Without RCX the end is where the guest first comes to the instruction. */
-static bool may_be_end(const struct samsara_vcpu *sv, const struct smr_position *now)
-{
-	const struct smr_position *end = &sv->rec.pos;
-
-	return samsara_same_place(now, end) && jumps_fit(now, end) &&
-	       (!(sv->rec.flags & SMR_F_STEP) || now->rcx == end->rcx);
+	return now->branches > end->branches || now->jumps > end->jumps;
 }
 
 /*
- * If jumps differ a little it is another iteration of a loop without a conditional
- * branch, or they have been counted wrongly, which the registers' digest tells.  In a
- * loop that leaves all registers as they are the first such iteration is taken; what it
- * has done to memory differs only if it toggles something, and then the digest of memory
- * tells.
+ * Without RCX the end is where the guest first comes to the instruction.  Jumps have to
+ * be the same, too: in a loop without a conditional branch the vCPU's registers may be
+ * those of the end some iterations earlier, flags included, while memory is not.
  */
-static bool at_end(struct samsara_vcpu *sv, const struct smr_position *now)
+static bool at_end(const struct samsara_vcpu *sv, const struct smr_position *now)
 {
-	if (!may_be_end(sv, now))
-		return false;
-	if (now->jumps == sv->rec.pos.jumps)
-		return true;
-	/* As it would be at the end; choose_step() sets RFLAGS.RF again if it goes on. */
-	samsara_normalise(sv);
-	return samsara_state_fits(sv);
+	const struct smr_position *end = &sv->rec.pos;
+
+	return samsara_same_place(now, end) && now->jumps == end->jumps &&
+	       (!(sv->rec.flags & SMR_F_STEP) || now->rcx == end->rcx);
 }
 
 /* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
@@ -478,7 +456,7 @@ bool samsara_replay_step(struct samsara_vcpu *sv)
 	struct smr_position now;
 
 	samsara_position(sv, &now);
-	if (is_past(&now, end) || may_be_end(sv, &now) || is_far(now.jumps, end->jumps))
+	if (is_past(&now, end) || at_end(sv, &now) || is_far(now.jumps, end->jumps))
 		return false;
 	choose_step(sv, &now);
 	return true;

@@ -468,9 +468,8 @@ int samsara_sysfs_init(void);
 void samsara_sysfs_exit(void);
 
 /*
- * At the same instruction, in the middle of a REP perhaps, but for the iterations of a
- * loop without a conditional branch.  Those are told apart by the jumps, which some
- * processors may count wrongly by one for an interrupt or an exit.
+ * At the same instruction, in the middle of a REP perhaps, or in another iteration of a
+ * loop without a conditional branch.
  */
 static inline bool samsara_same_place(const struct smr_position *a,
 				      const struct smr_position *b)
@@ -551,7 +550,6 @@ bool samsara_counter_ok(struct samsara_vcpu *sv);
 void samsara_checkpoint_save(struct samsara_vcpu *sv);
 void samsara_checkpoint_restore(struct samsara_vcpu *sv);
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
-bool samsara_state_fits(struct samsara_vcpu *sv);
 
 /* insn.c */
 bool samsara_at_rep(struct samsara_vcpu *sv);

@@ -200,7 +200,7 @@ void BX_CPU_C::pmu_update(void)
 }
 
 // An interrupt that ends in a VM exit. With SAMSARA_PMU_OVERCOUNT=1 in the environment it
-// counts as a near branch, as some processors count one more branch for it.
+// counts as a far branch of the guest, as it does on silicon.
 void BX_CPU_C::pmu_vmexit_interrupt(void)
 {
   static int overcount = -1;
@@ -209,7 +209,7 @@ void BX_CPU_C::pmu_vmexit_interrupt(void)
     overcount = s ? atoi(s) : 0;
   }
   if (overcount > 0)
-    BX_PMU_COUNT(near);
+    BX_PMU_COUNT(far);
 }
 
 // PERF_GLOBAL_CTRL switched by VMENTRY or VMEXIT. VMLAUNCH/VMRESUME retires in the host and
