@@ -148,6 +148,8 @@ int samsara_memory_init(struct samsara_vm *vm)
 	mutex_unlock(&vm->kvm->slots_lock);
 	if (r)
 		return r;
+	if (!vm->nr_pages)
+		return -EINVAL;
 	vm->changed = __vmalloc_array(vm->nr_pages, sizeof(*vm->changed), SAMSARA_GFP_LARGE);
 	return vm->changed ? 0 : -ENOMEM;
 }

@@ -233,9 +233,12 @@ static bool record_is_sound(struct samsara_vcpu *sv)
 {
 	const struct smr_record *rec = &sv->rec;
 
-	if (!(rec->flags & SMR_F_EVENT) || smr_event_ok(&rec->event))
+	if ((rec->flags & SMR_F_EVENT) && !smr_event_ok(&rec->event))
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, rec->event.intr_info);
+	else if (!smr_position_ok(&rec->pos))
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, rec->pos.branches);
+	else
 		return true;
-	samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, 0, rec->event.intr_info);
 	return false;
 }
 

@@ -21,6 +21,9 @@
 
 #define MAX_INSN_LEN		15u
 
+/* Of a performance counter, less one for the sign that perf gives its periods. */
+#define COUNTER_BITS		47
+
 /* KVM_MSR_RET_FILTERED, the highest of KVM's internal results. */
 #define MSR_RET_MAX		3
 
@@ -71,6 +74,11 @@ bool smr_event_ok(const struct smr_event *event)
 	return type != INTR_HARD_EXCEPTION || vector != VECTOR_DB || event->aux <= 0xffffffffu;
 }
 
+bool smr_position_ok(const struct smr_position *pos)
+{
+	return !(pos->branches >> COUNTER_BITS) && !(pos->jumps >> COUNTER_BITS);
+}
+
 /* The kind of bus is not in the log: the guest's instruction tells. */
 static bool bus_item_ok(const struct smr_item *item)
 {
@@ -110,6 +118,8 @@ const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 
 	if ((r->flags & SMR_F_EVENT) && !smr_event_ok(&r->event))
 		return "event";
+	if (r->type == SMR_CHUNK && !smr_position_ok(&r->pos))
+		return "position";
 	if (r->type == SMR_DMA)
 		return r->dma_len && r->gpa + r->dma_len >= r->gpa ? NULL : "address";
 	if (r->type != SMR_CHUNK && r->type != SMR_SECTION)

@@ -31,6 +31,9 @@ bool smr_msr_ret_ok(s32 ret);
 /* What VM-entry can inject (SDM volume 3, "VM-Entry Controls for Event Injection"). */
 bool smr_event_ok(const struct smr_event *event);
 
+/* Counts that a chunk's counters can have come to. */
+bool smr_position_ok(const struct smr_position *pos);
+
 /**
  * smr_check_record - everything in a record that can be checked without its guest
  * @last_tsc: of the stream before the record; advances
