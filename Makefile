@@ -100,9 +100,9 @@ programs: guests
 
 # what tests/testbed/run needs, without the modules and QEMU
 testbed: bochs host-kernel $(BUILD)/testbed/hostcon $(BUILD)/testbed/exits \
-	 $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
+	 $(BUILD)/testbed/asked $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
 
-$(BUILD)/testbed/hostcon $(BUILD)/testbed/exits: $(BUILD)/testbed/%: tests/testbed/host/%.c
+$(BUILD)/testbed/hostcon $(BUILD)/testbed/exits $(BUILD)/testbed/asked: $(BUILD)/testbed/%: tests/testbed/host/%.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -static -o $@ $<
 

@@ -38,10 +38,30 @@ expect() # NAME STATUS PATTERN OPTION...
 	fi
 }
 
+brought_back() # NAME
+{
+	local f
+	for f in out/f work/half tmp/half dmesg; do
+		[ -s "$tmp/$1/$f" ] && continue
+		report 1 "testbed-$1-results" "$f did not come back"
+		return
+	done
+	report 0 "testbed-$1-results"
+}
+
 expect status 7 'hello' -c 'echo hello; echo file > out/f; exit 7'
 report "$(grep -qx file "$tmp/status/out/f"; echo $?)" testbed-results "out/f did not come back"
 expect high-status 119 'exit status 119' -c 'exit 250'
-expect time-limit 120 'limit of 3 simulated seconds' --time-limit 3 -c 'sleep 100'
+# what a limit ends brings all its files back, half-made ones too
+left='echo half > half; echo half > /tmp/half; echo file > out/f'
+expect time-limit 120 'limit of 3 simulated seconds' --time-limit 3 -c "$left; sleep 100"
+brought_back time-limit
+expect wall 122 '20 s of real time were over' --wall 20 --time-limit 10000 -c "$left; while :; do :; done"
+brought_back wall
+# as one that can't be killed: the part of init that does it does not see it
+expect unkillable 120 'limit of 3 simulated seconds' --time-limit 3 -c "$left
+	mount --bind /dev/null /proc/\$\$/stat; sleep 100"
+brought_back unkillable
 expect complaint 121 'kernel complained' -c 'echo "<4>WARNING: CPU: 0" > /dev/kmsg'
 expect panic 121 'sysrq triggered crash' -c 'echo c > /proc/sysrq-trigger'
 # the part of init that watches the time limit dies: only Bochs' limit is left
