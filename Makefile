@@ -23,7 +23,7 @@ help:
 	@echo 'make deps            install missing Debian packages (the only step that needs root)'
 	@echo 'make                 build everything for the simulated host'
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
-	@echo 'make check           all tests; check-unit, check-testbed, check-e2e: parts of them'
+	@echo 'make check           all tests; check-unit, -testbed, -docs, -e2e: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
 	@echo 'make bench           time compute kernels and programs: native, recorded, replayed; beside'
@@ -117,10 +117,10 @@ demo: deps
 	@tests/e2e/demo
 
 check: all
-	@scripts/check.sh unit model testbed pmu e2e
+	@scripts/check.sh unit model testbed pmu docs e2e
 
 check-full: all programs
-	@scripts/check.sh unit model testbed pmu full
+	@scripts/check.sh unit model testbed pmu docs full
 
 check-debug: all modules-debug
 	@scripts/check.sh debug
@@ -130,6 +130,9 @@ check-unit: check-deps
 
 check-testbed: testbed
 	@scripts/check.sh testbed pmu
+
+check-docs: all
+	@scripts/check.sh docs
 
 check-e2e: all
 	@scripts/check.sh e2e
@@ -152,5 +155,5 @@ clean:
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
 	qemu-full qemu-debian tools guests programs testbed demo check check-full check-debug \
-	check-unit check-testbed \
+	check-unit check-testbed check-docs \
 	check-e2e bench install uninstall clean

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs test suites and sums up: check.sh unit|model|testbed|pmu|e2e|full|debug...
+# Runs test suites and sums up: check.sh unit|model|testbed|pmu|docs|e2e|full|debug...
 #
 # A suite is a program that prints one line for each test,
 #
@@ -24,6 +24,7 @@ run()
 	model) "$TOP/tests/model/run";;
 	testbed) "$TOP/tests/testbed/test-run.sh";;
 	pmu) "$TOP/tests/testbed/test-pmu.sh";;
+	docs) "$TOP/tests/docs/run";;
 	e2e) "$TOP/tests/e2e/run" --seed "${SEED:-0}" --skid "${SKID:-0}";;
 	full) "$TOP/tests/e2e/run" --full --seed "${SEED:-0}" --skid "${SKID:-0}";;
 	debug) "$TOP/tests/e2e/debug" --seed "${SEED:-0}";;
@@ -51,13 +52,13 @@ sum_up()
 	failed=$((failed + bad))
 }
 
-# Two suites at a time, what one prints comes together; e2e does two things at a
-# time by itself.
+# Two suites at a time, what one prints comes together; docs and e2e do two things at
+# a time by themselves.
 start=$SECONDS
 rm -f "$BUILD"/log/check-*
 for s; do
 	case $s in
-	e2e|full) wait; suite "$s" | tee "$BUILD/log/check-$s.log"; continue;;
+	docs|e2e|full) wait; suite "$s" | tee "$BUILD/log/check-$s.log"; continue;;
 	esac
 	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do sleep 0.2; done
 	{ suite "$s" > "$BUILD/log/check-$s.log"; cat "$BUILD/log/check-$s.log"; } &

@@ -33,7 +33,7 @@
 #define KVM_SAMSARA_GRP_TUNABLE		5	/* get, and before START set: KVM_SAMSARA_TUNABLE_* */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
-#define KVM_SAMSARA_CTRL_START		0	/* no vCPU may be inside KVM_RUN */
+#define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
 #define KVM_SAMSARA_CTRL_STOP		1	/* waits until every vCPU has left its chunk */
 #define KVM_SAMSARA_CTRL_WAKE		2	/* ring space freed (recording) or data added (replay) */
 
