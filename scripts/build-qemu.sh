@@ -44,10 +44,12 @@ sync_own()
 		cp "$TOP/scripts/qemu-samsara.mak" "$src/configs/devices/x86_64-softmmu/samsara.mak"
 }
 
+# QEMU looks for what is below its prefix relative to where it runs.  Debian's firmware
+# must be found from build/ and from /usr/local/bin, so it may not be below it.
 configure_small()
 {
 	mkdir -p "$BUILD/qemu" && cd "$BUILD/qemu"
-	"$src/configure" --prefix=/usr --meson=/usr/bin/meson --static \
+	"$src/configure" --prefix=/usr/local --meson=/usr/bin/meson --static \
 		--target-list=x86_64-softmmu --enable-kvm --disable-tcg \
 		--disable-user --disable-tools --disable-docs \
 		--without-default-features --without-default-devices \
@@ -63,7 +65,7 @@ configure_small()
 configure_full()
 {
 	mkdir -p "$BUILD/qemu-full" && cd "$BUILD/qemu-full"
-	"$src/configure" --prefix=/usr --meson=/usr/bin/meson \
+	"$src/configure" --prefix=/usr/local --meson=/usr/bin/meson \
 		--target-list=x86_64-softmmu --enable-kvm --disable-docs \
 		--with-git-submodules=ignore --disable-install-blobs \
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios
@@ -108,6 +110,8 @@ small)
 		logged qemu ninja -C "$BUILD/qemu" -j"$JOBS" qemu-system-x86_64
 		grep -E 'warning: .*samsara|samsara.*warning:' "$BUILD/log/qemu.log" || true
 	fi
+	# it would look for firmware in this first, and nowhere else
+	rm -rf "$BUILD/qemu/qemu-bundle"
 	copy_stripped() { strip -o "$1/qemu-system-x86_64" "$bin"; }
 	store qemu "$key" copy_stripped
 	# these are copied, not linked: old ones can go

@@ -12,6 +12,7 @@ name=kvm-samsara
 version=${VERSION:?}
 DESTDIR=${DESTDIR:-}
 bin=$DESTDIR${PREFIX:-/usr/local}/bin
+man=$DESTDIR${PREFIX:-/usr/local}/share/man/man1
 src=$DESTDIR/usr/src/$name-$version
 
 need_root()
@@ -50,7 +51,8 @@ install_all()
 	fi
 	if [ -x "$BUILD/tools/samsara" ]; then
 		install "$BUILD/tools/samsara" "$bin/samsara"
-		echo "installed $bin/samsara"
+		install -D -m 644 "$TOP/tools/samsara.1" "$man/samsara.1"
+		echo "installed $bin/samsara, $man/samsara.1"
 	fi
 
 	[ -z "$DESTDIR" ] || return 0
@@ -68,7 +70,7 @@ uninstall_all()
 		dkms remove -m "$name" -v "$version" --all
 	fi
 	rm -rf "$src"
-	rm -f "$bin/qemu-samsara" "$bin/samsara"
+	rm -f "$bin/qemu-samsara" "$bin/samsara" "$man/samsara.1"
 	say "removed; the distribution's modules are used from the next loading on"
 }
 

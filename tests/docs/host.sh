@@ -76,7 +76,7 @@ for d in $(sed 's/:.*//' "$blocks/list" | uniq); do
 	# Not "||", which would take -e away in there.
 	# shellcheck disable=SC2046
 	document $(grep "^$d:" "$blocks/list")
-	status=$?
-	failed=$((failed | status))
+	# shellcheck disable=SC2181
+	[ $? = 0 ] || failed=1
 done
 exit $failed
