@@ -84,8 +84,9 @@ ln -sfn "$(realpath "$current")" "$BUILD/sources"
 
 while read -r name version; do
 	case $name in ''|'#'*) continue;; esac
-	compgen -G "$BUILD/sources/${name}_${version}*" > /dev/null ||
-		say "note: $name is not version $version, with which this was last tested"
+	compgen -G "$BUILD/sources/${name}_${version}*" > /dev/null && continue
+	have=("$BUILD/sources/${name}_"*)
+	say "note: the archive has $(basename "${have[0]}"); last tested: version $version"
 done < "$TOP/scripts/tested-versions"
 
 if ! cmp -s "$BUILD/sources/manifest.linux" "$BUILD/linux/.samsara-source"; then
