@@ -288,14 +288,14 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 	int ret, status = EXIT_OK;
 
 	if (o->stream >= (int)smr_reader_info(r)->nr_vcpus) {
-		fprintf(stderr, "samsara: %s: no vCPU %d\n", o->file, o->stream);
+		fprintf(stderr, "samsara: %s: no vCPU %d\n", o->shown, o->stream);
 		return EXIT_USAGE;
 	}
 	ret = walk_open(&w, r, &err);
 	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
 		ret = 0;
 		if (is_commit(ev.rec) && ev.rec->commit_seq != expected) {
-			fprintf(stderr, "samsara: %s: commit %llu is missing\n", o->file,
+			fprintf(stderr, "samsara: %s: commit %llu is missing\n", o->shown,
 				ULL(expected));
 			status = EXIT_DAMAGED;
 		}

@@ -145,7 +145,7 @@ static bool is_text(const u8 *p, size_t len)
 		if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || p[i] > '~')
 			return false;
 	}
-	return len > 0 && len <= TEXT_SHOWN;
+	return len > 0;
 }
 
 static void print_indented(const char *text)
@@ -162,38 +162,46 @@ static void print_indented(const char *text)
 		putchar('\n');
 }
 
-static void blob(struct report *rep, const char *name, struct json *j)
+/* The bytes of a blob that is short enough to be shown and looks like text, else NULL. */
+static char *text_of_blob(const struct report *rep, const char *name, size_t len)
 {
-	struct smr_err err;
-	size_t len;
 	void *data;
-	bool text;
 
-	if (smr_reader_blob(rep->r, name, &data, &len, &err))
-		return;
-	text = is_text(data, len);
+	if (len > TEXT_SHOWN || smr_reader_blob(rep->r, name, &data, &len, NULL))
+		return NULL;
+	if (is_text(data, len))
+		return data;
+	free(data);
+	return NULL;
+}
+
+static void blob(const struct report *rep, const char *name, size_t len, struct json *j)
+{
+	char *text = text_of_blob(rep, name, len);
+
 	if (j) {
 		json_open(j, NULL, '{');
 		json_text(j, "name", name);
 		json_u64(j, "bytes", len);
 		if (text)
-			json_text(j, "text", data);
+			json_text(j, "text", text);
 		json_close(j, '}');
 	} else {
 		printf("  %-20s %zu bytes%s\n", name, len, text ? ":" : "");
 		if (text)
-			print_indented(data);
+			print_indented(text);
 	}
-	free(data);
+	free(text);
 }
 
-static void blobs(struct report *rep, struct json *j)
+static void blobs(const struct report *rep, struct json *j)
 {
 	char name[SMR_BLOB_NAME_MAX + 1];
-	u64 i = 0;
+	size_t len;
+	u32 i = 0;
 
-	while (smr_reader_next_blob(rep->r, &i, name, NULL) > 0)
-		blob(rep, name, j);
+	while (smr_reader_next_blob(rep->r, &i, name, &len, NULL) > 0)
+		blob(rep, name, len, j);
 }
 
 static double seconds(const struct report *rep)
@@ -260,7 +268,7 @@ static void print_text(struct report *rep)
 
 	smr_uuid_text(info->uuid, uuid);
 	format_time(info->created, created, sizeof(created));
-	printf("%s: recording %s, format %u.%u, %llu bytes\n", rep->o->file, uuid, info->major,
+	printf("%s: recording %s, format %u.%u, %llu bytes\n", rep->o->shown, uuid, info->major,
 	       info->minor, ULL(rep->t.file_bytes));
 	printf("created %s by %s on %s\n", created, *info->writer ? info->writer : "(unknown)",
 	       *info->host ? info->host : "(unknown)");

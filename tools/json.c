@@ -65,17 +65,22 @@ void json_real(struct json *j, const char *key, double v)
 	fprintf(j->f, "%.6f", v);
 }
 
+/* Not every file name is UTF-8; JSON has to be. */
 void json_text(struct json *j, const char *key, const char *s)
 {
+	u32 len;
+
 	next(j, key);
 	fputc('"', j->f);
-	for (; *s; s++) {
+	for (; *s; s += len) {
+		len = smr_printable_len(s);
 		if (*s == '"' || *s == '\\')
 			fputc('\\', j->f);
-		if ((u8)*s < ' ')
-			fprintf(j->f, "\\u%04x", *s);
+		if (len)
+			fwrite(s, len, 1, j->f);
 		else
-			fputc(*s, j->f);
+			fprintf(j->f, "\\u%04x", (u8)*s < 0x80 ? (u8)*s : 0xfffd);
+		len += !len;
 	}
 	fputc('"', j->f);
 }

@@ -156,6 +156,7 @@ int main(int argc, char **argv)
 {
 	struct options o = { .stream = ANY_STREAM, .to = U64_MAX };
 	const struct command *c;
+	char *shown;
 	int status = parse_options(argc, argv, &o);
 
 	if (status >= 0)
@@ -168,7 +169,15 @@ int main(int argc, char **argv)
 	if (argc - optind != 2)
 		return usage_error(c->name, "needs exactly one FILE");
 	o.file = argv[optind + 1];
+	shown = strdup(o.file);
+	if (!shown) {
+		perror("samsara");
+		return EXIT_UNREADABLE;
+	}
+	smr_make_printable(shown);
+	o.shown = shown;
 	status = run(c, &o);
+	free(shown);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("samsara: can't write the output");
 		return EXIT_UNREADABLE;

@@ -22,6 +22,7 @@ enum exit_status {
 
 struct options {
 	const char *file;
+	const char *shown;	/* the same for a terminal */
 	bool json;
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;

@@ -56,16 +56,16 @@ static void print_text(const struct findings *f, const struct options *o, struct
 	if (x->damage.code)
 		printf("%s\n", smr_file_errstr(&x->damage));
 	if (f->bad_inputs)
-		printf("%s: commit %llu: inputs can't be decoded\n", o->file, ULL(f->first_bad));
+		printf("%s: commit %llu: inputs can't be decoded\n", o->shown, ULL(f->first_bad));
 	if (why)
-		printf("%s: %s\n", o->file, why);
+		printf("%s: %s\n", o->shown, why);
 	if (status == EXIT_UNREADABLE)
-		printf("%s: nothing can be replayed\n", o->file);
+		printf("%s: nothing can be replayed\n", o->shown);
 	else if (status == EXIT_DAMAGED)
-		printf("%s: replayable to commit %llu of %llu\n", o->file, ULL(x->replayable),
+		printf("%s: replayable to commit %llu of %llu\n", o->shown, ULL(x->replayable),
 		       ULL(x->seen));
 	else
-		printf("%s: ok: %llu segments, %llu records, %llu inputs, %llu commits\n", o->file,
+		printf("%s: ok: %llu segments, %llu records, %llu inputs, %llu commits\n", o->shown,
 		       ULL(smr_reader_nr_segments(r)), ULL(f->records), ULL(f->inputs),
 		       ULL(x->seen));
 }

@@ -32,12 +32,12 @@ static void copy_blobs(const char *which, size_t offset, unsigned int xor)
 {
 	char name[SMR_BLOB_NAME_MAX + 1];
 	int changed = 0;
-	u64 i = 0;
+	size_t len;
+	u32 i = 0;
 	int ret;
 
-	while ((ret = smr_reader_next_blob(in, &i, name, &err)) > 0) {
+	while ((ret = smr_reader_next_blob(in, &i, name, &len, &err)) > 0) {
 		void *data;
-		size_t len;
 
 		check(smr_reader_blob(in, name, &data, &len, &err));
 		if (!strcmp(name, which) && offset < len) {

@@ -67,10 +67,10 @@ static void use_initial(struct smr_reader *r)
 	struct smr_err err;
 	size_t len;
 	void *data;
-	u64 i = 0, sum = 0;
-	int n = 0;
+	u64 sum = 0;
+	u32 i = 0;
 
-	while (n++ < 8 && smr_reader_next_blob(r, &i, name, &err) > 0) {
+	while (i < 8 && smr_reader_next_blob(r, &i, name, &len, &err) > 0) {
 		if (!smr_reader_blob(r, name, &data, &len, &err))
 			free(data);
 	}

@@ -223,6 +223,23 @@ static int emit_ends(struct gen *g)
 	return ret;
 }
 
+static int put_blobs(struct gen *g)
+{
+	char *data = malloc(g->o->blob_len + 1), name[16];
+	int ret = 0;
+	u32 i;
+
+	if (!data)
+		abort();
+	memset(data, 'x', g->o->blob_len);
+	for (i = 0; !ret && i < g->o->blobs; i++) {
+		snprintf(name, sizeof(name), "more.%u", i);
+		ret = smr_writer_blob(g->w, name, data, g->o->blob_len, g->err);
+	}
+	free(data);
+	return ret;
+}
+
 static int put_initial(struct gen *g)
 {
 	u8 page[4096];
@@ -238,6 +255,8 @@ static int put_initial(struct gen *g)
 	}
 	if (!ret)
 		ret = smr_writer_blob(g->w, "regs.0", page, 33, g->err);
+	if (!ret)
+		ret = put_blobs(g);
 	return ret ? ret : smr_writer_end_initial(g->w, g->err);
 }
 
@@ -265,8 +284,8 @@ int gen_recording(const char *path, const struct gen_options *o, struct smr_err 
 	struct smr_writer_options wo = {
 		.nr_vcpus = o->nr_vcpus,
 		.compress = o->compress,
-		.writer = "unit test",
-		.host = "none",
+		.writer = o->writer ? o->writer : "unit test",
+		.host = o->host ? o->host : "none",
 	};
 	struct gen g = { .o = o, .rng = { o->seed }, .err = err };
 	int ret, closed;

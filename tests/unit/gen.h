@@ -25,6 +25,8 @@ struct gen_options {
 	int compress;
 	u64 seed;
 	u32 ram_pages;
+	u32 blobs, blob_len;	/* more blobs, of the letter x */
+	const char *writer, *host;	/* NULL: some names */
 	u64 skip;		/* commit to leave out */
 	u64 twice;		/* commit to give out twice */
 	bool no_ends;		/* as if the recorder had been killed ... */

@@ -10,40 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "forge.h"
 #include "gen.h"
-#include "smr_layout.h"
 
 static char dir[] = "/tmp/samsara-unit.XXXXXX";
 static char path[64], path2[64];
-
-struct bytes {
-	u8 *p;
-	size_t len;
-};
-
-static struct bytes slurp(const char *name)
-{
-	struct bytes b = { 0 };
-	struct stat st;
-	int fd = open(name, O_RDONLY);
-
-	assert_true(fd >= 0 && !fstat(fd, &st));
-	b.len = (size_t)st.st_size;
-	b.p = malloc(b.len + 1);
-	assert_non_null(b.p);
-	assert_int_equal(read(fd, b.p, b.len), b.len);
-	close(fd);
-	return b;
-}
-
-static void spit(const char *name, const u8 *p, size_t len)
-{
-	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, p, len), len);
-	close(fd);
-}
 
 static void generate(const struct gen_options *o)
 {
@@ -263,7 +234,7 @@ static void test_blobs(void **state)
 	struct smr_reader *r;
 	struct smr_err err;
 	void *data;
-	u64 i = 0;
+	u32 i = 0;
 	size_t k;
 
 	(void)state;
@@ -285,17 +256,17 @@ static void test_blobs(void **state)
 	assert_int_equal(smr_writer_close(w, true, &err), 0);
 
 	assert_int_equal(smr_reader_open(&r, path, &err), 0);
-	assert_int_equal(smr_reader_next_blob(r, &i, name, &err), 1);
+	assert_int_equal(smr_reader_next_blob(r, &i, name, &len, &err), 1);
 	assert_string_equal(name, "empty");
-	assert_int_equal(smr_reader_next_blob(r, &i, name, &err), 1);
+	assert_int_equal(smr_reader_next_blob(r, &i, name, &len, &err), 1);
 	assert_string_equal(name, "big");
-	assert_int_equal(smr_reader_next_blob(r, &i, name, &err), 1);
+	assert_int_equal(smr_reader_next_blob(r, &i, name, &len, &err), 1);
 	assert_int_equal(strlen(name), SMR_BLOB_NAME_MAX);
 	assert_int_equal(smr_reader_blob(r, name, &data, &len, &err), 0);
 	assert_int_equal(len, 3);
 	assert_string_equal(data, "abc");
 	free(data);
-	assert_int_equal(smr_reader_next_blob(r, &i, name, &err), 0);
+	assert_int_equal(smr_reader_next_blob(r, &i, name, &len, &err), 0);
 	assert_int_equal(smr_reader_blob(r, "empty", &data, &len, &err), 0);
 	assert_int_equal(len, 0);
 	free(data);
@@ -340,51 +311,141 @@ static void test_writer_mistakes(void **state)
 	assert_int_equal(smr_writer_close(w, true, &err), SMR_FILE_ERECORD);
 }
 
-static void test_mode_and_targets(void **state)
+static int create_error(const char *name, struct smr_err *err)
 {
-	static const u8 precious[] = "precious data";
 	struct smr_writer_options o = { .nr_vcpus = 1 };
 	struct smr_writer *w;
+	int ret = smr_writer_create(&w, name, &o, err);
+
+	if (!ret)
+		smr_writer_close(w, false, NULL);
+	return ret;
+}
+
+static void test_targets(void **state)
+{
 	struct smr_err err;
-	struct stat st;
-	struct bytes b;
 
 	(void)state;
-	unlink(path);
-	umask(0);
-	w = create(path);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(smr_writer_close(w, false, &err), 0);
-
-	/* An old recording is overwritten, and its mode corrected. */
-	assert_int_equal(chmod(path, 0644), 0);
-	assert_int_equal(smr_writer_close(create(path), false, &err), 0);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-
-	spit(path2, precious, sizeof(precious));
-	assert_int_equal(smr_writer_create(&w, path2, &o, &err), SMR_FILE_EREFUSED);
-	b = slurp(path2);
-	assert_int_equal(b.len, sizeof(precious));
-	assert_memory_equal(b.p, precious, b.len);
-	free(b.p);
-	spit(path2, precious, 0);
-	assert_int_equal(smr_writer_close(create(path2), false, &err), 0);
 	unlink(path2);
-
-	assert_int_equal(smr_writer_create(&w, "/dev/null", &o, &err), SMR_FILE_EREFUSED);
-	assert_int_equal(smr_writer_create(&w, dir, &o, &err), SMR_FILE_EIO);
-	assert_int_equal(smr_writer_create(&w, "/nonexistent/x.smr", &o, &err), SMR_FILE_EIO);
+	assert_int_equal(create_error("/dev/null", &err), SMR_FILE_EREFUSED);
+	assert_int_equal(create_error(dir, &err), SMR_FILE_EIO);
+	assert_int_equal(create_error("/nonexistent/x.smr", &err), SMR_FILE_EIO);
 	assert_int_equal(err.sys_errno, ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/x.smr: can't open for writing"));
 	assert_int_equal(mkfifo(path2, 0600), 0);
-	assert_int_equal(smr_writer_create(&w, path2, &o, &err), SMR_FILE_EREFUSED);
+	assert_int_equal(create_error(path2, &err), SMR_FILE_EREFUSED);
 	assert_int_equal(open_error(path2, &err), SMR_FILE_ENOTREC);
 	unlink(path2);
 	assert_int_equal(open_error(path2, &err), SMR_FILE_EIO);
 	assert_int_equal(err.sys_errno, ENOENT);
 	assert_int_equal(open_error(dir, &err), SMR_FILE_ENOTREC);
+}
+
+/* What is there and no recording stays as it is, also if it begins like one. */
+static void test_precious(void **state)
+{
+	static const char precious[] = FILE_MAGIC;
+	struct smr_err err;
+	struct bytes b;
+	size_t len;
+
+	(void)state;
+	for (len = 1; len < sizeof(precious); len++) {
+		spit(path2, (const u8 *)precious, len);
+		assert_int_equal(create_error(path2, &err), SMR_FILE_EREFUSED);
+		assert_non_null(strstr(err.text, "not a recording"));
+		b = slurp(path2);
+		assert_int_equal(b.len, len);
+		assert_memory_equal(b.p, precious, len);
+		free(b.p);
+	}
+	spit(path2, (const u8 *)"precious data", 13);
+	assert_int_equal(create_error(path2, &err), SMR_FILE_EREFUSED);
+	spit(path2, (const u8 *)"", 0);
+	assert_int_equal(create_error(path2, &err), 0);
+}
+
+/* The linker puts it in the place of geteuid(). */
+uid_t __real_geteuid(void);
+uid_t __wrap_geteuid(void);
+static uid_t pretended_uid;
+
+uid_t __wrap_geteuid(void)
+{
+	return __real_geteuid() + pretended_uid;
+}
+
+static void test_owner(void **state)
+{
+	struct bytes before, after;
+	struct smr_err err;
+
+	(void)state;
+	assert_int_equal(smr_writer_close(create(path), false, &err), 0);
+	before = slurp(path);
+	pretended_uid = 1;
+	assert_int_equal(create_error(path, &err), SMR_FILE_EREFUSED);
+	assert_non_null(strstr(err.text, "belongs to another user"));
+	pretended_uid = 0;
+	after = slurp(path);
+	assert_int_equal(before.len, after.len);
+	assert_memory_equal(before.p, after.p, before.len);
+	free(before.p);
+	free(after.p);
+	assert_int_equal(create_error(path, &err), 0);
+}
+
+/* A recording is seen by nobody but its owner, whoever could see the one before it. */
+static void test_mode(void **state)
+{
+	struct bytes before, after;
+	struct smr_err err;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	unlink(path);
+	unlink(path2);
+	umask(0);
+	assert_int_equal(smr_writer_close(create(path), false, &err), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+
+	before = slurp(path);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(link(path, path2), 0);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(smr_writer_close(create(path), false, &err), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* Whoever has the old one open, or another name for it, has the old one. */
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, before.len);
+	after = slurp(path2);
+	assert_int_equal(after.len, before.len);
+	assert_memory_equal(after.p, before.p, before.len);
+	close(fd);
+	free(before.p);
+	free(after.p);
+	unlink(path2);
+}
+
+static void test_symbolic_link(void **state)
+{
+	struct smr_err err;
+
+	(void)state;
+	unlink(path);
+	unlink(path2);
+	assert_int_equal(symlink(path, path2), 0);
+	assert_int_equal(create_error(path2, &err), SMR_FILE_EREFUSED);
+	assert_true(access(path, F_OK));
+	assert_int_equal(create_error(path, &err), 0);
+	assert_int_equal(create_error(path2, &err), SMR_FILE_EREFUSED);
+	assert_non_null(strstr(err.text, "symbolic link"));
+	unlink(path2);
 }
 
 static void test_locks(void **state)
@@ -476,10 +537,9 @@ static void use_all(struct smr_reader *r)
 	struct smr_log *l;
 	size_t len;
 	void *data;
-	u64 i = 0;
-	u32 s;
+	u32 s, i = 0;
 
-	while (smr_reader_next_blob(r, &i, name, NULL) > 0) {
+	while (smr_reader_next_blob(r, &i, name, &len, NULL) > 0) {
 		if (!smr_reader_blob(r, name, &data, &len, NULL))
 			free(data);
 	}
@@ -600,30 +660,22 @@ static void test_flip_everywhere(void **state)
 }
 
 /*
- * Changes one byte of the raw payload of segment @i and makes all checksums
- * right again: an attacker can do that, too.
+ * Changes one byte of the header or stored payload of segment @i and makes all
+ * checksums right again.
  */
 static void forge(struct bytes *b, u64 i, u32 at, u8 xor)
 {
-	size_t pos = SMR_FILE_HEADER_SIZE;
-	u64 chain = get_le(b->p + H_CRC, 4);
+	u8 *h = b->p + SMR_FILE_HEADER_SIZE;
 	u32 stored;
-	u64 n;
-	u8 *h;
 
-	for (n = 0; pos < b->len; n++) {
-		h = b->p + pos;
-		stored = (u32)get_le(h + S_STORED_LEN, 4);
-		if (n == i && at < SMR_SEGMENT_HEADER_SIZE)
-			h[at] ^= xor;
-		else if (n == i)
-			h[SMR_SEGMENT_HEADER_SIZE + (at - SMR_SEGMENT_HEADER_SIZE) % stored] ^= xor;
-		put_le(h + S_PAYLOAD_CRC, smr_crc32c(0, h + SMR_SEGMENT_HEADER_SIZE, stored), 4);
-		put_le(h + S_CHAIN, chain, 8);
-		put_le(h + S_CRC, smr_crc32c(0, h, S_CRC), 4);
-		chain = smr_segment_chain(chain, h);
-		pos += SMR_SEGMENT_HEADER_SIZE + stored;
-	}
+	while (i--)
+		h += SMR_SEGMENT_HEADER_SIZE + get_le(h + S_STORED_LEN, 4);
+	stored = (u32)get_le(h + S_STORED_LEN, 4);
+	if (at < SMR_SEGMENT_HEADER_SIZE)
+		h[at] ^= xor;
+	else
+		h[SMR_SEGMENT_HEADER_SIZE + (at - SMR_SEGMENT_HEADER_SIZE) % stored] ^= xor;
+	forge_seal(b);
 }
 
 static void check_forged(const struct bytes *good, u64 i, u32 at, u8 xor)
@@ -730,6 +782,102 @@ static void test_gap_and_duplicate(void **state)
 	x = extent_of(path);
 	assert_int_equal(x.replayable, 50);
 	assert_true(!x.complete && !x.trailer && !x.damage.code);
+}
+
+/* What a reader finds wrong with a forged file. */
+static void assert_damage(struct bytes *b, const char *what)
+{
+	struct smr_extent x;
+	struct smr_reader *r;
+	struct smr_err err;
+
+	forge_seal(b);
+	spit(path2, b->p, b->len);
+	free(b->p);
+	x = extent_of(path2);
+	assert_int_equal(x.damage.code, what ? SMR_FILE_EDAMAGED : 0);
+	assert_true(x.initial == !what);
+	if (what && !strstr(x.damage.text, what))
+		fail_msg("no \"%s\" in: %s", what, x.damage.text);
+	assert_int_equal(smr_reader_open(&r, path2, &err), 0);
+	use_all(r);
+	smr_reader_close(r);
+}
+
+static void test_forged_blobs(void **state)
+{
+	char name[32];
+	struct bytes b;
+	u32 i, more;
+
+	(void)state;
+	for (more = 0; more < 2; more++) {
+		b = forge_file();
+		for (i = 0; i < SMR_FILE_MAX_BLOBS + more; i++) {
+			snprintf(name, sizeof(name), "blob%u", i);
+			forge_blob(&b, name, 1, 0, "x", 1);
+		}
+		forge_initial_end(&b, i);
+		assert_damage(&b, more ? "more than 4096 blobs" : NULL);
+	}
+
+	b = forge_file();
+	forge_blob(&b, "a", 1, 0, "x", 1);
+	forge_blob(&b, "b", 2, 0, "xy", 2);
+	forge_blob(&b, "a", 1, 0, "z", 1);
+	forge_initial_end(&b, 3);
+	assert_damage(&b, "blob a: is there twice");
+
+	b = forge_file();
+	forge_blob(&b, "a", 3, 0, "x", 1);
+	forge_blob(&b, "a", 3, 1, "yz", 2);
+	forge_initial_end(&b, 1);
+	assert_damage(&b, NULL);
+
+	b = forge_file();
+	forge_blob(&b, "a", 3, 0, "x", 1);
+	forge_blob(&b, "b", 3, 1, "yz", 2);
+	forge_initial_end(&b, 1);
+	assert_damage(&b, "blob b: pieces don't fit");
+
+	b = forge_file();
+	forge_blob(&b, "a", 3, 0, "x", 1);
+	forge_initial_end(&b, 1);
+	assert_damage(&b, "blob a: its end is missing");
+
+	b = forge_file();
+	forge_blob(&b, "a", 3, 0, "", 0);
+	forge_blob(&b, "a", 3, 0, "", 0);
+	forge_initial_end(&b, 1);
+	assert_damage(&b, "blob a: pieces don't fit");
+
+	b = forge_file();
+	forge_blob(&b, "a\033]0;b\007", 1, 0, "x", 1);
+	forge_initial_end(&b, 1);
+	assert_damage(&b, "bad blob name");
+}
+
+static void test_forged_segments(void **state)
+{
+	struct smr_err err;
+	struct bytes b;
+	u32 i;
+
+	(void)state;
+	b = forge_file();
+	for (i = 0; i < SMR_FILE_MAX_SEGMENTS; i++)
+		forge_segment(&b, SMR_SEG_SKIPPABLE, 0, "x", 1);
+	forge_initial_end(&b, 0);
+	forge_seal(&b);
+	spit(path2, b.p, b.len);
+	free(b.p);
+	assert_non_null(strstr(extent_of(path2).damage.text, "more than 20000 segments"));
+	/* A writer ends before. */
+	assert_int_equal(gen_recording(path, &(struct gen_options){
+			.nr_vcpus = 1, .commits = SMR_FILE_MAX_SEGMENTS, .flush_every = 1,
+		}, &err), SMR_FILE_ELIMIT);
+	assert_int_equal(extent_of(path).damage.code, 0);
+	assert_true(extent_of(path).replayable > SMR_FILE_MAX_SEGMENTS - 10);
 }
 
 /* Another recording's segments behind this one's. */
@@ -857,6 +1005,39 @@ static void test_errstr(void **state)
 	assert_null(strchr(err.text, '\n'));
 }
 
+/* Messages hold nothing a terminal would obey, and leave other text as it is. */
+static void test_printable(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{ "plain ~ text", "plain ~ text" },
+		{ "\033]0;x\007\r\n\t\177", "?]0;x?????" },
+		{ "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80" },
+		{ "\xc2\x9b""31m", "??31m" },		/* CSI in one character */
+		{ "\x9b""31m", "?31m" },
+		{ "\xc1\x9b", "??" },			/* too long a form */
+		{ "\xe0\x82\x9b", "???" },
+		{ "\xed\xa0\x80", "???" },		/* a surrogate */
+		{ "\xf4\x90\x80\x80", "????" },	/* past the last one */
+		{ "\xf5\x80\x80\x80", "????" },
+		{ "\xe2\x82", "??" },
+		{ "\xe2\x82\033", "???" },
+	};
+	struct smr_err err;
+	char text[64];
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		strcpy(text, cases[i].text);
+		smr_make_printable(text);
+		assert_string_equal(text, cases[i].shown);
+	}
+	open_error("/nonexistent/\033[2J\xc3\xa4", &err);
+	assert_non_null(strstr(err.text, "/nonexistent/?[2J\xc3\xa4: can't open"));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -883,7 +1064,11 @@ int main(void)
 		cmocka_unit_test(test_ram),
 		cmocka_unit_test(test_blobs),
 		cmocka_unit_test(test_writer_mistakes),
-		cmocka_unit_test(test_mode_and_targets),
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_precious),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_mode),
+		cmocka_unit_test(test_symbolic_link),
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_cut_everywhere),
@@ -891,10 +1076,13 @@ int main(void)
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_damaged_middle),
 		cmocka_unit_test(test_gap_and_duplicate),
+		cmocka_unit_test(test_forged_blobs),
+		cmocka_unit_test(test_forged_segments),
 		cmocka_unit_test(test_foreign_segments),
 		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_errstr),
+		cmocka_unit_test(test_printable),
 	};
 
 	return cmocka_run_group_tests_name("file", tests, set_up, tear_down);

@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "forge.h"
 #include "gen.h"
-#include "smr_layout.h"
 
 static char dir[] = "/tmp/samsara-tool.XXXXXX";
 static char path[64], cut[64], out_path[64];
@@ -23,6 +23,7 @@ static int run(const char *arguments)
 	const char *tool = getenv("SAMSARA");
 	char command[512];
 	ssize_t n;
+	const char *p;
 	int fd, ret;
 
 	snprintf(command, sizeof(command), "%s %s > %s 2>&1", tool ? tool : "samsara", arguments,
@@ -35,6 +36,11 @@ static int run(const char *arguments)
 	assert_true(n >= 0);
 	out[n] = 0;
 	close(fd);
+	/* Whatever the file is, there is nothing in it that a terminal would obey. */
+	for (p = out; *p; p += smr_printable_len(p) + !smr_printable_len(p)) {
+		if (*p != '\n' && *p != '\t' && !smr_printable_len(p))
+			fail_msg("%s: byte 0x%02x in the output", arguments, (u8)*p);
+	}
 	return WEXITSTATUS(ret);
 }
 
@@ -291,6 +297,86 @@ static void test_bad_inputs(void **state)
 	assert_says("(rest is damaged)");
 }
 
+#define ESCAPE	"\033]0;owned\007\033[2J"
+
+static void run_all(const char *file, const char *says)
+{
+	static const char * const commands[] = { "info", "dump", "verify" };
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		run_on(commands[i], file, "");
+		if (says)
+			assert_says(says);
+		run_on(commands[i], file, "--json");
+	}
+}
+
+/* Names in the header, names and texts of blobs, that are meant for the terminal. */
+static void test_escapes(void **state)
+{
+	struct gen_options o = whole;
+	struct bytes b;
+
+	(void)state;
+	o.writer = ESCAPE "\"\\\xc2\x9b" "31m";
+	o.host = "\x9b\xff\r\n" ESCAPE;
+	generate(&o);
+	assert_int_equal(run_on("info", path, ""), 0);
+	assert_says(" by ?]0;owned??[2J\"\\??31m on ????");
+	assert_int_equal(run_on("info", path, "--json"), 0);
+	assert_says("\"writer\": \"?]0;owned??[2J\\\"\\\\??31m\"");
+	run_all(path, NULL);
+
+	b = forge_file();
+	memset(b.p + H_CREATED, 0xff, 8);
+	memset(b.p + H_WRITER, 0x1b, 128);
+	memset(b.p + H_HOST, 0x9b, 128);
+	forge_blob(&b, "machine", sizeof(ESCAPE) - 1, 0, ESCAPE, sizeof(ESCAPE) - 1);
+	forge_blob(&b, "c1", 3, 0, "\xc2\x9b" "m", 3);
+	forge_blob(&b, "tabs", 8, 0, "a\tb\n\"\\\n\n", 8);
+	forge_initial_end(&b, 3);
+	forge_seal(&b);
+	spit(path, b.p, b.len);
+	run_all(path, NULL);
+	assert_int_equal(run_on("info", path, ""), 2);
+	assert_says("machine              17 bytes\n");
+	assert_says("c1                   3 bytes\n");
+	assert_says("    a\tb\n    \"\\\n    \n");
+	run_on("info", path, "--json");
+	assert_says("\"text\": \"a\\u0009b\\u000a\\\"\\\\\\u000a\\u000a\"");
+	free(b.p);
+
+	b = forge_file();
+	forge_blob(&b, ESCAPE, 1, 0, "x", 1);
+	forge_initial_end(&b, 1);
+	forge_seal(&b);
+	spit(path, b.p, b.len);
+	free(b.p);
+	run_on("verify", path, "");
+	assert_says("bad blob name");
+	run_all(path, NULL);
+}
+
+/* The file's own name may have come from a stranger, too. */
+static void test_file_name(void **state)
+{
+	char evil[96], quoted[128];
+
+	(void)state;
+	generate(&whole);
+	snprintf(evil, sizeof(evil), "%s/\033]0;x\007\xff\xc3\xa4", dir);
+	snprintf(quoted, sizeof(quoted), "\"%s\"", evil);
+	run_all(quoted, "No such file");
+	assert_int_equal(link(path, evil), 0);
+	run_all(quoted, NULL);
+	assert_int_equal(run_on("verify", quoted, ""), 0);
+	assert_says("/?]0;x??\xc3\xa4: ok: ");
+	assert_int_equal(run_on("info", quoted, "--json"), 0);
+	assert_says("/\\u001b]0;x\\u0007\\ufffd\xc3\xa4\",\n");
+	unlink(evil);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -323,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_missing_commit),
 		cmocka_unit_test(test_bad_inputs),
+		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_file_name),
 	};
 
 	return cmocka_run_group_tests_name("tool", tests, set_up, tear_down);

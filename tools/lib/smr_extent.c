@@ -11,60 +11,31 @@ static void note_damage(struct smr_extent *x, const struct smr_err *err)
 		x->damage = *err;
 }
 
-/* What was seen of the initial state. */
-struct initial {
-	u64 nr_blobs, ram_bytes;
-	u64 total, have;	/* bytes of the last blob */
-	char name[SMR_BLOB_NAME_MAX + 1];
-};
-
 static int count_ram(void *opaque, u64 gpa, const void *data, u32 len)
 {
-	struct initial *n = opaque;
+	u64 *bytes = opaque;
 
 	(void)gpa;
 	(void)data;
-	n->ram_bytes += len;
-	return 0;
-}
-
-/* Pieces of a blob follow each other. */
-static int check_blob(const struct smr_reader *r, const struct smr_segment *s, const u8 *p,
-		      struct initial *n, struct smr_err *err)
-{
-	struct smr_piece b;
-	int ret;
-
-	ret = smr_get_piece(r, s, p, &b, err);
-	if (ret)
-		return ret;
-	if (!b.offset && n->have == n->total) {
-		memset(n->name, 0, sizeof(n->name));
-		memcpy(n->name, b.name, b.name_len);
-		n->nr_blobs++;
-		n->total = b.total;
-		n->have = 0;
-	} else if (!b.len || b.offset != n->have || b.total != n->total ||
-		   b.name_len != strlen(n->name) || memcmp(n->name, b.name, b.name_len)) {
-		return damaged(r, s, err, "blob %.*s: pieces don't fit", (int)b.name_len, b.name);
-	}
-	n->have += b.len;
+	*bytes += len;
 	return 0;
 }
 
 static int check_initial_end(const struct smr_reader *r, const struct smr_segment *s, const u8 *p,
-			     const struct initial *n, struct smr_err *err)
+			     u64 ram_bytes, struct smr_err *err)
 {
-	if (n->have != n->total)
-		return damaged(r, s, err, "blob %s: its end is missing", n->name);
-	if (s->raw_len != I_SIZE || get_le(p + I_NR_BLOBS, 8) != n->nr_blobs ||
-	    get_le(p + I_RAM_BYTES, 8) != n->ram_bytes)
+	const struct smr_blob *last = r->nr_blobs ? &r->blob[r->nr_blobs - 1] : NULL;
+
+	if (last && last->have != last->total)
+		return damaged(r, s, err, "blob %s: its end is missing", last->name);
+	if (s->raw_len != I_SIZE || get_le(p + I_NR_BLOBS, 8) != r->nr_blobs ||
+	    get_le(p + I_RAM_BYTES, 8) != ram_bytes)
 		return damaged(r, s, err, "initial state: amount differs");
 	return 0;
 }
 
-/* Every segment but the streams': they are read record by record. */
-static int check_segment(const struct smr_reader *r, u64 i, u8 *buf, struct initial *n,
+/* The streams are read record by record, and of blobs everything is known. */
+static int check_segment(const struct smr_reader *r, u32 i, u8 *buf, u64 *ram_bytes,
 			 struct smr_extent *x, struct smr_err *err)
 {
 	const struct smr_segment *s = &r->segment[i];
@@ -74,38 +45,35 @@ static int check_segment(const struct smr_reader *r, u64 i, u8 *buf, struct init
 		x->duration_ns = s->time_ms * (u64)1000000;
 		return 0;
 	}
+	if (s->type == SMR_SEG_BLOB)
+		return 0;
 	ret = smr_reader_payload(r, i, buf, err);
 	if (ret)
 		return ret;
 	switch (s->type) {
-	case SMR_SEG_BLOB:
-		return check_blob(r, s, buf, n, err);
 	case SMR_SEG_RAM:
-		return smr_ram_runs(r, s, buf, count_ram, n, err);
+		return smr_ram_runs(r, s, buf, count_ram, ram_bytes, err);
 	case SMR_SEG_INITIAL_END:
-		return check_initial_end(r, s, buf, n, err);
+		return check_initial_end(r, s, buf, *ram_bytes, err);
 	}
 	return 0;
-}
-
-static bool is_damage(int code)
-{
-	return code == SMR_FILE_EDAMAGED || code == SMR_FILE_ERECORD;
 }
 
 static int check_segments(const struct smr_reader *r, struct smr_extent *x, u8 *buf,
 			  struct smr_err *err)
 {
-	struct initial n = { 0 };
+	u64 ram_bytes = 0;
 	struct smr_err e;
 	int ret;
-	u64 i;
+	u32 i;
 
+	if (r->blob_damage.code)
+		note_damage(x, &r->blob_damage);
 	for (i = 0; i < r->nr_segments; i++) {
-		ret = check_segment(r, i, buf, &n, x, &e);
+		ret = check_segment(r, i, buf, &ram_bytes, x, &e);
 		if (!ret)
 			continue;
-		if (!is_damage(ret)) {
+		if (!smr_is_damage(ret)) {
 			if (err)
 				*err = e;
 			return ret;
@@ -146,7 +114,7 @@ static int advance(struct head *h, struct smr_extent *x, struct smr_err *err)
 		if (h->have && h->rec.commit_seq > x->seen)
 			x->seen = h->rec.commit_seq;
 	} while (ret > 0 && !h->have);
-	if (ret < 0 && is_damage(ret)) {
+	if (ret < 0 && smr_is_damage(ret)) {
 		note_damage(x, &e);
 		return 0;
 	}

@@ -14,6 +14,55 @@ const char *smr_file_errstr(const struct smr_err *err)
 	return err->code ? err->text : "no error";
 }
 
+/* UTF-8: bytes that follow the first one, and the lowest number coded with as many. */
+static u32 following(u8 first, u32 *lowest)
+{
+	if (first >= 0xf0 && first <= 0xf4) {
+		*lowest = 0x10000;
+		return 3;
+	}
+	if (first >= 0xe0 && first <= 0xef) {
+		*lowest = 0x800;
+		return 2;
+	}
+	*lowest = 0x80;
+	return first >= 0xc2 && first <= 0xdf;
+}
+
+u32 smr_printable_len(const char *text)
+{
+	const u8 *p = (const u8 *)text;
+	u32 i, n, lowest, c;
+
+	if (*p < 0x80)
+		return *p >= ' ' && *p <= '~';
+	n = following(*p, &lowest);
+	if (!n)
+		return 0;
+	c = *p & (0x3fu >> n);
+	for (i = 1; i <= n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	/* 0x80 to 0x9f are control characters, too. */
+	if (c < lowest || c < 0xa0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	return n + 1;
+}
+
+void smr_make_printable(char *text)
+{
+	u32 len;
+
+	while (*text) {
+		len = smr_printable_len(text);
+		if (!len)
+			*text = '?';
+		text += len ? len : 1;
+	}
+}
+
 int smr_fail(struct smr_err *err, int code, const char *path, u64 offset, const char *fmt, ...)
 {
 	int sys_errno = code == SMR_FILE_EIO ? errno : 0;
@@ -37,6 +86,7 @@ int smr_fail(struct smr_err *err, int code, const char *path, u64 offset, const 
 	if (sys_errno && (size_t)n < sizeof(err->text))
 		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s",
 			 strerror(sys_errno));
+	smr_make_printable(err->text);
 	return code;
 }
 

@@ -11,7 +11,7 @@
  *
  * Functions return 0 (or a count) or a negative enum smr_file_error, and then
  * describe the error in *err, which may be NULL.  Text never contains data of
- * the guest.  Nothing here prints, exits or asserts.
+ * the guest, nor anything that a terminal would obey.  Nothing here prints, exits or asserts.
  */
 #ifndef SMR_FILE_H
 #define SMR_FILE_H
@@ -27,6 +27,11 @@
 #define SMR_FILE_HEADER_SIZE	4096u
 #define SMR_SEGMENT_HEADER_SIZE	64u
 #define SMR_SEGMENT_MAX		(1u << 20)	/* payload, before compression */
+/* Bounds on what a reader keeps in memory.  The unit tests have smaller files. */
+#ifndef SMR_FILE_MAX_SEGMENTS
+#define SMR_FILE_MAX_SEGMENTS	(1u << 24)
+#endif
+#define SMR_FILE_MAX_BLOBS	4096u
 #define SMR_BLOB_NAME_MAX	63u
 #define SMR_BLOB_MAX		(64u << 20)
 #define SMR_UUID_TEXT		37		/* with the final zero */
@@ -36,7 +41,7 @@ enum smr_file_error {
 	SMR_FILE_EMEM		= -2,
 	SMR_FILE_EINVAL		= -3,	/* the caller's mistake */
 	SMR_FILE_EBUSY		= -4,	/* another process has the file open */
-	SMR_FILE_EREFUSED	= -5,	/* would overwrite something else than a recording */
+	SMR_FILE_EREFUSED	= -5,	/* would replace something else than a recording of one's own */
 	SMR_FILE_ENOTREC	= -6,	/* not a recording */
 	SMR_FILE_EVERSION	= -7,	/* written by a newer version, or one too old */
 	SMR_FILE_EFEATURE	= -8,	/* uses a feature unknown here */
@@ -45,6 +50,7 @@ enum smr_file_error {
 	SMR_FILE_ERECORD	= -11,	/* bytes that are no record */
 	SMR_FILE_ENOENT		= -12,	/* no blob of this name */
 	SMR_FILE_EINCOMPLETE	= -13,	/* initial state missing or cut: nothing to replay */
+	SMR_FILE_ELIMIT		= -14,	/* writing: more than a recording may hold */
 };
 
 struct smr_err {
@@ -55,6 +61,11 @@ struct smr_err {
 };
 
 const char *smr_file_errstr(const struct smr_err *err);
+
+/* Bytes of the character (ASCII or UTF-8) at @text; 0: not valid, or a control character. */
+u32 smr_printable_len(const char *text);
+/* What a terminal could obey becomes '?'. */
+void smr_make_printable(char *text);
 
 enum smr_segment_type {
 	SMR_SEG_BLOB		= 1,
@@ -101,9 +112,9 @@ struct smr_totals {
 };
 
 /*
- * Creates the file (mode 0600) or empties an old recording, takes the lock,
- * writes the header.  Refuses what is not a regular file, and a non-empty file
- * that is no recording.
+ * Creates the file (mode 0600), takes the lock, writes the header.  An old
+ * recording or an empty file of the same user is replaced.  Refuses everything
+ * else that has this name: other files, other users' files, symbolic links.
  */
 int smr_writer_create(struct smr_writer **w, const char *path,
 		      const struct smr_writer_options *o, struct smr_err *err);
@@ -147,10 +158,13 @@ struct smr_segment {
 	u32 stored_len;
 	u32 crc;		/* CRC32C of the stored bytes */
 	u32 time_ms;		/* STREAM: when written, since the end of the initial state */
+	u32 next;		/* STREAM, BLOB, RAM: index of the next one of the same stream, or of
+				 * this type; else SMR_NO_SEGMENT */
 	u16 stream;
 	u8 type;		/* enum smr_segment_type */
 	u8 flags;
 };
+#define SMR_NO_SEGMENT	0xffffffffu
 
 /*
  * Checks the header and every segment's header.  A file damaged or cut behind
@@ -173,9 +187,9 @@ int smr_reader_payload(const struct smr_reader *r, u64 i, void *buf, struct smr_
 /* The blob's bytes and a final zero byte, to be freed by the caller. */
 int smr_reader_blob(const struct smr_reader *r, const char *name, void **data, size_t *len,
 		    struct smr_err *err);
-/* Next blob from segment *i on: fills in @name, moves *i behind it.  1, 0: no more, error. */
-int smr_reader_next_blob(const struct smr_reader *r, u64 *i, char name[SMR_BLOB_NAME_MAX + 1],
-			 struct smr_err *err);
+/* Blob number *i: fills in @name and @len, counts *i up.  1, 0: no more, error. */
+int smr_reader_next_blob(const struct smr_reader *r, u32 *i, char name[SMR_BLOB_NAME_MAX + 1],
+			 size_t *len, struct smr_err *err);
 
 /*
  * All RAM that is not zero, in runs of whole pages.  @fn returning non-zero

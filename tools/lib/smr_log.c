@@ -8,8 +8,8 @@ struct smr_log {
 	const struct smr_reader *r;
 	u32 stream;
 	u64 limit;
-	u64 next;		/* index of the segment to look at next */
-	u64 current;		/* of the one in buf */
+	u32 next;		/* index of the segment to read next */
+	u32 current;		/* of the one in buf */
 	u8 *buf;
 	u32 room;		/* bytes allocated, grows to the longest segment */
 	u32 len, pos;
@@ -36,6 +36,7 @@ int smr_log_open(struct smr_log **out, const struct smr_reader *r, u32 stream, u
 	l->r = r;
 	l->stream = stream;
 	l->limit = limit;
+	l->next = r->chain[stream].first;
 	*out = l;
 	return 0;
 }
@@ -65,10 +66,7 @@ static int load(struct smr_log *l, struct smr_err *err)
 	const struct smr_segment *s;
 	int ret;
 
-	while (l->next < r->nr_segments && (r->segment[l->next].type != SMR_SEG_STREAM ||
-					    r->segment[l->next].stream != l->stream))
-		l->next++;
-	if (l->next == r->nr_segments)
+	if (l->next == SMR_NO_SEGMENT)
 		return 0;
 	s = &r->segment[l->next];
 	if (s->raw_len > l->room) {
@@ -81,7 +79,8 @@ static int load(struct smr_log *l, struct smr_err *err)
 	ret = smr_reader_payload(r, l->next, l->buf, err);
 	if (ret)
 		return ret;
-	l->current = l->next++;
+	l->current = l->next;
+	l->next = s->next;
 	l->len = s->raw_len;
 	l->pos = 0;
 	l->first = l->last = 0;
@@ -172,7 +171,7 @@ int smr_log_next(struct smr_log *l, struct smr_record *rec, const u8 **bytes, u3
 		if (ret >= 0)
 			return ret;
 		/* Whoever set a limit knows that what comes before it is whole. */
-		if (l->limit != U64_MAX && (ret == SMR_FILE_EDAMAGED || ret == SMR_FILE_ERECORD)) {
+		if (l->limit != U64_MAX && smr_is_damage(ret)) {
 			l->error.code = 0;
 			l->at_limit = true;
 			return 0;

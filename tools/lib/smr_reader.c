@@ -150,9 +150,30 @@ static void get_segment(struct smr_segment *s, const u8 *h)
 	s->time_ms = (u32)get_le(h + S_TIME, 4);
 }
 
+/* Segments that are read one after the other know each other. */
+static void link_segment(struct smr_reader *r, u32 i)
+{
+	const struct smr_segment *s = &r->segment[i];
+	struct smr_chain *c;
+
+	if (s->type == SMR_SEG_STREAM)
+		c = &r->chain[s->stream];
+	else if (s->type == SMR_SEG_BLOB)
+		c = &r->chain[BLOB_CHAIN];
+	else if (s->type == SMR_SEG_RAM)
+		c = &r->chain[RAM_CHAIN];
+	else
+		return;
+	if (c->first == SMR_NO_SEGMENT)
+		c->first = i;
+	else
+		r->segment[c->last].next = i;
+	c->last = i;
+}
+
 static int add_segment(struct smr_reader *r, const struct smr_segment *s, struct smr_err *err)
 {
-	u64 room = r->room ? 2 * r->room : 64;
+	u32 room = r->room ? 2 * r->room : 64;
 	struct smr_segment *more;
 
 	if (r->nr_segments == r->room) {
@@ -168,7 +189,8 @@ static int add_segment(struct smr_reader *r, const struct smr_segment *s, struct
 		r->trailer = r->nr_segments;
 	if (s->raw_len > r->largest)
 		r->largest = s->raw_len;
-	r->segment[r->nr_segments++] = *s;
+	r->segment[r->nr_segments] = *s;
+	link_segment(r, r->nr_segments++);
 	if (s->type <= SMR_SEG_TRAILER) {
 		r->totals.raw[s->type] += s->raw_len;
 		r->totals.stored[s->type] += s->stored_len;
@@ -179,13 +201,19 @@ static int add_segment(struct smr_reader *r, const struct smr_segment *s, struct
 /* Returns 1: next one; 0: the list ends here, perhaps with damage; error. */
 static int scan_segment(struct smr_reader *r, u64 *pos, u64 *chain, struct smr_err *err)
 {
-	struct smr_segment s = { .offset = *pos, .seqno = r->nr_segments };
+	struct smr_segment s = {
+		.offset = *pos, .seqno = r->nr_segments, .next = SMR_NO_SEGMENT,
+	};
 	u8 h[SMR_SEGMENT_HEADER_SIZE];
 	const char *mistake;
 	int ret;
 
 	if (*pos == r->size)
 		return 0;
+	if (r->nr_segments == SMR_FILE_MAX_SEGMENTS) {
+		damaged(r, &s, &r->damage, "more than %u segments", SMR_FILE_MAX_SEGMENTS);
+		return 0;
+	}
 	if (r->size - *pos < sizeof(h)) {
 		damaged(r, &s, &r->damage, "cut inside its header");
 		return 0;
@@ -247,6 +275,7 @@ static int open_file(struct smr_reader *r, struct smr_err *err)
 int smr_reader_open(struct smr_reader **out, const char *path, struct smr_err *err)
 {
 	struct smr_reader *r = calloc(1, sizeof(*r));
+	u32 i;
 	int ret;
 
 	*out = NULL;
@@ -257,11 +286,15 @@ int smr_reader_open(struct smr_reader **out, const char *path, struct smr_err *e
 	r->largest = 1;
 	r->initial_end = U64_MAX;
 	r->trailer = U64_MAX;
+	for (i = 0; i < NR_CHAINS; i++)
+		r->chain[i].first = SMR_NO_SEGMENT;
 	ret = open_file(r, err);
 	if (!ret)
 		ret = read_header(r, err);
 	if (!ret)
 		ret = scan(r, err);
+	if (!ret)
+		ret = smr_index_blobs(r, err);
 	if (ret) {
 		smr_reader_close(r);
 		return ret;
@@ -277,6 +310,7 @@ void smr_reader_close(struct smr_reader *r)
 	if (r->fd >= 0)
 		close(r->fd);
 	free(r->segment);
+	free(r->blob);
 	free(r->path);
 	free(r);
 }
@@ -349,130 +383,6 @@ int smr_reader_payload(const struct smr_reader *r, u64 i, void *buf, struct smr_
 	return ret;
 }
 
-int smr_get_piece(const struct smr_reader *r, const struct smr_segment *s, const u8 *p,
-		  struct smr_piece *b, struct smr_err *err)
-{
-	u32 name_len = s->raw_len >= B_NAME ? p[B_NAME_LEN] : 0;
-	u32 header = B_NAME + name_len;
-
-	if (s->raw_len < header || !smr_blob_name_ok((const char *)p + B_NAME, name_len))
-		return damaged(r, s, err, "bad blob name");
-	b->name = (const char *)p + B_NAME;
-	b->name_len = name_len;
-	b->total = get_le(p + B_TOTAL, 8);
-	b->offset = get_le(p + B_OFFSET, 8);
-	b->data = p + header;
-	b->len = s->raw_len - header;
-	if (b->total > SMR_BLOB_MAX || b->offset > b->total || b->len > b->total - b->offset)
-		return damaged(r, s, err, "blob %.*s: impossible length", (int)name_len, b->name);
-	return 0;
-}
-
-/* Adds a piece to the blob that is being collected. */
-static int add_piece(const struct smr_reader *r, const struct smr_segment *s,
-		     const struct smr_piece *b, u8 **data, u64 *have, u64 *total,
-		     struct smr_err *err)
-{
-	if (!*data) {
-		*data = malloc(b->total + 1);
-		*total = b->total;
-	}
-	if (!*data)
-		return smr_fail(err, SMR_FILE_EMEM, r->path, s->offset, "out of memory");
-	if (b->offset != *have || b->total != *total || (*have && !b->len))
-		return damaged(r, s, err, "blob %.*s: pieces don't fit", (int)b->name_len, b->name);
-	memcpy(*data + *have, b->data, b->len);
-	*have += b->len;
-	return 0;
-}
-
-static int collect(const struct smr_reader *r, const char *name, u8 *buf, u8 **data, u64 *len,
-		   struct smr_err *err)
-{
-	const struct smr_segment *s = NULL;
-	u64 i, total = 0;
-	struct smr_piece b;
-	int ret;
-
-	for (i = 0; i < r->nr_segments && (!*data || *len < total); i++) {
-		if (r->segment[i].type != SMR_SEG_BLOB)
-			continue;
-		s = &r->segment[i];
-		ret = smr_reader_payload(r, i, buf, err);
-		if (!ret)
-			ret = smr_get_piece(r, s, buf, &b, err);
-		if (!ret && b.name_len == strlen(name) && !memcmp(b.name, name, b.name_len))
-			ret = add_piece(r, s, &b, data, len, &total, err);
-		if (ret)
-			return ret;
-	}
-	if (!*data)
-		return smr_fail(err, SMR_FILE_ENOENT, r->path, 0,
-				"blob %.63s: not in the recording", name);
-	if (*len < total)
-		return damaged(r, s, err, "blob %.63s: its end is missing", name);
-	return 0;
-}
-
-int smr_reader_blob(const struct smr_reader *r, const char *name, void **data, size_t *len,
-		    struct smr_err *err)
-{
-	u8 *bytes = NULL, *buf = malloc(r->largest);
-	u64 n = 0;
-	int ret;
-
-	*data = NULL;
-	*len = 0;
-	if (!buf)
-		return smr_fail(err, SMR_FILE_EMEM, r->path, 0, "out of memory");
-	ret = collect(r, name, buf, &bytes, &n, err);
-	free(buf);
-	if (ret) {
-		free(bytes);
-		return ret;
-	}
-	bytes[n] = 0;
-	*data = bytes;
-	*len = n;
-	return 0;
-}
-
-static int next_blob(const struct smr_reader *r, u64 *i, u8 *buf, char *name, struct smr_err *err)
-{
-	struct smr_piece b;
-	int ret;
-
-	for (; *i < r->nr_segments; ++*i) {
-		if (r->segment[*i].type != SMR_SEG_BLOB)
-			continue;
-		ret = smr_reader_payload(r, *i, buf, err);
-		if (!ret)
-			ret = smr_get_piece(r, &r->segment[*i], buf, &b, err);
-		if (ret)
-			return ret;
-		if (b.offset)
-			continue;
-		memcpy(name, b.name, b.name_len);
-		name[b.name_len] = 0;
-		++*i;
-		return 1;
-	}
-	return 0;
-}
-
-int smr_reader_next_blob(const struct smr_reader *r, u64 *i, char name[SMR_BLOB_NAME_MAX + 1],
-			 struct smr_err *err)
-{
-	u8 *buf = malloc(r->largest);
-	int ret;
-
-	if (!buf)
-		return smr_fail(err, SMR_FILE_EMEM, r->path, 0, "out of memory");
-	ret = next_blob(r, i, buf, name, err);
-	free(buf);
-	return ret;
-}
-
 int smr_ram_runs(const struct smr_reader *r, const struct smr_segment *s, const u8 *p,
 		 smr_ram_fn fn, void *opaque, struct smr_err *err)
 {
@@ -500,13 +410,11 @@ int smr_reader_ram(const struct smr_reader *r, smr_ram_fn fn, void *opaque, stru
 {
 	u8 *buf = malloc(r->largest);
 	int ret = 0;
-	u64 i;
+	u32 i;
 
 	if (!buf)
 		return smr_fail(err, SMR_FILE_EMEM, r->path, 0, "out of memory");
-	for (i = 0; !ret && i < r->nr_segments; i++) {
-		if (r->segment[i].type != SMR_SEG_RAM)
-			continue;
+	for (i = r->chain[RAM_CHAIN].first; !ret && i != SMR_NO_SEGMENT; i = r->segment[i].next) {
 		ret = smr_reader_payload(r, i, buf, err);
 		if (!ret)
 			ret = smr_ram_runs(r, &r->segment[i], buf, fn, opaque, err);

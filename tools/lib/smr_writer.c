@@ -165,6 +165,9 @@ static int write_segment(struct smr_writer *w, struct smr_segment *s, const u8 *
 	};
 	int saved;
 
+	if (w->seqno == SMR_FILE_MAX_SEGMENTS)
+		return fail(w, err, SMR_FILE_ELIMIT, "more than %u segments",
+			    SMR_FILE_MAX_SEGMENTS);
 	s->raw_len = len;
 	s->stored_len = (u32)iov[1].iov_len;
 	s->flags = compressed ? SEG_DEFLATE : 0;
@@ -224,54 +227,84 @@ static int write_header(struct smr_writer *w, const struct smr_writer_options *o
 	return 0;
 }
 
-/* Nothing but an empty file or an old recording is overwritten. */
-static int check_target(int fd, const char *path, struct smr_err *err)
+static int lock(int fd, const char *path, struct smr_err *err)
+{
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return smr_fail(err, SMR_FILE_EBUSY, path, 0,
+				"in use by another recording or replay");
+	return smr_fail(err, SMR_FILE_EIO, path, 0, "can't lock");
+}
+
+/* Nothing but the caller's own empty file or old recording is replaced. */
+static int check_old(int fd, const char *path, struct smr_err *err)
 {
 	char magic[FILE_MAGIC_LEN];
 	struct stat st;
 	ssize_t n;
+	int ret;
 
 	if (fstat(fd, &st))
 		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't open for writing");
 	if (!S_ISREG(st.st_mode))
 		return smr_fail(err, SMR_FILE_EREFUSED, path, 0, "not a regular file");
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		if (errno == EWOULDBLOCK)
-			return smr_fail(err, SMR_FILE_EBUSY, path, 0,
-					"in use by another recording or replay");
-		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't lock");
-	}
+	if (st.st_uid != geteuid())
+		return smr_fail(err, SMR_FILE_EREFUSED, path, 0,
+				"belongs to another user (%u); not replaced", st.st_uid);
+	ret = lock(fd, path, err);
+	if (ret)
+		return ret;
 	n = pread(fd, magic, sizeof(magic), 0);
 	if (n < 0)
-		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't read what would be overwritten");
-	if (memcmp(magic, FILE_MAGIC, (size_t)n))
+		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't read what would be replaced");
+	if (n && (n != sizeof(magic) || memcmp(magic, FILE_MAGIC, sizeof(magic))))
 		return smr_fail(err, SMR_FILE_EREFUSED, path, 0,
-				"exists and is not a recording; not overwritten");
-	if (ftruncate(fd, 0) || fchmod(fd, 0600))
-		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't overwrite");
+				"exists and is not a recording; not replaced");
 	return 0;
 }
 
-static int open_target(const char *path, bool *created, struct smr_err *err)
+/*
+ * A new file takes its place: its mode, owner and other names, or whoever has it
+ * open since its mode was another one, say nothing about who sees the new recording.
+ */
+static int remove_old(const char *path, struct smr_err *err)
 {
-	const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-	int fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
 	int ret;
 
-	*created = fd >= 0;
-	if (fd < 0 && errno == EEXIST)
-		fd = open(path, flags);
-	/* A symbolic link to nothing. */
-	if (fd < 0 && errno == ENOENT)
-		fd = open(path, flags | O_CREAT, 0600);
+	if (fd < 0 && errno == ELOOP)
+		return smr_fail(err, SMR_FILE_EREFUSED, path, 0,
+				"is a symbolic link; name the file itself");
 	if (fd < 0)
 		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't open for writing");
-	ret = check_target(fd, path, err);
-	if (ret) {
-		close(fd);
-		return ret;
+	ret = check_old(fd, path, err);
+	if (!ret && unlink(path))
+		ret = smr_fail(err, SMR_FILE_EIO, path, 0, "can't be replaced");
+	close(fd);
+	return ret;
+}
+
+/* Returns the new file, or an error. */
+static int open_target(const char *path, struct smr_err *err)
+{
+	const int flags = O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL;
+	int fd = open(path, flags, 0600);
+	int ret;
+
+	if (fd < 0 && errno == EEXIST) {
+		ret = remove_old(path, err);
+		if (ret)
+			return ret;
+		fd = open(path, flags, 0600);
 	}
-	return fd;
+	if (fd < 0)
+		return smr_fail(err, SMR_FILE_EIO, path, 0, "can't open for writing");
+	ret = lock(fd, path, err);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
 }
 
 static void free_writer(struct smr_writer *w)
@@ -321,7 +354,6 @@ int smr_writer_create(struct smr_writer **out, const char *path,
 		      const struct smr_writer_options *o, struct smr_err *err)
 {
 	struct smr_writer *w;
-	bool created;
 	int ret;
 
 	*out = NULL;
@@ -334,10 +366,10 @@ int smr_writer_create(struct smr_writer **out, const char *path,
 	w = alloc_writer(path, o);
 	if (!w)
 		return smr_fail(err, SMR_FILE_EMEM, path, 0, "out of memory");
-	w->fd = open_target(path, &created, err);
+	w->fd = open_target(path, err);
 	ret = w->fd < 0 ? w->fd : write_header(w, o, err);
 	if (ret) {
-		if (w->fd >= 0 && created)
+		if (w->fd >= 0)
 			unlink(path);
 		free_writer(w);
 		return ret;
@@ -362,6 +394,8 @@ static int add_name(struct smr_writer *w, const char *name, struct smr_err *err)
 
 	if (!smr_blob_name_ok(name, len))
 		return refuse(w, err, "bad blob name");
+	if (w->nr_blobs == SMR_FILE_MAX_BLOBS)
+		return refuse(w, err, "more than %u blobs", SMR_FILE_MAX_BLOBS);
 	for (n = w->names; n; n = n->next) {
 		if (!strcmp(n->name, name))
 			return refuse(w, err, "blob %s: written twice", name);
