@@ -43,6 +43,7 @@ struct event {
 	u32 len;		/* bytes of the record */
 	const struct smr_record *rec;
 	bool inputs_bad;	/* rec->data does not hold input items */
+	const char *impossible;	/* first field that KVM can't have produced, or NULL */
 	u32 nr_inputs;
 	u64 tsc;		/* the stream's last time stamp before this record */
 };

@@ -6,11 +6,28 @@
 
 struct findings {
 	struct smr_extent x;
-	u64 records, inputs, bad_inputs;
-	u64 first_bad;		/* first commit whose inputs can't be decoded */
+	u64 records, inputs;
+	struct {
+		const char *field;	/* NULL: all could be from KVM */
+		u64 commit;
+		u32 stream;
+		bool inputs;		/* they can't even be decoded */
+	} bad;			/* the first one */
 };
 
-static int check_inputs(struct findings *f, struct smr_reader *r, struct smr_err *err)
+static void note_bad(struct findings *f, const struct event *ev)
+{
+	if (f->bad.field)
+		return;
+	f->bad.field = ev->impossible;
+	f->bad.commit = ev->rec->commit_seq;
+	f->bad.stream = ev->stream;
+	f->bad.inputs = ev->inputs_bad;
+	if (f->bad.commit <= f->x.replayable)
+		f->x.replayable = f->bad.commit - 1;
+}
+
+static int check_records(struct findings *f, struct smr_reader *r, struct smr_err *err)
 {
 	struct walk w;
 	struct event ev;
@@ -21,22 +38,17 @@ static int check_inputs(struct findings *f, struct smr_reader *r, struct smr_err
 	while ((ret = walk_next(&w, &ev, err)) > 0) {
 		f->records++;
 		f->inputs += ev.nr_inputs;
-		if (!ev.inputs_bad)
-			continue;
-		f->bad_inputs++;
-		if (!f->first_bad)
-			f->first_bad = ev.rec->commit_seq;
+		if (ev.impossible)
+			note_bad(f, &ev);
 	}
 	walk_close(&w);
-	if (f->first_bad && f->first_bad <= f->x.replayable)
-		f->x.replayable = f->first_bad - 1;
 	return ret;
 }
 
 /* Why the recording is not whole, besides damage. */
 static const char *gap(const struct findings *f)
 {
-	if (f->x.damage.code || f->bad_inputs)
+	if (f->x.damage.code || f->bad.field)
 		return NULL;
 	if (!f->x.initial)
 		return "the initial state is not complete";
@@ -47,6 +59,19 @@ static const char *gap(const struct findings *f)
 	return f->x.trailer ? NULL : "the recorder did not close the file";
 }
 
+static void print_bad(const struct findings *f, const struct options *o, struct smr_reader *r)
+{
+	printf("%s: commit %llu, ", o->shown, ULL(f->bad.commit));
+	if (f->bad.stream == smr_reader_info(r)->nr_vcpus)
+		printf("device: ");
+	else
+		printf("vCPU %u: ", f->bad.stream);
+	if (f->bad.inputs)
+		printf("inputs can't be decoded\n");
+	else
+		printf("%s: KVM can't have produced it\n", f->bad.field);
+}
+
 static void print_text(const struct findings *f, const struct options *o, struct smr_reader *r,
 		       int status)
 {
@@ -55,8 +80,8 @@ static void print_text(const struct findings *f, const struct options *o, struct
 
 	if (x->damage.code)
 		printf("%s\n", smr_file_errstr(&x->damage));
-	if (f->bad_inputs)
-		printf("%s: commit %llu: inputs can't be decoded\n", o->shown, ULL(f->first_bad));
+	if (f->bad.field)
+		print_bad(f, o, r);
 	if (why)
 		printf("%s: %s\n", o->shown, why);
 	if (status == EXIT_UNREADABLE)
@@ -86,8 +111,12 @@ static void print_json(const struct findings *f, struct smr_reader *r, int statu
 	json_u64(&j, "segments", smr_reader_nr_segments(r));
 	json_u64(&j, "records", f->records);
 	json_u64(&j, "inputs", f->inputs);
-	if (f->bad_inputs)
-		json_u64(&j, "bad_inputs_commit", f->first_bad);
+	if (f->bad.field) {
+		json_u64(&j, "bad_commit", f->bad.commit);
+		json_s64(&j, "bad_vcpu", f->bad.stream == smr_reader_info(r)->nr_vcpus ? -1 :
+			 (s64)f->bad.stream);
+		json_text(&j, "bad_field", f->bad.inputs ? "inputs" : f->bad.field);
+	}
 	if (x->damage.code) {
 		json_text(&j, "damage", smr_file_errstr(&x->damage));
 		json_u64(&j, "damage_offset", x->damage.offset);
@@ -103,12 +132,12 @@ int cmd_verify(const struct options *o, struct smr_reader *r)
 	struct smr_err err;
 	int status;
 
-	if (smr_reader_extent(r, &f.x, &err) || check_inputs(&f, r, &err)) {
+	if (smr_reader_extent(r, &f.x, &err) || check_records(&f, r, &err)) {
 		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
 		return EXIT_UNREADABLE;
 	}
 	status = extent_status(&f.x);
-	if (status == EXIT_OK && f.bad_inputs)
+	if (status == EXIT_OK && f.bad.field)
 		status = EXIT_DAMAGED;
 	if (o->json)
 		print_json(&f, r, status);

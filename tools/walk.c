@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "samsara.h"
 
+#include "smr_check.h"
+
 static int advance(struct walk *w, struct head *h, struct smr_err *err)
 {
 	struct smr_err e;
@@ -84,6 +86,7 @@ int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
 {
 	struct head *h;
 	int i, ret;
+	u64 tsc;
 
 	if (w->stale >= 0) {
 		ret = advance(w, &w->head[w->stale], err);
@@ -102,6 +105,8 @@ int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
 	ev->len = h->len;
 	ev->rec = &h->rec;
 	ev->tsc = h->tsc;
+	tsc = h->tsc;
+	ev->impossible = smr_check_record(&h->rec, &tsc);
 	if (h->rec.data_len && h->rec.type != SMR_DMA)
 		check_inputs(h, ev);
 	return 1;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "gen.h"
 
+#include "smr_check.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -181,23 +183,39 @@ static int emit(struct gen *g, u32 stream, const struct smr_record *rec)
 	return smr_writer_append(g->w, stream, bytes, b.len, g->err);
 }
 
+/* A record that KVM could have produced; others are for the tests of the codec. */
+static void gen_possible(struct gen *g, u32 stream, u64 n, u8 *data, struct smr_record *rec)
+{
+	u8 type = stream == g->o->nr_vcpus ? SMR_DMA :
+		  rng_below(&g->rng, 3) ? SMR_CHUNK : SMR_SECTION;
+	u64 before = g->stream[stream].tsc, tsc;
+
+	do {
+		g->stream[stream].tsc = before;
+		gen_record(&g->rng, type, n, data, rec);
+		if (type == SMR_DMA)
+			continue;
+		tsc = before;
+		rec->data = data;
+		rec->data_len = gen_inputs(&g->rng, &tsc, data, SMR_INPUT_MAX);
+	} while (smr_check_record(rec, &g->stream[stream].tsc));
+}
+
 static int emit_commit(struct gen *g, u64 n)
 {
 	u32 stream = (u32)rng_below(&g->rng, g->o->nr_vcpus + 1);
-	bool vm = stream == g->o->nr_vcpus;
 	u8 data[SMR_INPUT_MAX];
 	struct smr_record rec;
 	int ret;
 
-	gen_record(&g->rng, vm ? SMR_DMA : rng_below(&g->rng, 3) ? SMR_CHUNK : SMR_SECTION, n, data,
-		   &rec);
-	if (!vm) {
-		rec.data = data;
-		rec.data_len = gen_inputs(&g->rng, &g->stream[stream].tsc, data, sizeof(data));
-		if (g->o->bad_inputs && n == g->o->commits) {
-			memset(data, 0xff, 3);
-			rec.data_len = 3;
-		}
+	gen_possible(g, stream, n, data, &rec);
+	if (rec.type != SMR_DMA && g->o->bad_inputs && n == g->o->commits) {
+		memset(data, 0xff, 3);
+		rec.data_len = 3;
+	}
+	if (n == g->o->bad_event) {
+		rec.flags |= SMR_F_EVENT;
+		rec.event = (struct smr_event){ .intr_info = 0x80000702 };
 	}
 	if (n == g->o->skip)
 		return 0;

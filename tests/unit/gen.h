@@ -32,6 +32,7 @@ struct gen_options {
 	bool no_ends;		/* as if the recorder had been killed ... */
 	bool no_trailer;	/* ... or not closed the file */
 	bool bad_inputs;	/* data of the last chunk are no inputs */
+	u64 bad_event;		/* commit of a vCPU that gets an event of no type */
 };
 
 /* Writes a recording; returns what the writer returned. */

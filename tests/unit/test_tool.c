@@ -291,10 +291,29 @@ static void test_bad_inputs(void **state)
 	o.bad_inputs = true;
 	generate(&o);
 	assert_int_equal(run_on("verify", path, ""), 1);
-	assert_says("commit 60: inputs can't be decoded");
+	assert_says("commit 60, vCPU ");
+	assert_says(": inputs can't be decoded");
 	assert_says("replayable to commit 59 of 60");
 	assert_int_equal(run_on("dump", path, ""), 1);
 	assert_says("(rest is damaged)");
+}
+
+/* All checksums are right, and all records are some. */
+static void test_impossible(void **state)
+{
+	struct gen_options o = whole;
+
+	(void)state;
+	generate(&whole);
+	/* Its first record has a number. */
+	run_on("dump", path, "--vcpu 1");
+	o.bad_event = strtoull(out, NULL, 10);
+	generate(&o);
+	assert_int_equal(run_on("verify", path, ""), o.bad_event == 1 ? 2 : 1);
+	assert_says(", vCPU 1: event: KVM can't have produced it");
+	run_on("verify", path, "--json");
+	assert_says("\"bad_vcpu\": 1");
+	assert_says("\"bad_field\": \"event\"");
 }
 
 #define ESCAPE	"\033]0;owned\007\033[2J"
@@ -340,7 +359,7 @@ static void test_escapes(void **state)
 	spit(path, b.p, b.len);
 	run_all(path, NULL);
 	assert_int_equal(run_on("info", path, ""), 2);
-	assert_says("machine              17 bytes\n");
+	assert_says("machine              14 bytes\n");
 	assert_says("c1                   3 bytes\n");
 	assert_says("    a\tb\n    \"\\\n    \n");
 	run_on("info", path, "--json");
@@ -409,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_missing_commit),
 		cmocka_unit_test(test_bad_inputs),
+		cmocka_unit_test(test_impossible),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_file_name),
 	};

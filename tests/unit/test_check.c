@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/* core/smr_check: what KVM could have produced, and what it could not. */
+#include "test.h"
+
+#include <errno.h>
+
+#include "smr_check.h"
+
+static void test_bus(void **state)
+{
+	(void)state;
+	assert_true(smr_bus_ret_ok(SMR_BUS_PIO, 4, 0));
+	assert_true(smr_bus_ret_ok(SMR_BUS_PIO, 4, -EOPNOTSUPP));
+	assert_false(smr_bus_ret_ok(SMR_BUS_PIO, 4, 1));
+	assert_false(smr_bus_ret_ok(SMR_BUS_PIO, 4, -1));
+	assert_true(smr_bus_ret_ok(SMR_BUS_MMIO, 4, 0));
+	assert_true(smr_bus_ret_ok(SMR_BUS_MMIO, 4, 4));
+	assert_false(smr_bus_ret_ok(SMR_BUS_MMIO, 4, 5));
+	assert_false(smr_bus_ret_ok(SMR_BUS_MMIO, 4, -4096));
+	assert_false(smr_bus_ret_ok(SMR_BUS_MMIO, 4, -EOPNOTSUPP));
+	assert_false(smr_bus_ret_ok(SMR_BUS_MMIO, 4, INT32_MIN));
+}
+
+static void test_msr(void **state)
+{
+	(void)state;
+	assert_true(smr_msr_ret_ok(0));
+	assert_true(smr_msr_ret_ok(1));
+	assert_true(smr_msr_ret_ok(3));
+	assert_false(smr_msr_ret_ok(4));
+	assert_false(smr_msr_ret_ok(-1));
+}
+
+static const struct {
+	struct smr_event event;
+	bool ok;
+} events[] = {
+	{ { .intr_info = 0x80000000 }, true },			/* an interrupt */
+	{ { .intr_info = 0x800000ff }, true },
+	{ { .intr_info = 0x000000ff }, false },			/* not valid */
+	{ { .intr_info = 0x800010ec }, false },			/* reserved bits */
+	{ { .intr_info = 0xc00000ec }, false },
+	{ { .intr_info = 0x800008ec }, false },			/* with an error code */
+	{ { .intr_info = 0x80000102 }, false },			/* types that are none */
+	{ { .intr_info = 0x80000501 }, false },
+	{ { .intr_info = 0x80000700 }, false },
+	{ { .intr_info = 0x80000202 }, true },			/* NMI */
+	{ { .intr_info = 0x80000203 }, false },
+	{ { .intr_info = 0x80000302 }, false },			/* not an exception */
+	{ { .intr_info = 0x80000320 }, false },
+	{ { .intr_info = 0x80000b0e, .error_code = 7, .aux = ~0ull }, true },
+	{ { .intr_info = 0x80000b0e, .error_code = 0x10000 }, false },
+	{ { .intr_info = 0x80000b06 }, false },			/* #UD has no error code */
+	{ { .intr_info = 0x80000301, .aux = 0xffffffff }, true },
+	{ { .intr_info = 0x80000301, .aux = 0x100000000 }, false },
+	{ { .intr_info = 0x80000480, .insn_len = 2 }, true },	/* INT n */
+	{ { .intr_info = 0x80000480, .insn_len = 0 }, false },
+	{ { .intr_info = 0x80000480, .insn_len = 16 }, false },
+	{ { .intr_info = 0x80000603, .insn_len = 1 }, true },	/* INT3 */
+	{ { .intr_info = 0x80000601, .insn_len = 1 }, false },
+};
+
+static void test_event(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (smr_event_ok(&events[i].event) != events[i].ok)
+			fail_msg("event 0x%x", events[i].event.intr_info);
+	}
+}
+
+/* What is wrong with a record that has the inputs in @b. */
+static const char *wrong(u8 type, const struct smr_buf *b)
+{
+	struct smr_record r = { .type = type, .data = b->p, .data_len = b->len };
+	u64 tsc = 5;
+
+	return smr_check_record(&r, &tsc);
+}
+
+static void assert_wrong(u8 type, struct smr_buf *b, const char *field)
+{
+	const char *found = wrong(type, b);
+
+	if (field ? !found || strcmp(found, field) : !!found)
+		fail_msg("found %s, not %s", found ? found : "nothing", field ? field : "nothing");
+	b->len = 0;
+}
+
+static void put_bus(struct smr_buf *b, s32 ret, u8 more)
+{
+	u8 data[256] = { 0 };
+
+	memcpy(data, &ret, sizeof(ret));
+	smr_in_bus(b, true, data, (u8)(sizeof(ret) + more));
+}
+
+static void test_inputs(void **state)
+{
+	u8 bytes[1024];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	u64 tsc = 0;
+
+	(void)state;
+	assert_wrong(SMR_CHUNK, &b, NULL);
+	smr_in_tsc(&b, &tsc, 10);
+	assert_wrong(SMR_CHUNK, &b, NULL);
+	smr_in_tsc(&b, &tsc, 10);
+	assert_wrong(SMR_SECTION, &b, "input");
+	put_bus(&b, 0, 4);
+	assert_wrong(SMR_CHUNK, &b, "input");
+	put_bus(&b, 0, 4);
+	put_bus(&b, -EOPNOTSUPP, 0);
+	put_bus(&b, 128, 128);
+	assert_wrong(SMR_SECTION, &b, NULL);
+	put_bus(&b, 0, 4);
+	put_bus(&b, -4096, 4);
+	assert_wrong(SMR_SECTION, &b, "bus result");
+	put_bus(&b, 129, 4);
+	assert_wrong(SMR_SECTION, &b, "bus result");
+	put_bus(&b, 0, 129);
+	assert_wrong(SMR_SECTION, &b, "bus result");
+	smr_in_bus(&b, true, bytes, 3);
+	assert_wrong(SMR_SECTION, &b, "bus result");
+	smr_in_user(&b, "x", 1);
+	assert_wrong(SMR_SECTION, &b, NULL);
+	smr_in_user(&b, "x", 0);
+	assert_wrong(SMR_SECTION, &b, "length of user I/O");
+	smr_in_rdmsr(&b, 1, 0);
+	smr_in_wrmsr(&b, 0);
+	assert_wrong(SMR_SECTION, &b, NULL);
+	smr_in_rdmsr(&b, -4096, 0);
+	assert_wrong(SMR_SECTION, &b, "MSR result");
+	smr_in_wrmsr(&b, 4);
+	assert_wrong(SMR_SECTION, &b, "MSR result");
+	smr_put_u8(&b, 99);
+	assert_wrong(SMR_SECTION, &b, "input");
+}
+
+static void test_dma(void **state)
+{
+	struct smr_record r = { .type = SMR_DMA, .gpa = 0x1000, .dma_len = 1 };
+	u64 tsc = 0;
+
+	(void)state;
+	assert_null(smr_check_record(&r, &tsc));
+	r.gpa = U64_MAX;
+	assert_string_equal(smr_check_record(&r, &tsc), "address");
+	r.gpa = 0;
+	r.dma_len = 0;
+	assert_string_equal(smr_check_record(&r, &tsc), "address");
+	r.type = SMR_VM_END;
+	assert_null(smr_check_record(&r, &tsc));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bus),
+		cmocka_unit_test(test_msr),
+		cmocka_unit_test(test_event),
+		cmocka_unit_test(test_inputs),
+		cmocka_unit_test(test_dma),
+	};
+
+	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
