@@ -1,91 +1,108 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * recedit IN OUT BLOB OFFSET XOR: copies a recording and changes one byte of a blob
- * of its initial state on the way. Unlike bits flipped in the file, the copy is
- * whole: every checksum is right.
+ * Copies a recording and changes one thing on the way. Unlike bits flipped in the
+ * file, the copy is whole: every checksum is right.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "smr_file.h"
+#include "recording.h"
 
-static struct smr_reader *in;
-static struct smr_writer *out;
-static struct smr_err err;
+static const char usage[] =
+	"usage: recedit IN OUT BLOB OFFSET XOR\n"
+	"       recedit IN OUT record STREAM COMMIT FIELD VALUE\n"
+	"Changes a byte of a blob of the initial state, or a field of a record: the first\n"
+	"one that has it, from COMMIT on, in STREAM (a vCPU, vm, any). FIELD is one of";
 
-static void check(int ret)
+static void edit_blob(struct recording *r, const char *name, size_t offset, u8 xor)
 {
-	if (ret < 0) {
-		fprintf(stderr, "recedit: %s\n", smr_file_errstr(&err));
-		exit(2);
+	u32 i;
+
+	for (i = 0; i < r->nr_blobs; i++) {
+		if (strcmp(r->blobs[i].name, name) || offset >= r->blobs[i].len)
+			continue;
+		r->blobs[i].data[offset] ^= xor;
+		return;
 	}
+	die("recedit: no byte %zu in %s", offset, name);
 }
 
-static int copy_run(void *opaque, u64 gpa, const void *data, u32 len)
+static const struct field *find_field(const char *name)
 {
-	(void)opaque;
-	return smr_writer_ram(out, gpa, data, len, &err);
+	u32 i;
+
+	for (i = 0; i < nr_fields; i++) {
+		if (!strcmp(fields[i].name, name))
+			return &fields[i];
+	}
+	die("recedit: no field %s", name);
 }
 
-static void copy_blobs(const char *which, size_t offset, unsigned int xor)
+static bool wanted_stream(const struct recording *r, u32 stream, const char *name)
 {
-	char name[SMR_BLOB_NAME_MAX + 1];
-	int changed = 0;
-	size_t len;
-	u32 i = 0;
-	int ret;
+	if (!strcmp(name, "any"))
+		return true;
+	if (!strcmp(name, "vm"))
+		return stream + 1 == r->nr_streams;
+	return stream == strtoul(name, NULL, 0);
+}
 
-	while ((ret = smr_reader_next_blob(in, &i, name, &len, &err)) > 0) {
-		void *data;
+/* The first record from @commit on that has the field, in all wanted streams. */
+static bool find(const struct recording *r, const char *name, u64 commit, const struct field *f,
+		 u32 *stream, u32 *index)
+{
+	const struct entry *e;
+	u64 best = U64_MAX;
+	u32 s, i;
 
-		check(smr_reader_blob(in, name, &data, &len, &err));
-		if (!strcmp(name, which) && offset < len) {
-			((unsigned char *)data)[offset] ^= xor;
-			changed = 1;
+	for (s = 0; s < r->nr_streams; s++) {
+		for (i = 0; wanted_stream(r, s, name) && i < r->nr_entries[s]; i++) {
+			e = &r->entries[s][i];
+			if (e->rec.commit_seq < commit || e->rec.commit_seq >= best || !f->has(e))
+				continue;
+			best = e->rec.commit_seq;
+			*stream = s;
+			*index = i;
 		}
-		check(smr_writer_blob(out, name, data, len, &err));
-		free(data);
 	}
-	check(ret);
-	if (!changed) {
-		fprintf(stderr, "recedit: no byte %zu in %s\n", offset, which);
-		exit(2);
-	}
+	return best != U64_MAX;
 }
 
-static void copy_stream(u32 stream)
+static void edit_record(struct recording *r, const char *name, u64 commit, const char *field,
+			u64 v)
 {
-	static char buf[65536];
-	struct smr_log *log;
-	int n;
+	const struct field *f = find_field(field);
+	u32 stream, i;
+	u64 before;
 
-	check(smr_log_open(&log, in, stream, UINT64_MAX, &err));
-	while ((n = smr_log_read(log, buf, sizeof(buf), &err)) > 0)
-		check(smr_writer_append(out, stream, buf, n, &err));
-	check(n);
-	smr_log_close(log);
+	if (!find(r, name, commit, f, &stream, &i))
+		die("recedit: no record with %s from commit %llu on", field,
+		    (unsigned long long)commit);
+	before = f->get(&r->entries[stream][i]);
+	printf("recedit: %s: %s 0x%llx -> 0x%llx\n", place(r, stream, i), field,
+	       (unsigned long long)before, (unsigned long long)v);
+	if (!set_field(r, stream, i, f, v))
+		die("recedit: no log can have this");
 }
 
 int main(int argc, char **argv)
 {
-	struct smr_writer_options o = { .compress = 1, .writer = "recedit" };
+	struct recording r;
 	u32 i;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: recedit IN OUT BLOB OFFSET XOR\n");
+	if (argc != 6 && (argc != 8 || strcmp(argv[3], "record"))) {
+		fputs(usage, stderr);
+		for (i = 0; i < nr_fields; i++)
+			fprintf(stderr, "%s%s", i % 8 ? " " : "\n  ", fields[i].name);
+		fputc('\n', stderr);
 		return 2;
 	}
-	check(smr_reader_open(&in, argv[1], &err));
-	o.nr_vcpus = smr_reader_info(in)->nr_vcpus;
-	o.host = smr_reader_info(in)->host;
-	check(smr_writer_create(&out, argv[2], &o, &err));
-	copy_blobs(argv[3], strtoul(argv[4], NULL, 0), strtoul(argv[5], NULL, 0));
-	check(smr_reader_ram(in, copy_run, NULL, &err));
-	check(smr_writer_end_initial(out, &err));
-	for (i = 0; i <= o.nr_vcpus; i++)
-		copy_stream(i);
-	check(smr_writer_close(out, 1, &err));
-	smr_reader_close(in);
+	recording_load(&r, argv[1]);
+	if (argc == 6)
+		edit_blob(&r, argv[3], strtoul(argv[4], NULL, 0), (u8)strtoul(argv[5], NULL, 0));
+	else
+		edit_record(&r, argv[4], strtoull(argv[5], NULL, 0), argv[6],
+			    strtoull(argv[7], NULL, 0));
+	recording_save(&r, argv[2]);
 	return 0;
 }
