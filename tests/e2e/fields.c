@@ -35,6 +35,17 @@ static bool has_bus(const struct entry *e)
 	return item && item->len >= sizeof(s32);
 }
 
+/* Some bytes were handled: an access to memory, for ports the result is never positive. */
+static bool has_mmio(const struct entry *e)
+{
+	s32 ret;
+
+	if (!has_bus(e))
+		return false;
+	memcpy(&ret, find_item(e, SMR_IN_BUS)->data, sizeof(ret));
+	return ret > 0;
+}
+
 static u64 get_bus_ret(const struct entry *e)
 {
 	s32 ret;
@@ -240,9 +251,11 @@ static bool is_async(const struct entry *e)
 	return is_chunk(e) && e->rec.end == SMR_END_ASYNC;
 }
 
-static bool has_rcx(const struct entry *e)
+/* Every asynchronous end can have it. */
+static void set_rcx(struct entry *e, u64 v)
 {
-	return is_async(e) && e->rec.flags & SMR_F_STEP;
+	e->rec.flags |= SMR_F_STEP;
+	e->rec.pos.rcx = v;
 }
 
 static bool has_digest(const struct entry *e)
@@ -282,7 +295,6 @@ MEMBER(dma_gpa, gpa)
 MEMBER(branches, pos.branches)
 MEMBER(jumps, pos.jumps)
 MEMBER(rip, pos.rip)
-MEMBER(rcx, pos.rcx)
 MEMBER(flags, flags)
 MEMBER(commit_seq, commit_seq)
 MEMBER(start_seq, start_seq)
@@ -291,6 +303,11 @@ MEMBER(mem_digest, mem_digest)
 MEMBER(chain, chain)
 MEMBER(state_digest, state_digest)
 
+static u64 get_rcx(const struct entry *e)
+{
+	return e->rec.pos.rcx;
+}
+
 static u64 get_end(const struct entry *e)
 {
 	return e->rec.end;
@@ -298,6 +315,7 @@ static u64 get_end(const struct entry *e)
 
 const struct field fields[] = {
 	{ "bus-ret",		has_bus,	get_bus_ret,	set_bus_ret },
+	{ "mmio-ret",		has_mmio,	get_bus_ret,	set_bus_ret },
 	{ "bus-data-len",	has_bus,	get_bus_len,	set_bus_len },
 	{ "user-len",		has_user,	get_user_len,	set_user_len },
 	{ "rdmsr-ret",		has_rdmsr,	get_rdmsr_ret,	set_rdmsr_ret },
@@ -317,7 +335,7 @@ const struct field fields[] = {
 	{ "branches",		is_async,	get_branches,	set_branches },
 	{ "jumps",		is_async,	get_jumps,	set_jumps },
 	{ "rip",		is_async,	get_rip,	set_rip },
-	{ "rcx",		has_rcx,	get_rcx,	set_rcx },
+	{ "rcx",		is_async,	get_rcx,	set_rcx },
 	{ "flags",		is_commit,	get_flags,	set_flags },
 	{ "commit-seq",		is_commit,	get_commit_seq,	set_commit_seq },
 	{ "start-seq",		is_chunk,	get_start_seq,	set_start_seq },

@@ -6,24 +6,10 @@
 # Leaves a small recording in /work/out/small.smr for the cuts made outside.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/expect.sh"
 
-EXACT=0 SETUP=1 BADFILE=2 CPU=3 DIVERGED=4
-failures=0
 small=$TMP/small.smr
 seed=$((${SEED:-0} * 7919 + 123456789))
-
-ok()
-{
-	echo "ok $*"
-}
-
-not_ok()	# NAME REASON
-{
-	echo "not ok $1: $2"
-	failures=$((failures + 1))
-	tails "$TMP/$1.err" "$TMP/$1.out"
-	keep "$1" "$TMP/$1.err" "$TMP/$1.out" "$TMP/$1.smr"
-}
 
 random()	# BELOW: sets R, which depends on the seed
 {
@@ -34,23 +20,6 @@ random()	# BELOW: sets R, which depends on the seed
 size_of()
 {
 	stat -c %s "$1"
-}
-
-# expect NAME STATUS REGEX: of the last run, its errors in $TMP/NAME.err
-expect()
-{
-	local errors
-	errors=$(grep -v -e ': warning:' -e ': info:' "$TMP/$1.err" | grep -c .)
-	if [ "$RC" != "$2" ]; then
-		not_ok "$1" "status $RC, not $2"
-	elif ! grep -Eq -e "$3" "$TMP/$1.err"; then
-		not_ok "$1" "no error that matches '$3'"
-	elif [ "$errors" -gt 2 ]; then
-		not_ok "$1" "$errors lines of errors"
-	else
-		ok "$1" "status $RC: $(grep -E -e "$3" "$TMP/$1.err" | head -n 1 |
-			sed 's/^qemu-system-x86_64: //' | cut -c1-150)"
-	fi
 }
 
 # patch FILE OFFSET BYTES: overwrites, BYTES as for printf

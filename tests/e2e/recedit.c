@@ -79,10 +79,11 @@ static void edit_record(struct recording *r, const char *name, u64 commit, const
 		die("recedit: no record with %s from commit %llu on", field,
 		    (unsigned long long)commit);
 	before = f->get(&r->entries[stream][i]);
-	printf("recedit: %s: %s 0x%llx -> 0x%llx\n", place(r, stream, i), field,
-	       (unsigned long long)before, (unsigned long long)v);
 	if (!set_field(r, stream, i, f, v))
-		die("recedit: no log can have this");
+		die("recedit: %s: no log can have %s 0x%llx", place(r, stream, i), field,
+		    (unsigned long long)v);
+	printf("%s: %s 0x%llx -> 0x%llx\n", place(r, stream, i), field,
+	       (unsigned long long)before, (unsigned long long)v);
 }
 
 int main(int argc, char **argv)
