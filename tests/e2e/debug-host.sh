@@ -75,6 +75,16 @@ cycles()
 	return 1
 }
 
+# Attacks on the kernel interface.
+hostile()
+{
+	local names
+	names=$("$E2E/samsara_hostile" --list | grep "$only")
+	[ -n "$names" ] || return 0
+	# shellcheck disable=SC2086
+	HOSTILE_LIMIT=200 "$E2E/samsara_hostile" $names
+}
+
 # What nobody points at any more. The first scan finds what is on its way, too.
 leaks()
 {
@@ -98,6 +108,7 @@ while read -r args; do
 	# shellcheck disable=SC2086
 	"$E2E/record-replay.sh" $args < /dev/null || rc=1
 done < /tmp/cases
+hostile || rc=1
 "$E2E/no-memory.sh" "$only" || rc=1
 cycles || rc=1
 leaks || rc=1

@@ -187,7 +187,7 @@ static bool replays(const struct vm *vm)
 	return vm->setup.mode == KVM_SAMSARA_MODE_REPLAY;
 }
 
-static void create_vcpu(struct vm *vm, int i)
+int vcpu_set_start(int fd, int i, const struct vm_setup *setup)
 {
 	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_segment data = {
@@ -197,24 +197,30 @@ static void create_vcpu(struct vm *vm, int i)
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = {
 		.rip = CODE_ADDR, .rflags = 2, .rbx = DATA_ADDR, .rdi = i,
-		.rsi = vm->setup.rounds, .rsp = CODE_ADDR - 64 * i,
+		.rsi = setup->rounds, .rsp = CODE_ADDR - 64 * i,
 	};
 
-	if (vm->setup.apart)
+	if (setup->apart)
 		regs.rbx += i * DATA_STRIDE;
-	vm->vcpu[i] = check(ioctl(vm->fd, KVM_CREATE_VCPU, i), "create vcpu");
-	vm->run[i] = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu[i], 0);
-	if (vm->run[i] == MAP_FAILED)
-		die("map kvm_run");
-	check(ioctl(vm->vcpu[i], KVM_GET_SREGS, &sregs), "get sregs");
+	if (ioctl(fd, KVM_GET_SREGS, &sregs))
+		return -1;
 	code.type = 11;
 	code.selector = 8;
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.cr0 |= 1;
-	check(ioctl(vm->vcpu[i], KVM_SET_SREGS, &sregs), "set sregs");
-	check(ioctl(vm->vcpu[i], KVM_SET_REGS, &regs), "set regs");
-	check(ioctl(vm->vcpu[i], KVM_SET_MP_STATE, &mp), "set mp state");
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) || ioctl(fd, KVM_SET_REGS, &regs))
+		return -1;
+	return ioctl(fd, KVM_SET_MP_STATE, &mp);
+}
+
+static void create_vcpu(struct vm *vm, int i)
+{
+	vm->vcpu[i] = check(ioctl(vm->fd, KVM_CREATE_VCPU, i), "create vcpu");
+	vm->run[i] = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu[i], 0);
+	if (vm->run[i] == MAP_FAILED)
+		die("map kvm_run");
+	check(vcpu_set_start(vm->vcpu[i], i, &vm->setup), "vcpu state");
 }
 
 void vm_create(struct vm *vm, const struct vm_setup *setup)

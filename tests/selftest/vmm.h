@@ -91,6 +91,8 @@ int vm_ctrl(struct vm *vm, unsigned long what);
 int vm_set_tunable(struct vm *vm, unsigned long index, unsigned long value);
 void vm_get_status(struct vm *vm, struct kvm_samsara_status *st);
 
+/* The registers the guest begins with. */
+int vcpu_set_start(int fd, int i, const struct vm_setup *setup);
 /* With its device, memory and vCPUs, not configured. */
 void vm_create(struct vm *vm, const struct vm_setup *setup);
 struct kvm_samsara_config vm_config(const struct vm *vm);
