@@ -75,7 +75,7 @@ cycles()
 	return 1
 }
 
-# Attacks on the kernel interface.
+# Attacks on the kernel interface, and random operations.
 hostile()
 {
 	local names
@@ -83,6 +83,12 @@ hostile()
 	[ -n "$names" ] || return 0
 	# shellcheck disable=SC2086
 	HOSTILE_LIMIT=200 "$E2E/samsara_hostile" $names
+}
+
+fuzz()
+{
+	echo device-fuzz | grep -q "$only" || return 0
+	"$E2E/samsara_fuzz" --seed "$SEED" --ops "$FUZZ_OPS"
 }
 
 # What nobody points at any more. The first scan finds what is on its way, too.
@@ -109,6 +115,7 @@ while read -r args; do
 	"$E2E/record-replay.sh" $args < /dev/null || rc=1
 done < /tmp/cases
 hostile || rc=1
+fuzz || rc=1
 "$E2E/no-memory.sh" "$only" || rc=1
 cycles || rc=1
 leaks || rc=1
