@@ -195,51 +195,72 @@ static void become_user(long long limit)
 static const struct vm_setup of_user = {
 	.nr_vcpus = 1, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 1000,
 };
+/* Two rings, and with them what the guest has. */
+#define RINGS_KIB	(2 * (HEADER_BYTES + RING_BYTES) >> 10)
+#define VM_KIB		(RINGS_KIB + (MEM_BYTES >> 10))
+
+static void must_lock(long long kib, const char *what)
+{
+	if (!wait_until(locked_kib() == kib, 3000))
+		fail("%s: %lld KiB are locked, not %lld", what, locked_kib(), kib);
+}
 
 static void locks_too_much(const void *arg)
 {
 	struct vm vm;
 
 	(void)arg;
-	become_user(64 << 10);
-	vm_create_configured(&vm, &of_user);
-	must_fail(vm_ctrl(&vm, KVM_SAMSARA_CTRL_START), ENOMEM, "START above RLIMIT_MEMLOCK");
-	if (locked_kib())
-		fail("%lld KiB are locked after START was refused", locked_kib());
+	become_user((RINGS_KIB - 4) << 10);
+	vm_create(&vm, &of_user);
+	must_fail(configure(&vm), ENOMEM, "CONFIG above RLIMIT_MEMLOCK");
+	must_lock(0, "CONFIG was refused");
 	vm_destroy(&vm);
+}
+
+static void locks_too_much_later(const void *arg)
+{
+	struct vm vm;
+
+	(void)arg;
+	become_user((VM_KIB - 4) << 10);
+	vm_create_configured(&vm, &of_user);
+	must_lock(RINGS_KIB, "CONFIG");
+	must_fail(vm_ctrl(&vm, KVM_SAMSARA_CTRL_START), ENOMEM, "START above RLIMIT_MEMLOCK");
+	must_lock(RINGS_KIB, "START was refused");
+	vm_destroy(&vm);
+	must_lock(0, "without a VM");
 }
 
 static void locks_enough(const void *arg)
 {
-	long long kib = MEM_BYTES >> 10;
 	struct kvm_samsara_status st;
 	struct vm vm[2];
 	int i;
 
 	(void)arg;
 	/* One of them. */
-	become_user(MEM_BYTES + MEM_BYTES / 2);
+	become_user((VM_KIB + RINGS_KIB) << 10);
 	for (i = 0; i < 2; i++) {
 		vm_create_configured(&vm[i], &of_user);
 		vm[i].stream = streams_new(1);
 	}
 	vm_start(&vm[0]);
-	if (locked_kib() < kib)
-		fail("%lld KiB are locked of %lld", locked_kib(), kib);
+	must_lock(VM_KIB + RINGS_KIB, "START");
 	must_fail(vm_ctrl(&vm[1], KVM_SAMSARA_CTRL_START), ENOMEM, "START of a second VM");
 	vm_run(&vm[0], &st);
 	if (st.state != KVM_SAMSARA_STATE_STOPPED)
 		fail("state %u error %d", st.state, st.error);
 	vm_destroy(&vm[0]);
-	if (!wait_until(!locked_kib(), 3000))
-		fail("%lld KiB are locked without a VM", locked_kib());
+	must_lock(RINGS_KIB, "the first VM is gone");
 	must_work(vm_ctrl(&vm[1], KVM_SAMSARA_CTRL_START), "START when the first VM is gone");
 	vm_destroy(&vm[1]);
+	must_lock(0, "without a VM");
 }
 
 static void memlock(void)
 {
-	in_child(locks_too_much, NULL, "START above RLIMIT_MEMLOCK");
+	in_child(locks_too_much, NULL, "CONFIG above RLIMIT_MEMLOCK");
+	in_child(locks_too_much_later, NULL, "START above RLIMIT_MEMLOCK");
 	in_child(locks_enough, NULL, "START within RLIMIT_MEMLOCK");
 }
 
