@@ -40,7 +40,8 @@
 #define RUN_AREA	(64u << 10)
 #define RING_AREA	(2u << 20)
 #define LOG_BYTES	(1u << 20)
-#define TICK_MS		5
+#define TICK_MS		10
+#define SLOW_MS		2000
 #define STUCK_MS	120000
 #define MSR_NR		0x277
 
@@ -92,7 +93,15 @@ static void spoil(struct rng *r, void *p, size_t len)
 
 /* ---- the VMs */
 
+/* What a recording's rings have held, and what the guest was. */
+struct log {
+	struct stream stream[NR_RINGS];
+	const struct guest *guest;
+	unsigned int rounds;
+};
+
 struct target {
+	struct log log;			/* recorded so far, or to be replayed; under log_lock */
 	int fd, device, vcpu[NR_VCPUS];
 	unsigned char *mem;
 	unsigned char *run[NR_VCPUS];	/* places of mappings, or of nothing */
@@ -103,11 +112,34 @@ struct target {
 
 static struct target targets[NR_VMS];
 
-/* A recording that replays can be fed with, the last of each number of vCPUs. */
-static struct corpus {
-	struct stream stream[NR_RINGS];
-} corpora[NR_VCPUS + 1];
-static pthread_mutex_t corpus_lock = PTHREAD_MUTEX_INITIALIZER;
+/* The last recording with so many vCPUs. */
+static struct log last_log[NR_VCPUS + 1];
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void init_log(struct log *log)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_RINGS; i++)
+		log->stream[i] = (struct stream) { .bytes = malloc(LOG_BYTES), .size = LOG_BYTES };
+}
+
+static void copy_log(struct log *to, const struct log *from)
+{
+	unsigned int i;
+
+	to->guest = from->guest;
+	to->rounds = from->rounds;
+	for (i = 0; i < NR_RINGS; i++) {
+		to->stream[i].len = from->stream[i].len;
+		memcpy(to->stream[i].bytes, from->stream[i].bytes, from->stream[i].len);
+	}
+}
+
+static bool is_replay(const struct target *t)
+{
+	return t->mode == KVM_SAMSARA_MODE_REPLAY;
+}
 
 static void *nothing_at(void *place, size_t len)
 {
@@ -166,6 +198,7 @@ static void init_target(struct target *t)
 {
 	int i;
 
+	init_log(&t->log);
 	t->fd = t->device = -1;
 	t->mem = mmap(NULL, MEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (i = 0; i < NR_VCPUS; i++) {
@@ -290,6 +323,30 @@ static void map_rings(struct target *t)
 		map_at(t->ring[i], stride, t->device, i * stride, MAP_SHARED);
 }
 
+/* What the VM is to do next: a new recording, or to replay the last one. */
+static void choose_work(struct rng *r, struct target *t)
+{
+	bool device = one_in(r, 2);
+	unsigned int rounds = 100 + below(r, 20000), i;
+
+	pthread_mutex_lock(&log_lock);
+	if (!is_replay(t) && t->log.stream[0].len)
+		copy_log(&last_log[t->nr_vcpus], &t->log);
+	t->mode = KVM_SAMSARA_MODE_RECORD + below(r, 4);
+	t->nr_vcpus = 1 + below(r, NR_VCPUS);
+	t->ring_bytes = RING_BYTES << below(r, 3);
+	if (is_replay(t))
+		copy_log(&t->log, &last_log[t->nr_vcpus]);
+	else
+		for (i = 0; i < NR_RINGS; i++)
+			t->log.stream[i].len = 0;
+	if (!is_replay(t) || !t->log.guest) {
+		t->log.guest = device ? &device_guest : &racing_guest;
+		t->log.rounds = rounds;
+	}
+	pthread_mutex_unlock(&log_lock);
+}
+
 static bool usually(struct rng *r)
 {
 	return !one_in(r, 40);
@@ -298,12 +355,11 @@ static bool usually(struct rng *r)
 /* A VM as it should be, but perhaps for a step left out or another one in between. */
 static int op_build(struct rng *r, struct target *t)
 {
-	const struct guest *guest = one_in(r, 2) ? &racing_guest : &device_guest;
 	struct kvm_create_device dev = { .type = KVM_DEV_TYPE_SAMSARA_ID };
 	struct kvm_userspace_memory_region region = {
 		.memory_size = MEM, .userspace_addr = (unsigned long)t->mem,
 	};
-	struct vm_setup setup = { .rounds = 100 + below(r, 20000) };
+	struct vm_setup setup = {};
 	struct kvm_pit_config pit = {};
 	struct kvm_samsara_config config;
 	__u64 limit = 256 + below(r, 5000);
@@ -311,12 +367,11 @@ static int op_build(struct rng *r, struct target *t)
 	int fd;
 
 	close_target(t);
-	t->mode = KVM_SAMSARA_MODE_RECORD + below(r, 4);
-	t->nr_vcpus = 1 + below(r, NR_VCPUS);
-	t->ring_bytes = RING_BYTES << below(r, 3);
+	choose_work(r, t);
+	setup.rounds = t->log.rounds;
 	mprotect(t->mem, MEM, PROT_READ | PROT_WRITE);
 	memset(t->mem, 0, MEM);
-	memcpy(t->mem + CODE_ADDR, guest->code, guest->end - guest->code);
+	memcpy(t->mem + CODE_ADDR, t->log.guest->code, t->log.guest->end - t->log.guest->code);
 	fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	if (fd < 0)
 		return -1;
@@ -524,12 +579,22 @@ static int op_wake(struct rng *r, struct target *t)
 	return ctrl(t, KVM_SAMSARA_CTRL_WAKE);
 }
 
+static const char * const state_names[] = {
+	"idle", "recording", "replaying", "stopped", "diverged", "failed",
+};
+/* How often VMs were seen in each. */
+static unsigned long states_seen[NR_OF(state_names)];
+
 static int op_status(struct rng *r, struct target *t)
 {
 	struct kvm_samsara_status st;
 
 	(void)r;
-	return attr(t->device, KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_STATUS, 0, &st);
+	if (attr(t->device, KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_STATUS, 0, &st))
+		return -1;
+	if (st.state < NR_OF(state_names))
+		__atomic_fetch_add(&states_seen[st.state], 1, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int op_tunable(struct rng *r, struct target *t)
@@ -628,23 +693,22 @@ static unsigned int read_ring(struct target *t, unsigned int i, unsigned char *t
 static int op_drain(struct rng *r, struct target *t)
 {
 	static __thread unsigned char part[65536];
-	struct corpus *corpus = &corpora[t->nr_vcpus];
 	unsigned int i, n;
 
 	(void)r;
-	if (t->mode == KVM_SAMSARA_MODE_REPLAY)
+	if (is_replay(t))
 		return 0;
 	for (i = 0; i <= t->nr_vcpus; i++) {
-		struct stream *s = &corpus->stream[i];
+		struct stream *s = &t->log.stream[i];
 
 		n = read_ring(t, i, part, sizeof(part));
-		pthread_mutex_lock(&corpus_lock);
-		/* From the beginning again when it is full; there it begins anew. */
-		if (s->len + n > s->size)
-			s->len = 0;
-		memcpy(s->bytes + s->len, part, n);
-		s->len += n;
-		pthread_mutex_unlock(&corpus_lock);
+		pthread_mutex_lock(&log_lock);
+		/* What finds no room is missing at the end. */
+		if (s->len + n <= s->size) {
+			memcpy(s->bytes + s->len, part, n);
+			s->len += n;
+		}
+		pthread_mutex_unlock(&log_lock);
 	}
 	return ctrl(t, KVM_SAMSARA_CTRL_WAKE);
 }
@@ -663,19 +727,20 @@ static void write_ring(struct target *t, unsigned int i, const unsigned char *fr
 static int op_feed(struct rng *r, struct target *t)
 {
 	static __thread unsigned char part[8192];
-	struct corpus *corpus = &corpora[t->nr_vcpus];
 	unsigned int i, n, at, some = 1 + below(r, 8192);
-	bool wrong = one_in(r, 8), end = one_in(r, 16);
+	bool wrong = one_in(r, 16), end = one_in(r, 16);
 
+	if (!is_replay(t))
+		return 0;
 	for (i = 0; i <= t->nr_vcpus; i++) {
-		struct stream *s = &corpus->stream[i];
+		struct stream *s = &t->log.stream[i];
 		__u64 head = ((struct kvm_samsara_ring *)t->ring[i])->head;
 
-		pthread_mutex_lock(&corpus_lock);
-		at = head < s->len ? head : 0;
+		pthread_mutex_lock(&log_lock);
+		at = head < s->len ? head : s->len;
 		n = s->len - at < some ? s->len - at : some;
 		memcpy(part, s->bytes + at, n);
-		pthread_mutex_unlock(&corpus_lock);
+		pthread_mutex_unlock(&log_lock);
 		if (wrong && n)
 			spoil(r, part, n);
 		write_ring(t, i, part, n);
@@ -720,31 +785,32 @@ static const struct kind {
 	const char *name;
 	unsigned int weight;
 	int (*fn)(struct rng *r, struct target *t);
+	bool waits;		/* it may not come back without a signal */
 } kinds[] = {
-	{ "build", 12, op_build },
-	{ "close", 6, op_close },
-	{ "run", 60, op_run },
-	{ "scribble-run", 12, op_scribble_run },
-	{ "vcpu-state", 20, op_state },
-	{ "vcpu-ioctl", 15, op_vcpu_ioctl },
-	{ "vm-ioctl", 15, op_vm_ioctl },
-	{ "create-vcpu", 6, op_create_vcpu },
-	{ "memory-slot", 4, op_memory },
-	{ "config", 4, op_config },
-	{ "start", 8, op_start },
-	{ "stop", 4, op_stop },
-	{ "wake", 8, op_wake },
-	{ "status", 8, op_status },
-	{ "tunable", 6, op_tunable },
-	{ "attribute", 10, op_attr },
-	{ "dma", 15, op_dma },
-	{ "map", 6, op_map },
-	{ "scribble-header", 3, op_scribble_header },
-	{ "scribble-data", 5, op_scribble_data },
-	{ "drain", 30, op_drain },
-	{ "feed", 30, op_feed },
-	{ "guest-memory", 4, op_guest_memory },
-	{ "fork", 1, op_fork },
+	{ "build", 12, op_build, false },
+	{ "close", 6, op_close, false },
+	{ "run", 60, op_run, true },
+	{ "scribble-run", 12, op_scribble_run, false },
+	{ "vcpu-state", 20, op_state, false },
+	{ "vcpu-ioctl", 15, op_vcpu_ioctl, false },
+	{ "vm-ioctl", 15, op_vm_ioctl, false },
+	{ "create-vcpu", 6, op_create_vcpu, false },
+	{ "memory-slot", 4, op_memory, false },
+	{ "config", 4, op_config, false },
+	{ "start", 8, op_start, false },
+	{ "stop", 4, op_stop, false },
+	{ "wake", 8, op_wake, false },
+	{ "status", 8, op_status, false },
+	{ "tunable", 6, op_tunable, false },
+	{ "attribute", 10, op_attr, false },
+	{ "dma", 15, op_dma, true },
+	{ "map", 6, op_map, false },
+	{ "scribble-header", 3, op_scribble_header, false },
+	{ "scribble-data", 5, op_scribble_data, false },
+	{ "drain", 30, op_drain, false },
+	{ "feed", 30, op_feed, false },
+	{ "guest-memory", 4, op_guest_memory, false },
+	{ "fork", 1, op_fork, false },
 };
 
 static const struct kind *choose(struct rng *r)
@@ -855,7 +921,28 @@ static void stuck(struct fuzzer *f)
 	_exit(1);
 }
 
-/* Signals end every KVM_RUN soon.  Returns when all threads have ended. */
+/*
+ * A signal ends what waits.  Others get one only if it takes them long: KVM can't make
+ * a VM when there are too many.
+ */
+static void look_after(struct fuzzer *f)
+{
+	unsigned long long done = __atomic_load_n(&f->done, __ATOMIC_ACQUIRE), for_ms;
+	const struct kind *doing = __atomic_load_n(&f->doing, __ATOMIC_RELAXED);
+
+	if (done != f->seen || !f->seen_ms) {
+		f->seen = done;
+		f->seen_ms = now_ms();
+		return;
+	}
+	for_ms = now_ms() - f->seen_ms;
+	if (for_ms > STUCK_MS)
+		stuck(f);
+	if ((doing && doing->waits) || for_ms > SLOW_MS)
+		pthread_kill(f->thread, SIGUSR1);
+}
+
+/* Returns when all threads have ended. */
 static void watch(unsigned long long until_ms)
 {
 	unsigned int i, ended;
@@ -865,20 +952,10 @@ static void watch(unsigned long long until_ms)
 		if (now_ms() >= until_ms)
 			__atomic_store_n(&quit, true, __ATOMIC_RELEASE);
 		for (i = ended = 0; i < nr_threads; i++) {
-			struct fuzzer *f = &fuzzers[i];
-			unsigned long long done = __atomic_load_n(&f->done, __ATOMIC_ACQUIRE);
-
-			if (__atomic_load_n(&f->ended, __ATOMIC_ACQUIRE)) {
+			if (__atomic_load_n(&fuzzers[i].ended, __ATOMIC_ACQUIRE))
 				ended++;
-				continue;
-			}
-			pthread_kill(f->thread, SIGUSR1);
-			if (done != f->seen || !f->seen_ms) {
-				f->seen = done;
-				f->seen_ms = now_ms();
-			} else if (now_ms() - f->seen_ms > STUCK_MS) {
-				stuck(f);
-			}
+			else
+				look_after(&fuzzers[i]);
 		}
 	} while (ended < nr_threads);
 }
@@ -904,18 +981,11 @@ static unsigned long long print_results(void)
 		putchar('\n');
 		total += sum;
 	}
+	printf("    states seen:");
+	for (k = 0; k < NR_OF(state_names); k++)
+		printf(" %s %lu", state_names[k], states_seen[k]);
+	putchar('\n');
 	return total;
-}
-
-static void make_corpora(void)
-{
-	unsigned int v, i;
-
-	for (v = 0; v <= NR_VCPUS; v++)
-		for (i = 0; i < NR_RINGS; i++)
-			corpora[v].stream[i] = (struct stream) {
-				.bytes = malloc(LOG_BYTES), .size = LOG_BYTES,
-			};
 }
 
 int main(int argc, char **argv)
@@ -943,7 +1013,8 @@ int main(int argc, char **argv)
 	vmm_init();
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
-	make_corpora();
+	for (i = 0; i <= NR_VCPUS; i++)
+		init_log(&last_log[i]);
 	for (i = 0; i < NR_VMS; i++)
 		init_target(&targets[i]);
 

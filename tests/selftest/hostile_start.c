@@ -53,10 +53,12 @@ static void record_for_a_while(struct vm *vm)
 
 static void start_in_run(void)
 {
+	struct vm_setup setup = two_endless;
 	struct vm vm;
 	int i;
 
-	vm_create_configured(&vm, &two_endless);
+	setup.guest = &spinning_guest;
+	vm_create_configured(&vm, &setup);
 	vm.stream = streams_new(2);
 	vcpu_start(&vm, 1);
 	wait_for_guest(&vm);
@@ -64,6 +66,7 @@ static void start_in_run(void)
 		must_fail(start(&vm), EBUSY, "START with a vCPU in KVM_RUN");
 		usleep(500);
 	}
+	wait_for_guest(&vm);
 	leave(&vm, "before START");
 	must_work(start(&vm), "START after KVM_RUN");
 	vm_serve(&vm);

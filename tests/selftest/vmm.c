@@ -115,6 +115,17 @@ asm(".pushsection .rodata\n"
 extern const unsigned char device_code[], device_code_end[];
 const struct guest device_guest = { device_code, device_code_end };
 
+asm(".pushsection .rodata\n"
+    ".code32\n"
+    "spinning_code:\n"
+    "1:	lock addl $1, (%ebx)\n"
+    "	jmp	1b\n"
+    "spinning_code_end:\n"
+    ".code64\n"
+    ".popsection\n");
+extern const unsigned char spinning_code[], spinning_code_end[];
+const struct guest spinning_guest = { spinning_code, spinning_code_end };
+
 char *die_text;
 int kvm_fd, run_bytes;
 

@@ -39,6 +39,8 @@ struct guest {
 extern const struct guest racing_guest;
 /* One access after the other to ports, MMIO, the LAPIC and MSRs. */
 extern const struct guest device_guest;
+/* Counts for ever, without an exit. */
+extern const struct guest spinning_guest;
 
 struct vm_setup {
 	int nr_vcpus;
