@@ -494,7 +494,6 @@ static void real_time(void)
 		.nr_vcpus = 2, .guest = &device_guest, .chunk_limit = 300,
 	};
 	struct kvm_samsara_status st;
-	pthread_t fifo, slow;
 	size_t i;
 
 	/* No time of their own for the others. */
@@ -508,15 +507,11 @@ static void real_time(void)
 		vm.stream = streams_new(2);
 		vm_start(&vm);
 		vm_serve(&vm);
-		pthread_create(&slow, NULL, slow_vcpu, &vm);
-		pthread_create(&fifo, NULL, fifo_vcpu, &vm);
-		usleep(1500000);
+		pthread_create(&vm.thread[1], NULL, slow_vcpu, &vm);
+		pthread_create(&vm.thread[0], NULL, fifo_vcpu, &vm);
+		vm.started[0] = vm.started[1] = true;
+		usleep(1000000);
 		stop(&vm, &st, "with SCHED_FIFO");
-		__atomic_store_n(&vm.quit, true, __ATOMIC_RELEASE);
-		pthread_kill(fifo, SIGUSR1);
-		pthread_kill(slow, SIGUSR1);
-		pthread_join(fifo, NULL);
-		pthread_join(slow, NULL);
 		leave(&vm, "with SCHED_FIFO");
 		if (st.state != KVM_SAMSARA_STATE_STOPPED)
 			fail("mode %u: state %u error %d", modes[i], st.state, st.error);
