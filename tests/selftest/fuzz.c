@@ -30,7 +30,7 @@
 #include "vmm.h"
 
 #define NR_OF(a)	(sizeof(a) / sizeof((a)[0]))
-#define NR_VMS		3
+#define NR_VMS		2
 #define NR_VCPUS	3
 #define NR_RINGS	(NR_VCPUS + 1)
 #define MAX_THREADS	16
@@ -447,9 +447,27 @@ static void answer(struct rng *r, struct kvm_run *run)
 			((unsigned char *)run)[at + n] = next(r);
 }
 
+static unsigned int nr_threads = 4;
+static __thread unsigned int thread_nr;
+
+/*
+ * Mostly a vCPU that only this thread runs: its counters belong to the thread, and
+ * each thread can have those of two.
+ */
+static unsigned int vcpu_to_run(struct rng *r, struct target **t)
+{
+	unsigned int all = NR_VMS * NR_VCPUS, at = thread_nr % all, rest = all - at;
+
+	if (one_in(r, 32))
+		return some_vcpu(r, *t);
+	at += nr_threads * below(r, (rest + nr_threads - 1) / nr_threads);
+	*t = &targets[at % NR_VMS];
+	return at / NR_VMS;
+}
+
 static int op_run(struct rng *r, struct target *t)
 {
-	unsigned int i = some_vcpu(r, t), n = 1 + below(r, 32);
+	unsigned int i = vcpu_to_run(r, &t), n = 1 + below(r, 32);
 	struct kvm_run *run = (struct kvm_run *)t->run[i];
 
 	for (; n; n--) {
@@ -841,7 +859,6 @@ static struct fuzzer {
 } fuzzers[MAX_THREADS];
 
 static unsigned long long seed, ops_per_thread;
-static unsigned int nr_threads = 4;
 static bool quit;
 static __thread sigjmp_buf way_out;
 static __thread bool may_fault;
@@ -875,6 +892,7 @@ static void *fuzz(void *p)
 	int outcome;
 
 	f->tid = syscall(SYS_gettid);
+	thread_nr = f->nr;
 	for (n = 0; n < ops_per_thread && !__atomic_load_n(&quit, __ATOMIC_ACQUIRE); n++) {
 		struct rng r = {
 			.s = seed << 32 ^ (unsigned long long)f->nr << 56 ^ n * 0x632be59bd9b4e019,
