@@ -10,21 +10,55 @@
 
 static const char usage[] =
 	"usage: recedit IN OUT BLOB OFFSET XOR\n"
+	"       recedit IN OUT --set-line BLOB PREFIX TEXT\n"
 	"       recedit IN OUT record STREAM COMMIT FIELD VALUE\n"
-	"Changes a byte of a blob of the initial state, or a field of a record: the first\n"
-	"one that has it, from COMMIT on, in STREAM (a vCPU, vm, any). FIELD is one of";
+	"Changes a byte of a blob of the initial state; or its first line that begins with\n"
+	"PREFIX (empty: the whole blob), which TEXT replaces; or a field of a record: the\n"
+	"first one that has it, from COMMIT on, in STREAM (a vCPU, vm, any). FIELD is one of";
 
-static void edit_blob(struct recording *r, const char *name, size_t offset, u8 xor)
+static struct blob *find_blob(struct recording *r, const char *name)
 {
 	u32 i;
 
 	for (i = 0; i < r->nr_blobs; i++) {
-		if (strcmp(r->blobs[i].name, name) || offset >= r->blobs[i].len)
-			continue;
-		r->blobs[i].data[offset] ^= xor;
-		return;
+		if (!strcmp(r->blobs[i].name, name))
+			return &r->blobs[i];
 	}
-	die("recedit: no byte %zu in %s", offset, name);
+	die("recedit: no blob %s", name);
+}
+
+static void edit_blob(struct recording *r, const char *name, size_t offset, u8 xor)
+{
+	struct blob *blob = find_blob(r, name);
+
+	if (offset >= blob->len)
+		die("recedit: no byte %zu in %s", offset, name);
+	blob->data[offset] ^= xor;
+}
+
+/* A blob of text ends with a zero byte that is not part of it. */
+static void edit_line(struct recording *r, const char *name, const char *prefix,
+		      const char *text)
+{
+	struct blob *blob = find_blob(r, name);
+	char *data = (char *)blob->data, *line = data, *end;
+	size_t len = strlen(text);
+	char *new;
+
+	while (strncmp(line, prefix, strlen(prefix))) {
+		line = strchr(line, '\n');
+		if (!line++)
+			die("recedit: no line %s in %s", prefix, name);
+	}
+	end = *prefix ? strchrnul(line, '\n') : data + blob->len;
+	new = malloc(blob->len + len + 1);
+	if (!new)
+		die("recedit: no memory");
+	memcpy(new, data, line - data);
+	memcpy(new + (line - data), text, len);
+	memcpy(new + (line - data) + len, end, data + blob->len - end);
+	blob->len += len - (end - line);
+	blob->data = (unsigned char *)new;
 }
 
 static const struct field *find_field(const char *name)
@@ -88,10 +122,11 @@ static void edit_record(struct recording *r, const char *name, u64 commit, const
 
 int main(int argc, char **argv)
 {
+	bool set_line = argc == 7 && !strcmp(argv[3], "--set-line");
 	struct recording r;
 	u32 i;
 
-	if (argc != 6 && (argc != 8 || strcmp(argv[3], "record"))) {
+	if (argc != 6 && !set_line && (argc != 8 || strcmp(argv[3], "record"))) {
 		fputs(usage, stderr);
 		for (i = 0; i < nr_fields; i++)
 			fprintf(stderr, "%s%s", i % 8 ? " " : "\n  ", fields[i].name);
@@ -99,7 +134,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	recording_load(&r, argv[1]);
-	if (argc == 6)
+	if (set_line)
+		edit_line(&r, argv[4], argv[5], argv[6]);
+	else if (argc == 6)
 		edit_blob(&r, argv[3], strtoul(argv[4], NULL, 0), (u8)strtoul(argv[5], NULL, 0));
 	else
 		edit_record(&r, argv[4], strtoull(argv[5], NULL, 0), argv[6],
