@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
@@ -21,6 +22,8 @@
 
 bool samsara_recording;
 bool samsara_running;
+bool samsara_frozen;
+bool samsara_device_used;
 
 /* Properties */
 
@@ -33,8 +36,13 @@ static const struct {
     { "record", offsetof(SamsaraOpts, record), true,
       "Record the guest's execution in this file" },
     { "record-mode", offsetof(SamsaraOpts, mode), true,
-      "parallel (default), or serial: one vCPU at a time" },
-#define TUNABLE(opt_name, index, what) \
+      "parallel (default), serial: one vCPU at a time, or crew" },
+    { "record-on-error", offsetof(SamsaraOpts, on_error), true,
+      "continue (default): the guest goes on when the recording ends early; "
+      "stop: it is paused" },
+    { "record-max-size", offsetof(SamsaraOpts, max_size), false,
+      "The recording ends before the file gets larger" },
+#define TUNABLE(opt_name, index, min, max, what) \
     { "record-" opt_name, \
       offsetof(SamsaraOpts, tunable[KVM_SAMSARA_TUNABLE_##index]), false, \
       what },
@@ -50,6 +58,8 @@ static const struct {
       "Replay the execution recorded in this file" },
     { "replay-stop-at", offsetof(SamsaraOpts, stop_at), false,
       "End the replay after this commit" },
+    { "replay-max-memory", offsetof(SamsaraOpts, max_memory), false,
+      "Most memory a replayed guest may have" },
 };
 
 static void get_prop(Object *obj, Visitor *v, const char *name, void *opaque,
@@ -80,18 +90,12 @@ uint32_t samsara_record_mode(void)
     return strcmp(mode, "crew") ? 0 : KVM_SAMSARA_MODE_RECORD_CREW;
 }
 
-static bool check_value(const char *name, uint64_t value, Error **errp)
+/* The -record option that a property stands for. */
+static const char *option_name(const char *prop)
 {
-    if (!strcmp(name, "record-compress") && value > 9) {
-        error_setg(errp, "%s: must be 0 to 9", name);
-        return false;
-    }
-    if (!strcmp(name, "record-ring") &&
-        (value < 256 * KiB || value > 16 * MiB || !is_power_of_2(value))) {
-        error_setg(errp, "%s: must be a power of two from 256K to 16M", name);
-        return false;
-    }
-    return true;
+    const char *name = prop;
+
+    return strstart(prop, "record-", &name) ? name : prop;
 }
 
 static void set_prop(Object *obj, Visitor *v, const char *name, void *opaque,
@@ -108,19 +112,20 @@ static void set_prop(Object *obj, Visitor *v, const char *name, void *opaque,
     if (props[i].is_string) {
         char *value;
 
-        if (visit_type_str(v, name, &value, errp)) {
-            g_free(*(char **)p);
-            *(char **)p = value;
+        if (!visit_type_str(v, name, &value, errp)) {
+            return;
         }
-        if (!samsara_record_mode()) {
-            error_setg(errp, "%s: %s is neither parallel, serial nor crew", name,
-                       samsara_opts.mode);
+        if (!samsara_check_word(option_name(name), value, errp)) {
+            g_free(value);
+            return;
         }
+        g_free(*(char **)p);
+        *(char **)p = value;
     } else {
         uint64_t value;
 
         if (visit_type_size(v, name, &value, errp) &&
-            check_value(name, value, errp)) {
+            samsara_check_number(option_name(name), value, errp)) {
             *(uint64_t *)p = value;
         }
     }
@@ -158,7 +163,7 @@ static void vm_state_change(void *opaque, bool running, RunState state)
             samsara_replay_start();
         }
     } else if (!running && state == RUN_STATE_SHUTDOWN) {
-        samsara_record_stop(NULL);
+        samsara_record_stop();
     }
 }
 
@@ -169,7 +174,7 @@ static void reset(void *opaque)
         error_report("samsara: a guest that is being replayed can't be reset");
         exit(SAMSARA_EXIT_SETUP);
     }
-    samsara_record_stop("guest reset");
+    samsara_record_end(SAMSARA_END_REASON_RESET, "guest reset");
     samsara_memory_forget();
 }
 
@@ -182,17 +187,12 @@ static void machine_done(Notifier *n, void *unused)
 
 static void at_exit(Notifier *n, void *unused)
 {
-    samsara_record_stop(NULL);
+    samsara_record_stop();
 }
 
 static void interrupted(Notifier *n, void *unused)
 {
-    struct kvm_samsara_status st;
-
-    samsara_device_status(&st);
-    error_report("samsara: replay interrupted after commit %" PRIu64,
-                 (uint64_t)st.commits);
-    exit(SAMSARA_EXIT_SETUP);
+    samsara_replay_interrupted();
 }
 
 /* savevm and migration would stop the guest in a state not in the log. */
@@ -205,6 +205,24 @@ static void block_migration(void)
     migrate_add_blocker(blocker, &error_fatal);
 }
 
+/* Before QEMU parses it. */
+static void check_cpu(void)
+{
+    const char *cpu = samsara_opts.replay ? samsara_opts.machine.cpu
+                                          : samsara_opts.cpu;
+    Error *err = NULL;
+
+    if (!cpu || samsara_check_cpu(cpu, &err)) {
+        return;
+    }
+    if (!samsara_opts.replay) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    error_reportf_err(err, "%s: ", samsara_opts.replay);
+    exit(SAMSARA_EXIT_FILE);
+}
+
 void samsara_kvm_init(KVMState *s, MachineState *ms)
 {
     static Notifier machine_done_notifier = { .notify = machine_done };
@@ -215,7 +233,10 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
         return;
     }
     samsara_check_machine(ms, s, &error_fatal);
+    check_cpu();
     samsara_device_create(s, &error_fatal);
+    samsara_device_used = true;
+    qatomic_set(&samsara_frozen, true);
 
     /* An address space of its own for SMM would be one more memory map. */
     X86_MACHINE(ms)->smm = ON_OFF_AUTO_OFF;
@@ -230,13 +251,17 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
         qemu_add_exit_notifier(&exit_notifier);
     } else {
         qemu_register_shutdown_notifier(&shutdown_notifier);
+        samsara_refuse_commands();
     }
     block_migration();
 }
 
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret)
 {
-    return samsara_opts.replay && samsara_replay_exit(cpu, run, ret);
+    if (samsara_opts.record) {
+        return samsara_record_exit(cpu, run, ret);
+    }
+    return qatomic_read(&samsara_running) && samsara_replay_exit(cpu, run, ret);
 }
 
 bool samsara_do_put_registers(int level)
@@ -248,7 +273,8 @@ bool samsara_do_put_registers(int level)
         /* nobody but the guest changes registers while recording */
         return true;
     }
-    samsara_record_stop("registers of a vCPU set from outside");
+    samsara_record_end(SAMSARA_END_REASON_REGISTERS,
+                       "registers of a vCPU set from outside");
     return false;
 }
 
@@ -258,6 +284,7 @@ void samsara_do_memory_change(hwaddr gpa, hwaddr size)
         error_report("samsara: memory map changed while replaying");
         exit(SAMSARA_EXIT_SETUP);
     }
-    samsara_record_stop("memory map changed at 0x%" HWADDR_PRIx
-                        " (0x%" HWADDR_PRIx " bytes)", gpa, size);
+    samsara_record_end(SAMSARA_END_REASON_MEMORY_MAP,
+                       "memory map changed at 0x%" HWADDR_PRIx
+                       " (0x%" HWADDR_PRIx " bytes)", gpa, size);
 }

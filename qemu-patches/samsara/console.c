@@ -78,30 +78,34 @@ static bool parse_line(const char *line, Error **errp)
             return true;
         }
     }
-    error_setg(errp, "%s: bad line in the list of consoles",
-               samsara_opts.replay);
+    error_setg(errp, "bad line in the list of consoles");
     return false;
 }
 
-bool samsara_consoles_load(Error **errp)
+static bool parse_list(const char *text, Error **errp)
 {
-    g_auto(GStrv) lines = NULL;
-    struct smr_err err = { };
-    void *text;
-    size_t len;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", MAX_CONSOLES + 2);
     int i;
 
-    if (smr_reader_blob(samsara_opts.reader, "consoles", &text, &len,
-                        &err) < 0) {
-        error_setg(errp, "%s", smr_file_errstr(&err));
-        return false;
-    }
-    lines = g_strsplit(text, "\n", MAX_CONSOLES + 2);
-    free(text);
     for (i = 0; lines[i] && *lines[i]; i++) {
         if (!parse_line(lines[i], errp)) {
             return false;
         }
+    }
+    return true;
+}
+
+bool samsara_consoles_load(Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *text = samsara_read_text("consoles", errp);
+
+    if (!text) {
+        return false;
+    }
+    if (!parse_list(text, errp)) {
+        error_prepend(errp, "%s: ", samsara_opts.replay);
+        return false;
     }
     return true;
 }

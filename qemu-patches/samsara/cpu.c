@@ -118,9 +118,6 @@ static void hide_features(X86CPU *cpu, bool warn)
         }
         env->features[w] &= ~mask;
     }
-    if (warn && cpu->enable_pmu && !cpu->max_features) {
-        warn_report("CPU feature pmu can't be recorded: hidden from the guest");
-    }
 }
 
 bool samsara_cpu_realize(CPUState *cs, Error **errp)

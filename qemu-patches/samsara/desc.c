@@ -10,8 +10,12 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/help_option.h"
 #include "qapi/error.h"
 #include "samsara-int.h"
+
+/* what occurs in CPU models, their features and values */
+#define CPU_CHARACTERS " ,.=+-_:/@()"
 
 enum { STRING, U32, U64 };
 
@@ -30,8 +34,38 @@ static const struct {
     { "threads", U32, offsetof(SamsaraMachine, threads), true },
     { "phys-bits", U32, offsetof(SamsaraMachine, phys_bits), true },
     { "tsc-khz", U64, offsetof(SamsaraMachine, tsc_khz), false },
+    { "host-stepping", U64, offsetof(SamsaraMachine, host_stepping), false },
+    { "host-microcode", U64, offsetof(SamsaraMachine, host_microcode), false },
+    { "host-core-type", U64, offsetof(SamsaraMachine, host_core_type), false },
     { "cmdline", STRING, offsetof(SamsaraMachine, cmdline), false },
 };
+
+static bool is_unknown(const SamsaraMachine *m, int i)
+{
+    const void *p = (const char *)m + fields[i].offset;
+
+    return fields[i].type == U64 && *(const uint64_t *)p == SAMSARA_UNKNOWN;
+}
+
+static void add_value(GString *s, const SamsaraMachine *m, int i)
+{
+    const void *p = (const char *)m + fields[i].offset;
+
+    switch (fields[i].type) {
+    case STRING: {
+        g_autofree char *v = samsara_text_line(*(char * const *)p);
+
+        g_string_append(s, v);
+        break;
+    }
+    case U32:
+        g_string_append_printf(s, "%" PRIu32, *(const uint32_t *)p);
+        break;
+    case U64:
+        g_string_append_printf(s, "%" PRIu64, *(const uint64_t *)p);
+        break;
+    }
+}
 
 char *samsara_machine_to_text(const SamsaraMachine *m)
 {
@@ -39,25 +73,11 @@ char *samsara_machine_to_text(const SamsaraMachine *m)
     int i;
 
     for (i = 0; i < ARRAY_SIZE(fields); i++) {
-        const void *p = (const char *)m + fields[i].offset;
-
-        g_string_append_printf(s, "%s=", fields[i].key);
-        switch (fields[i].type) {
-        case STRING: {
-            g_autofree char *v = g_strdup(*(char * const *)p ?: "");
-
-            /* one line per value */
-            g_string_append(s, g_strdelimit(v, "\n\r", ' '));
-            break;
+        if (!is_unknown(m, i)) {
+            g_string_append_printf(s, "%s=", fields[i].key);
+            add_value(s, m, i);
+            g_string_append_c(s, '\n');
         }
-        case U32:
-            g_string_append_printf(s, "%" PRIu32, *(const uint32_t *)p);
-            break;
-        case U64:
-            g_string_append_printf(s, "%" PRIu64, *(const uint64_t *)p);
-            break;
-        }
-        g_string_append_c(s, '\n');
     }
     return g_string_free(s, false);
 }
@@ -82,6 +102,31 @@ static bool set_field(SamsaraMachine *m, int i, const char *value, Error **errp)
         *(uint32_t *)p = v;
     } else {
         *(uint64_t *)p = v;
+    }
+    return true;
+}
+
+bool samsara_check_cpu_text(const char *cpu, Error **errp)
+{
+    if (!samsara_is_word(cpu, CPU_CHARACTERS)) {
+        error_setg(errp, "CPU model: characters other than letters, digits "
+                   "and \"" CPU_CHARACTERS "\", or too long");
+        return false;
+    }
+    /* -cpu help lists models and ends QEMU with status 0 */
+    if (is_help_option(cpu)) {
+        error_setg(errp, "CPU model: %s is none", cpu);
+        return false;
+    }
+    return true;
+}
+
+static bool check_machine_type(const char *type, Error **errp)
+{
+    if (strcmp(type, SAMSARA_MACHINE_TYPE)) {
+        error_setg(errp, "machine description: the machine type is not "
+                   SAMSARA_MACHINE_TYPE);
+        return false;
     }
     return true;
 }
@@ -114,6 +159,9 @@ bool samsara_machine_from_text(SamsaraMachine *m, const char *text,
     char **l;
 
     memset(m, 0, sizeof(*m));
+    m->host_stepping = SAMSARA_UNKNOWN;
+    m->host_microcode = SAMSARA_UNKNOWN;
+    m->host_core_type = SAMSARA_UNKNOWN;
     for (l = lines; *l; l++) {
         char *value = strchr(*l, '=');
 
@@ -141,5 +189,6 @@ bool samsara_machine_from_text(SamsaraMachine *m, const char *text,
         error_setg(errp, "machine description: phys-bits out of range");
         return false;
     }
-    return samsara_check_smp(m, errp);
+    return check_machine_type(m->type, errp) &&
+           samsara_check_cpu_text(m->cpu, errp) && samsara_check_smp(m, errp);
 }

@@ -108,8 +108,8 @@ static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
 
 static bool set_tunables(Error **errp)
 {
-#define TUNABLE(opt_name, index, what) \
-    [KVM_SAMSARA_TUNABLE_##index] = "record-" opt_name,
+#define TUNABLE(opt_name, index, min, max, what) \
+    [KVM_SAMSARA_TUNABLE_##index] = opt_name,
     static const char * const names[SAMSARA_NR_TUNABLES] = {
         SAMSARA_RECORD_TUNABLES(TUNABLE)
     };
@@ -125,8 +125,8 @@ static bool set_tunables(Error **errp)
         ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_TUNABLE, i,
                           &value[i]);
         if (ret < 0) {
-            error_setg_errno(errp, -ret, "samsara: the kernel refuses %s=%"
-                             PRIu64, names[i], value[i]);
+            error_setg_errno(errp, -ret, "samsara: the kernel refuses -record "
+                             "%s=%" PRIu64, names[i], value[i]);
             return false;
         }
     }
@@ -137,11 +137,13 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
 {
     ERRP_GUARD();
     unsigned nr_vcpus = current_machine->smp.cpus;
+    bool stop = mode != KVM_SAMSARA_MODE_REPLAY && samsara_stop_on_error();
     struct kvm_samsara_config config = {
         .version = KVM_SAMSARA_ABI_VERSION,
         .mode = mode,
         .nr_vcpus = nr_vcpus,
         .ring_bytes = samsara_opts.ring,
+        .flags = stop ? KVM_SAMSARA_FLAG_STOP_ON_ERROR : 0,
         .stop_at = stop_at,
         .debug_fault_commit = samsara_opts.debug_fault_commit,
     };

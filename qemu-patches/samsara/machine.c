@@ -14,10 +14,35 @@
 #include "hw/boards.h"
 #include "hw/hotplug.h"
 #include "hw/i386/x86.h"
+#include "kvm/kvm_i386.h"
 #include "samsara.h"
 #include "samsara-int.h"
 
 #define TYPE_SAMSARA_REPLAY_MACHINE MACHINE_TYPE_NAME("samsara-replay")
+
+/* x86_cpus_init(), with a status of its own for a CPU that can't be made. */
+static bool create_vcpus(MachineState *machine, Error **errp)
+{
+    ERRP_GUARD();
+    X86MachineState *x86ms = X86_MACHINE(machine);
+    const CPUArchIdList *ids;
+    int i;
+
+    /* microvm, the only machine that is recorded, uses the latest ones */
+    x86_cpu_set_default_version(CPU_VERSION_LATEST);
+    x86ms->apic_id_limit =
+        x86_cpu_apic_id_from_index(x86ms, machine->smp.max_cpus - 1) + 1;
+    kvm_set_max_apic_id(x86ms->apic_id_limit);
+    ids = MACHINE_GET_CLASS(machine)->possible_cpu_arch_ids(machine);
+    for (i = 0; i < machine->smp.cpus; i++) {
+        x86_cpu_new(x86ms, ids->cpus[i].arch_id, errp);
+        if (*errp) {
+            error_prepend(errp, "%s: ", samsara_opts.replay);
+            return false;
+        }
+    }
+    return true;
+}
 
 static void replay_machine_init(MachineState *machine)
 {
@@ -27,12 +52,15 @@ static void replay_machine_init(MachineState *machine)
         error_report("machine type samsara-replay is for -replay only");
         exit(SAMSARA_EXIT_SETUP);
     }
-    if (!samsara_memory_create(&err)) {
+    if (!samsara_memory_parse(&err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
-    /* microvm, the only machine that is recorded, uses the latest ones */
-    x86_cpus_init(X86_MACHINE(machine), CPU_VERSION_LATEST);
+    samsara_memory_create(&error_fatal);
+    if (!create_vcpus(machine, &err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_FILE);
+    }
 }
 
 static HotplugHandler *get_hotplug_handler(MachineState *machine,

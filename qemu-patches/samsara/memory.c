@@ -23,8 +23,8 @@
 
 /* Above all the machine's own regions. */
 #define OVERLAY_PRIORITY 10000
-
-#define MAX_SLOTS 64
+/* How much is written to the file before a look at its size */
+#define SAVE_PIECE (16 * MiB)
 
 SamsaraSlot *samsara_slots;
 unsigned samsara_nr_slots;
@@ -146,9 +146,9 @@ bool samsara_memory_collect(Error **errp)
         }
         read_slots();
     }
-    if (samsara_nr_slots > MAX_SLOTS) {
+    if (samsara_nr_slots > KVM_SAMSARA_MAX_SLOTS) {
         error_setg(errp, "samsara: %u memory slots, only %u can be recorded",
-                   samsara_nr_slots, MAX_SLOTS);
+                   samsara_nr_slots, KVM_SAMSARA_MAX_SLOTS);
         return false;
     }
     for (i = 0; i < samsara_nr_slots; i++) {
@@ -182,9 +182,30 @@ static const char *slot_name(const SamsaraSlot *slot)
            ? memory_region_name(mr) : "ram";
 }
 
-bool samsara_memory_save(struct smr_writer *w, struct smr_err *err)
+static bool save_slot(struct smr_writer *w, const SamsaraSlot *s,
+                      bool (*go_on)(Error **errp), Error **errp)
+{
+    struct smr_err err = { };
+    hwaddr done, n;
+
+    for (done = 0; done < s->size; done += n) {
+        n = MIN(s->size - done, SAVE_PIECE);
+        if (smr_writer_ram(w, s->gpa + done, s->host + done, n, &err) < 0) {
+            error_setg(errp, "%s", smr_file_errstr(&err));
+            return false;
+        }
+        if (!go_on(errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool samsara_memory_save(struct smr_writer *w, bool (*go_on)(Error **errp),
+                         Error **errp)
 {
     g_autoptr(GString) map = g_string_new(NULL);
+    struct smr_err err = { };
     unsigned i;
 
     for (i = 0; i < samsara_nr_slots; i++) {
@@ -194,13 +215,12 @@ bool samsara_memory_save(struct smr_writer *w, struct smr_err *err)
                                s->gpa, s->size, s->readonly ? "ro" : "rw",
                                slot_name(s));
     }
-    if (smr_writer_blob(w, "memory", map->str, map->len, err) < 0) {
+    if (smr_writer_blob(w, "memory", map->str, map->len, &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
         return false;
     }
     for (i = 0; i < samsara_nr_slots; i++) {
-        SamsaraSlot *s = &samsara_slots[i];
-
-        if (smr_writer_ram(w, s->gpa, s->host, s->size, err) < 0) {
+        if (!save_slot(w, &samsara_slots[i], go_on, errp)) {
             return false;
         }
     }
@@ -242,8 +262,9 @@ bool samsara_do_dma_write(void *host, const void *buf, hwaddr len)
         ret = s ? samsara_device_dma(s->gpa + offset, from, n) : -EFAULT;
         trace_samsara_dma(s ? s->gpa + offset : 0, n, ret);
         if (ret < 0) {
-            samsara_record_stop("a device model's write could not be recorded:"
-                                " %s", strerror(-ret));
+            samsara_record_end(SAMSARA_END_REASON_DEVICE_WRITE,
+                               "a device model's write could not be recorded:"
+                               " %s", strerror(-ret));
             memcpy(to, from, len);
             return true;
         }
@@ -259,8 +280,9 @@ void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len)
     uint8_t *host = memory_region_get_ram_ptr(mr);
 
     if (slot_of_host(host + offset) || slot_of_host(host + offset + len - 1)) {
-        samsara_record_stop("guest memory (%s + 0x%" HWADDR_PRIx ") written "
-                            "from outside", memory_region_name(mr), offset);
+        samsara_record_end(SAMSARA_END_REASON_MEMORY_WRITE,
+                           "guest memory (%s + 0x%" HWADDR_PRIx ") written "
+                           "from outside", memory_region_name(mr), offset);
     }
 }
 
@@ -288,52 +310,112 @@ static bool parse_slot(SamsaraSlot *slot, char *line, Error **errp)
     return true;
 }
 
-static bool parse_map(char *text, Error **errp)
+static bool add_slot(char *line, Error **errp)
 {
-    g_auto(GStrv) lines = g_strsplit(text, "\n", MAX_SLOTS + 2);
+    SamsaraSlot *s = &samsara_slots[samsara_nr_slots];
     hwaddr end = 0;
+
+    if (samsara_nr_slots == KVM_SAMSARA_MAX_SLOTS) {
+        error_setg(errp, "memory map: more than %u slots",
+                   KVM_SAMSARA_MAX_SLOTS);
+        return false;
+    }
+    if (!parse_slot(s, line, errp)) {
+        return false;
+    }
+    if (samsara_nr_slots) {
+        end = s[-1].gpa + s[-1].size;
+    }
+    if (s->gpa < end) {
+        error_setg(errp, "memory map: slots overlap or are out of order");
+        return false;
+    }
+    samsara_nr_slots++;
+    return true;
+}
+
+static bool parse_map(const char *text, Error **errp)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", KVM_SAMSARA_MAX_SLOTS + 2);
     unsigned i;
 
-    samsara_slots = g_new0(SamsaraSlot, MAX_SLOTS);
+    samsara_slots = g_new0(SamsaraSlot, KVM_SAMSARA_MAX_SLOTS);
     for (i = 0; lines[i] && *lines[i]; i++) {
-        SamsaraSlot *s = &samsara_slots[i];
-
-        if (i == MAX_SLOTS) {
-            error_setg(errp, "memory map: too many slots");
+        if (!add_slot(lines[i], errp)) {
             return false;
         }
-        if (!parse_slot(s, lines[i], errp)) {
-            return false;
-        }
-        if (s->gpa < end) {
-            error_setg(errp, "memory map: slots overlap or are out of order");
-            return false;
-        }
-        end = s->gpa + s->size;
-        samsara_nr_slots++;
+    }
+    if (!samsara_nr_slots) {
+        error_setg(errp, "memory map: no slots");
+        return false;
     }
     return true;
+}
+
+bool samsara_memory_parse(Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree char *text = samsara_read_text("memory", errp);
+
+    if (!text) {
+        return false;
+    }
+    if (!parse_map(text, errp)) {
+        error_prepend(errp, "%s: ", samsara_opts.replay);
+        return false;
+    }
+    return true;
+}
+
+/* Bytes the host can give without swapping; 0: not known */
+static uint64_t host_memory(void)
+{
+    g_autofree char *info = NULL;
+    const char *line;
+    uint64_t kib;
+
+    if (!g_file_get_contents("/proc/meminfo", &info, NULL, NULL)) {
+        return 0;
+    }
+    line = strstr(info, "MemAvailable:");
+    return line && sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1
+           ? kib * KiB : 0;
+}
+
+/* All of it will be pinned: a file may not take the host down. */
+static bool check_host_memory(Error **errp)
+{
+    uint64_t max = samsara_opts.max_memory ?: host_memory();
+    g_autofree char *has = size_to_str(max);
+    g_autofree char *needs = NULL;
+    uint64_t total = 0;
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_slots; i++) {
+        /* slots do not overlap and end below 2^52 */
+        total += samsara_slots[i].size;
+    }
+    if (!max || total <= max) {
+        return true;
+    }
+    needs = size_to_str(total);
+    if (samsara_opts.max_memory) {
+        error_setg(errp, "%s: the guest has %s of memory, more than -replay "
+                   "max-memory=%s", samsara_opts.replay, needs, has);
+    } else {
+        error_setg(errp, "%s: the guest has %s of memory, but the host has %s "
+                   "left: -replay max-memory=SIZE allows more",
+                   samsara_opts.replay, needs, has);
+    }
+    return false;
 }
 
 /* Makes the RAM regions of the replaying machine. */
 bool samsara_memory_create(Error **errp)
 {
-    ERRP_GUARD();
-    struct smr_err err = { };
-    void *text;
-    size_t len;
     unsigned i;
-    bool ok;
 
-    if (smr_reader_blob(samsara_opts.reader, "memory", &text, &len,
-                        &err) < 0) {
-        error_setg(errp, "%s", smr_file_errstr(&err));
-        return false;
-    }
-    ok = parse_map(text, errp);
-    free(text);
-    if (!ok) {
-        error_prepend(errp, "%s: ", samsara_opts.replay);
+    if (!check_host_memory(errp)) {
         return false;
     }
     for (i = 0; i < samsara_nr_slots; i++) {

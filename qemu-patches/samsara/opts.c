@@ -18,7 +18,7 @@
 #include "qemu/module.h"
 #include "qemu/option.h"
 #include "qapi/error.h"
-#include "qapi/qmp/qstring.h"
+#include "qapi/qmp/qdict.h"
 #include "qom/object.h"
 #include "samsara.h"
 #include "samsara-int.h"
@@ -38,9 +38,19 @@ static QemuOptsList record_opts = {
             .name = "mode",
             .type = QEMU_OPT_STRING,
             .help = "parallel: vCPUs really run in parallel (default); "
-                    "serial: one at a time",
+                    "serial: one at a time; crew: in parallel, each page "
+                    "owned by readers or a writer, for comparison",
+        }, {
+            .name = "on-error",
+            .type = QEMU_OPT_STRING,
+            .help = "when the recording ends early, the guest goes on "
+                    "(continue, default) or is paused (stop)",
+        }, {
+            .name = "max-size",
+            .type = QEMU_OPT_SIZE,
+            .help = "the recording ends before the file gets larger",
         },
-#define TUNABLE(opt_name, index, what) \
+#define TUNABLE(opt_name, index, min, max, what) \
         { .name = opt_name, .type = QEMU_OPT_NUMBER, .help = what },
         SAMSARA_RECORD_TUNABLES(TUNABLE)
 #undef TUNABLE
@@ -80,6 +90,11 @@ static QemuOptsList replay_opts = {
             .name = "stop-at",
             .type = QEMU_OPT_NUMBER,
             .help = "end after this commit",
+        }, {
+            .name = "max-memory",
+            .type = QEMU_OPT_SIZE,
+            .help = "most memory the guest may have; default: what the host "
+                    "has left",
         },
         { /* end of list */ }
     },
@@ -116,6 +131,53 @@ void samsara_parse_record(const char *optarg)
 void samsara_parse_replay(const char *optarg)
 {
     parse(&replay_opts, optarg);
+}
+
+static const QemuOptDesc *find_desc(const QemuOptsList *list, const char *name)
+{
+    const QemuOptDesc *desc;
+
+    for (desc = list->desc; desc->name; desc++) {
+        if (!strcmp(desc->name, name)) {
+            return desc;
+        }
+    }
+    return NULL;
+}
+
+/* Errors name the option as it was written. */
+static int check_value(void *opaque, const char *name, const char *value,
+                       Error **errp)
+{
+    QemuOpts *opts = opaque;
+
+    bool ok;
+
+    switch (find_desc(&record_opts, name)->type) {
+    case QEMU_OPT_NUMBER:
+        ok = samsara_check_number(name, qemu_opt_get_number(opts, name, 0),
+                                  errp);
+        break;
+    case QEMU_OPT_SIZE:
+        ok = samsara_check_number(name, qemu_opt_get_size(opts, name, 0),
+                                  errp);
+        break;
+    default:
+        ok = samsara_check_word(name, value, errp);
+        break;
+    }
+    return !ok;
+}
+
+static void check_record_values(QemuOpts *opts)
+{
+    Error *err = NULL;
+
+    qemu_opt_foreach(opts, check_value, opts, &err);
+    if (err) {
+        error_reportf_err(err, "-record ");
+        exit(SAMSARA_EXIT_SETUP);
+    }
 }
 
 /* Turns an option into a property of the accelerator. */
@@ -164,9 +226,28 @@ static void require_kvm(const char *verb, QDict *machine_opts)
     }
 }
 
+/* Before anything else complains about the default machine's devices. */
+static void check_record_machine(QDict *machine_opts)
+{
+    const char *type = qdict_get_try_str(machine_opts, "type");
+
+    if (type && is_help_option(type)) {
+        return;
+    }
+    if (!type || strcmp(type, SAMSARA_MACHINE_TYPE)) {
+        error_report("%s%s can't be recorded yet: use -M "
+                     SAMSARA_MACHINE_TYPE,
+                     type ? "machine type " : "the default machine type",
+                     type ?: "");
+        exit(SAMSARA_EXIT_SETUP);
+    }
+}
+
 static void configure_record(QemuOpts *opts, QDict *machine_opts,
                              const char *cpu_option)
 {
+    check_record_values(opts);
+    check_record_machine(machine_opts);
     require_kvm("record", machine_opts);
     samsara_opts.cpu = g_strdup(cpu_option);
     qemu_opt_foreach(opts, set_property, (void *)"record", &error_fatal);
@@ -174,54 +255,13 @@ static void configure_record(QemuOpts *opts, QDict *machine_opts,
     object_register_sugar_prop("apic-common", "vapic", "off", true);
 }
 
-/* What the recording holds may not be given again. */
-static void refuse_machine_options(QDict *machine_opts, const char *cpu_option)
-{
-    static const char * const options[][2] = {
-        { "type", "-machine" }, { "smp", "-smp" }, { "kernel", "-kernel" },
-        { "initrd", "-initrd" }, { "append", "-append" },
-        { "firmware", "-bios" }, { "memory-backend", "-machine" },
-    };
-    const QDictEntry *e;
-    const char *option = NULL;
-    QemuOpts *mem = QTAILQ_FIRST(&qemu_find_opts("memory")->head);
-    int i;
-
-    for (e = qdict_first(machine_opts); e; e = qdict_next(machine_opts, e)) {
-        if (!strcmp(e->key, "accel") || !strcmp(e->key, "graphics")) {
-            continue;
-        }
-        option = "-machine";
-        for (i = 0; i < ARRAY_SIZE(options); i++) {
-            if (!strcmp(e->key, options[i][0])) {
-                option = options[i][1];
-            }
-        }
-    }
-    if (cpu_option) {
-        option = "-cpu";
-    }
-    if (mem && (qemu_opt_get(mem, "size") || qemu_opt_get(mem, "maxmem") ||
-                qemu_opt_get(mem, "slots"))) {
-        option = "-m";
-    }
-    if (!QTAILQ_EMPTY(&qemu_find_opts("device")->head)) {
-        option = "-device";
-    }
-    if (option) {
-        error_report("%s cannot be given with -replay: the recording holds "
-                     "the machine", option);
-        exit(SAMSARA_EXIT_SETUP);
-    }
-}
-
 static void open_recording(const char *file)
 {
     struct smr_err err = { };
-    void *text;
-    size_t len;
+    g_autofree char *text = NULL;
     Error *local_err = NULL;
 
+    samsara_opts.replay = g_strdup(file);
     if (smr_reader_open(&samsara_opts.reader, file, &err) < 0 ||
         smr_reader_extent(samsara_opts.reader, &samsara_opts.extent,
                           &err) < 0) {
@@ -233,9 +273,9 @@ static void open_recording(const char *file)
                      file);
         exit(SAMSARA_EXIT_FILE);
     }
-    if (smr_reader_blob(samsara_opts.reader, "machine", &text, &len,
-                        &err) < 0) {
-        error_report("%s", smr_file_errstr(&err));
+    text = samsara_read_text("machine", &local_err);
+    if (!text) {
+        error_report_err(local_err);
         exit(SAMSARA_EXIT_FILE);
     }
     if (samsara_machine_from_text(&samsara_opts.machine, text, &local_err) &&
@@ -244,7 +284,6 @@ static void open_recording(const char *file)
         error_setg(&local_err, "machine description: number of vCPUs differs "
                    "from the header's");
     }
-    free(text);
     if (local_err) {
         error_reportf_err(local_err, "%s: ", file);
         exit(SAMSARA_EXIT_FILE);
@@ -297,7 +336,7 @@ static void configure_replay(QemuOpts *opts, QDict *machine_opts,
     const char *file = qemu_opt_get(opts, "file");
 
     check_replay_mode(opts);
-    refuse_machine_options(machine_opts, *cpu_option);
+    samsara_refuse_options(machine_opts);
     require_kvm("replay", machine_opts);
     open_recording(file);
     check_extent(file, opts);

@@ -236,8 +236,8 @@ bool samsara_check_vcpus(Error **errp)
 
 static void device_realized(DeviceListener *listener, DeviceState *dev)
 {
-    samsara_record_stop("device %s plugged",
-                        object_get_typename(OBJECT(dev)));
+    samsara_record_end(SAMSARA_END_REASON_HOTPLUG, "device %s plugged",
+                       object_get_typename(OBJECT(dev)));
 }
 
 void samsara_watch_hotplug(void)

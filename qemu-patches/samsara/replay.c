@@ -85,6 +85,16 @@ static void finish_exact(const struct kvm_samsara_status *st)
     finish(SAMSARA_EXIT_EXACT);
 }
 
+void samsara_replay_interrupted(void)
+{
+    struct kvm_samsara_status st;
+
+    samsara_device_status(&st);
+    error_report("samsara: replay interrupted after commit %" PRIu64,
+                 (uint64_t)st.commits);
+    exit(SAMSARA_EXIT_SETUP);
+}
+
 /* Called by the feeder only, so that there is one report. */
 static void check_end(void)
 {
@@ -220,6 +230,11 @@ void samsara_replay_start(void)
 {
     Error *err = NULL;
 
+    if (!samsara_check_vcpus(&err)) {
+        error_reportf_err(err, "%s: ", samsara_opts.replay);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    samsara_host_compare();
     samsara_vcpus_load();
     if (!samsara_memory_load(&err) || !samsara_consoles_load(&err)) {
         error_report_err(err);

@@ -10,6 +10,7 @@
 
 #include <linux/kvm_samsara.h>
 #include "qemu/units.h"
+#include "qapi/qmp/qdict.h"
 #include "smr_file.h"
 
 /* Exit statuses of -record and -replay.  Documented in qemu-options.hx. */
@@ -22,6 +23,9 @@ enum {
     SAMSARA_EXIT_KERNEL = 5,
 };
 
+/* The only machine type that can be recorded */
+#define SAMSARA_MACHINE_TYPE "microvm"
+
 /* What rebuilds the machine: the recording's "machine" blob. */
 typedef struct SamsaraMachine {
     char *type;                 /* machine type it was recorded on */
@@ -30,36 +34,41 @@ typedef struct SamsaraMachine {
     uint32_t cpus, sockets, dies, cores, threads;
     uint32_t phys_bits;
     uint64_t tsc_khz;           /* for information: reads are in the log */
+    /* the processor it was recorded on; SAMSARA_UNKNOWN or a value of it */
+    uint64_t host_stepping, host_microcode, host_core_type;
 } SamsaraMachine;
+
+#define SAMSARA_UNKNOWN UINT64_MAX
 
 #define SAMSARA_NR_TUNABLES (KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT + 1)
 #define SAMSARA_UNSET UINT64_MAX
 
 /*
  * The -record options among them, which are properties of the accelerator, too:
- * f(name, KVM_SAMSARA_TUNABLE_*, what it is).
+ * f(name, KVM_SAMSARA_TUNABLE_*, least, most, what it is).  The kernel checks
+ * the range as well (Documentation/sysfs-kernel-samsara).
  */
 #define SAMSARA_RECORD_TUNABLES(f) \
-    f("chunk", CHUNK_LIMIT, \
+    f("chunk", CHUNK_LIMIT, 256, 4 * GiB, \
       "longest chunk in conditional branches; settings that are not " \
       "given are those of /sys/kernel/samsara") \
-    f("chunk-min", CHUNK_MIN, \
+    f("chunk-min", CHUNK_MIN, 256, 4 * GiB, \
       "conflicts make chunks no shorter than this") \
-    f("chunk-adaptive", CHUNK_ADAPTIVE, \
+    f("chunk-adaptive", CHUNK_ADAPTIVE, 0, 1, \
       "1: each vCPU's chunks have the length that suits it") \
-    f("rollbacks", ROLLBACK_LIMIT, \
+    f("rollbacks", ROLLBACK_LIMIT, 1, 1000, \
       "rollbacks in a row before a vCPU stops the others") \
-    f("copies", MAX_COPIES, \
+    f("copies", MAX_COPIES, 16, 2048, \
       "private pages a vCPU keeps between chunks") \
-    f("copy-age", COPY_AGE, \
+    f("copy-age", COPY_AGE, 0, 1 * MiB, \
       "chunks after which an unused one is dropped") \
-    f("compare", COMPARE, \
+    f("compare", COMPARE, 0, 1, \
       "1: only pages whose content has changed count as written") \
-    f("memdigest", MEMDIGEST_INTERVAL, \
+    f("memdigest", MEMDIGEST_INTERVAL, 1, 1 * MiB, \
       "commits from one digest of all memory to the next") \
-    f("slice", SERIAL_SLICE_US, \
+    f("slice", SERIAL_SLICE_US, 50, 1000000, \
       "mode=serial: microseconds of a vCPU's turn") \
-    f("adaptive", ADAPTIVE, \
+    f("adaptive", ADAPTIVE, 0, 1, \
       "1: serial phases when vCPUs disturb each other")
 
 /* opts.c: what the command line says.  Sizes and counts are 0 if not given. */
@@ -72,6 +81,9 @@ typedef struct SamsaraOpts {
     uint64_t compress;
     uint64_t debug_fault_commit;
     uint64_t stop_at;
+    uint64_t max_size;          /* of the recording */
+    char *on_error;             /* of the recording; NULL: continue */
+    uint64_t max_memory;        /* of a replayed guest; 0: what the host has */
     char *cpu;                  /* argument of -cpu, NULL if none */
 
     /* -replay: the open file */
@@ -83,21 +95,47 @@ typedef struct SamsaraOpts {
 extern SamsaraOpts samsara_opts;
 
 #define SAMSARA_RING_DEFAULT    (1 * MiB)
+#define SAMSARA_RING_MIN        (256 * KiB)
+#define SAMSARA_RING_MAX        (16 * MiB)
 #define SAMSARA_COMPRESS_DEFAULT 1
+
+/* refuse-options.c: exits if -replay can't be combined with what was given */
+void samsara_refuse_options(const QDict *machine_opts);
+
+/* commands.c: monitor commands, while replaying */
+void samsara_refuse_commands(void);
+
+/* settings.c: @name is that of the -record option */
+bool samsara_check_number(const char *name, uint64_t value, Error **errp);
+bool samsara_check_word(const char *name, const char *word, Error **errp);
+
+/* text.c */
+/* A blob of lines, without any other control character; to be freed. */
+char *samsara_read_text(const char *blob, Error **errp);
+/* Fits into one line: control characters become spaces; to be freed. */
+char *samsara_text_line(const char *text);
+/* Letters, digits and the characters in @more only, at least one. */
+bool samsara_is_word(const char *text, const char *more);
 
 /* desc.c */
 char *samsara_machine_to_text(const SamsaraMachine *m);
 bool samsara_machine_from_text(SamsaraMachine *m, const char *text,
                                Error **errp);
 bool samsara_check_smp(const SamsaraMachine *m, Error **errp);
+/* Text only: model and properties are samsara_check_cpu()'s business. */
+bool samsara_check_cpu_text(const char *cpu, Error **errp);
 
 #ifdef NEED_CPU_H
 
+#include "qapi/qapi-types-misc-target.h"
 #include "hw/boards.h"
 #include "sysemu/kvm_int.h"
 
 /* accel.c */
 uint32_t samsara_record_mode(void);
+
+/* model.c */
+bool samsara_check_cpu(const char *cpu, Error **errp);
 
 /* device.c: the kernel's side */
 typedef struct SamsaraRing {
@@ -138,8 +176,12 @@ extern SamsaraSlot *samsara_slots;
 extern unsigned samsara_nr_slots;
 
 bool samsara_memory_collect(Error **errp);
-bool samsara_memory_save(struct smr_writer *w, struct smr_err *err);
+/* Calls @go_on from time to time, and fails if that does. */
+bool samsara_memory_save(struct smr_writer *w, bool (*go_on)(Error **errp),
+                         Error **errp);
 void samsara_memory_forget(void);
+/* Replay: the recording's memory map; then RAM as it says, if enough */
+bool samsara_memory_parse(Error **errp);
 bool samsara_memory_create(Error **errp);
 bool samsara_memory_load(Error **errp);
 
@@ -163,11 +205,36 @@ void samsara_console_out(uint16_t port, unsigned size, unsigned count,
 
 /* record.c */
 void samsara_record_start(void);
-/* Ends the recording if there is one; @why is told to the user unless NULL. */
-void samsara_record_stop(const char *why, ...) G_GNUC_PRINTF(1, 2);
+
+/* log.c: from the kernel's rings to the file */
+/* What a file may still grow by when the recording ends. */
+uint64_t samsara_log_reserve(void);
+void samsara_log_start(struct smr_writer *w);
+/* After the kernel has stopped; returns why the file is not whole, or NULL. */
+const char *samsara_log_finish(void);
+
+/* end.c */
+void samsara_end_init(struct smr_writer *w);
+/* -record on-error=stop */
+bool samsara_stop_on_error(void);
+/* Ends the recording, if there is one, because the guest ends. */
+void samsara_record_stop(void);
+/* Ends it early, and with on-error=stop the guest.  The user is told why. */
+void samsara_record_end(SamsaraEndReason reason, const char *why, ...)
+    G_GNUC_PRINTF(2, 3);
+/* The same, soon, by the main loop: for threads that can't. */
+void samsara_record_request_end(SamsaraEndReason reason, const char *why);
+bool samsara_record_exit(CPUState *cpu, struct kvm_run *run, int *ret);
+
+/* host.c: stepping, microcode and core type of this processor */
+void samsara_host_identity(SamsaraMachine *m);
+/* Warns if they are not those of the recording. */
+void samsara_host_compare(void);
 
 /* replay.c */
 void samsara_replay_start(void);
+/* Somebody ends QEMU before the replay has ended: exits. */
+G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 
 #endif /* NEED_CPU_H */

@@ -17,11 +17,17 @@
 void samsara_parse_record(const char *optarg);
 void samsara_parse_replay(const char *optarg);
 
+/* An option on the command line, without its dash; @name NULL: a disk image */
+void samsara_note_option(const char *name, const char *arg);
+
 /*
  * Turn the options into accelerator properties and, for -replay, machine
  * options and CPU model read from the recording.  Exits on error.
  */
 void samsara_configure(QDict *machine_opts, const char **cpu_option);
+
+/* Why a monitor command can't be given now, or NULL. */
+const char *samsara_command_refusal(const char *name);
 
 #ifdef NEED_CPU_H
 
@@ -37,6 +43,10 @@ struct kvm_run;
 extern bool samsara_recording;
 /* The guest's state belongs to the recording or to the replay. */
 extern bool samsara_running;
+/* It does, or will once the guest starts: nobody else may change the guest. */
+extern bool samsara_frozen;
+/* -record or -replay was given. */
+extern bool samsara_device_used;
 
 void samsara_accel_class_init(ObjectClass *oc);
 
@@ -51,6 +61,7 @@ void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len);
 void samsara_do_memory_change(hwaddr gpa, hwaddr size);
 bool samsara_do_put_registers(int level);
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret);
+bool samsara_do_refuse_gdb(const char *packet);
 
 /*
  * Write to guest memory on behalf of a device model, as a commit of its own.
@@ -92,11 +103,17 @@ static inline bool samsara_put_registers(int level)
            samsara_do_put_registers(level);
 }
 
-/* Handles an exit from KVM_RUN while replaying; returns true if it did. */
+/* Handles an exit from KVM_RUN; returns true if it did. */
 static inline bool samsara_exit(CPUState *cpu, struct kvm_run *run, int *ret)
 {
-    return unlikely(qatomic_read(&samsara_running)) &&
-           samsara_do_exit(cpu, run, ret);
+    return unlikely(samsara_device_used) && samsara_do_exit(cpu, run, ret);
+}
+
+/* Returns true if a debugger's request would change what the guest does. */
+static inline bool samsara_refuse_gdb(const char *packet)
+{
+    return unlikely(qatomic_read(&samsara_frozen)) &&
+           samsara_do_refuse_gdb(packet);
 }
 
 #else
@@ -112,6 +129,11 @@ static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
 }
 
 static inline bool samsara_must_bounce(bool is_write)
+{
+    return false;
+}
+
+static inline bool samsara_refuse_gdb(const char *packet)
 {
     return false;
 }

@@ -96,6 +96,18 @@ static void state_error(CPUState *cpu, Error **errp, const char *verb,
                      name, kvm_arch_vcpu_id(cpu));
 }
 
+/* Number of entries in a blob that is a list. */
+static uint32_t list_length(const char *name, size_t len, size_t entry,
+                            uint32_t max)
+{
+    if (len % entry || len / entry > max) {
+        error_report("%s: %s of a vCPU has the wrong size",
+                     samsara_opts.replay, name);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    return len / entry;
+}
+
 /* CPUID */
 
 static struct kvm_cpuid2 *get_cpuid(CPUState *cpu, Error **errp)
@@ -185,7 +197,7 @@ static void check_cpuid(CPUState *cpu, const void *blob, size_t len)
 {
     const struct kvm_cpuid_entry2 *rec = blob;
     g_autofree struct kvm_cpuid2 *here = get_cpuid(cpu, &error_fatal);
-    uint32_t n = len / sizeof(*rec);
+    uint32_t n = list_length("cpuid", len, sizeof(*rec), MAX_CPUID_ENTRIES);
     uint32_t i;
 
     for (i = 0; i < n; i++) {
@@ -264,9 +276,10 @@ static bool save_msrs(CPUState *cpu, SaveState *ss)
 static void load_msrs(CPUState *cpu, const void *blob, size_t len)
 {
     const struct kvm_msr_entry *e = blob;
-    size_t i;
+    uint32_t n = list_length("msrs", len, sizeof(*e), MAX_MSRS);
+    uint32_t i;
 
-    for (i = 0; i < len / sizeof(*e); i++) {
+    for (i = 0; i < n; i++) {
         struct kvm_msr_entry old;
 
         /* what is right already may be read-only here */

@@ -29,6 +29,8 @@ expect()
 		not_ok "$1" "no error that matches '$3'"
 	elif [ "$errors" -gt 2 ]; then
 		not_ok "$1" "$errors lines of errors"
+	elif tr -d '\n\t' < "$TMP/$1.err" | grep -q '[[:cntrl:]]'; then
+		not_ok "$1" 'a control character in an error'
 	else
 		ok "$1" "status $RC: $(grep -E -e "$3" "$TMP/$1.err" | head -n 1 |
 			sed 's/^qemu-system-x86_64: //' | cut -c1-150)"

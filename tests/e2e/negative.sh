@@ -121,6 +121,38 @@ headers()
 	expect garbage $BADFILE 'not a recording'
 }
 
+# altered NAME BLOB PREFIX TEXT STATUS REGEX: a replay with another line in a blob
+altered()
+{
+	/work/e2e/recedit "$small" "$TMP/$1.smr" --set-line "$2" "$3" "$4"
+	replay "$TMP/$1" "$TMP/$1.smr"
+	expect "$1" "$5" "$6"
+}
+
+# What the file says of the machine is not trusted.
+descriptions()
+{
+	altered cpu-help machine cpu= cpu=help $BADFILE 'cpu-help.smr.*CPU model'
+	altered cpu-unknown machine cpu= cpu=Z80 $BADFILE 'Z80 does not exist'
+	altered cpu-property machine cpu= cpu=host,realized=on $BADFILE 'realized can.t be'
+	altered cpu-level machine cpu= cpu=host,level=4294967295 $BADFILE 'level can.t be'
+	altered cpu-value machine cpu= cpu=host,avx=maybe $BADFILE 'cpu-value.smr.*avx'
+	altered cpu-hyperv machine cpu= cpu=host,hv-relaxed=on $BADFILE 'cpu-hyperv.smr.*Hyper-V'
+	altered cpu-escape machine cpu= "cpu=$(printf 'host\033[2J')" $BADFILE 'control character'
+	altered machine-type machine machine= machine=pc $BADFILE 'type is not microvm'
+	altered topology machine cores= cores=64 $BADFILE 'topology'
+	altered slots memory '' "$(seq 0 32 | sed 's/.*/&0000 0x1000 rw r/; s/^/0x/')" \
+		$BADFILE 'more than 32 slots'
+	altered no-slots memory '' '' $BADFILE 'no slots'
+	altered much-memory memory '' '0x0 0x8000000000 rw ram' $SETUP '512 GiB.*max-memory'
+	altered consoles consoles '' 'serial 0x10000' $BADFILE 'consoles.smr.*list of consoles'
+	altered msrs vcpu0/msrs '' odd $BADFILE 'msrs of a vCPU has the wrong size'
+	altered cpuid-list vcpu0/cpuid '' odd $BADFILE 'cpuid of a vCPU has the wrong size'
+	altered stepping machine host-stepping= host-stepping=99 $EXACT \
+		'warning: .*stepping 0x63, this one has 0x'
+	altered core-type machine host-stepping= host-core-type=64 $EXACT 'replay exact'
+}
+
 files()
 {
 	replay "$TMP/missing" "$TMP/no-such-file"
@@ -142,6 +174,12 @@ options()
 {
 	run_qemu "$TMP/with-m" -display none -m 64 -replay file="$small"
 	expect with-m $SETUP '-m cannot be given'
+	run_qemu "$TMP/with-serial" -display none -serial file:"$TMP/x" -replay file="$small"
+	expect with-serial $SETUP '-serial cannot be given'
+	run_qemu "$TMP/with-drive" -display none -drive file="$TMP/x" -replay file="$small"
+	expect with-drive $SETUP '-drive cannot be given'
+	replay "$TMP/max-memory" "$small" max-memory=16M
+	expect max-memory $SETUP 'more than -replay max-memory=16 MiB'
 	run_qemu "$TMP/both" -display none -replay file="$small" -record file="$TMP/x.smr"
 	expect both $SETUP 'mutually exclusive'
 	run_qemu "$TMP/stop-at-late" -display none -replay file="$small",stop-at=999999999
@@ -158,12 +196,30 @@ options()
 	expect refused-device $SETUP "can't be recorded.*remove"
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/bad-mode" $ARGS -record file="$TMP/x.smr",mode=fast
-	expect bad-mode $SETUP 'neither parallel, serial nor crew'
+	expect bad-mode $SETUP '-record mode=fast: must be parallel, serial or crew'
+	# shellcheck disable=SC2086
 	run_qemu "$TMP/refused-setting" $ARGS -record file="$TMP/x.smr",chunk=1
-	expect refused-setting $SETUP 'refuses record-chunk=1'
+	expect refused-setting $SETUP '-record chunk=1: must be 256 to 4294967296'
+	# shellcheck disable=SC2046
+	run_qemu "$TMP/refused-property" $(echo "$ARGS" | sed 's/-accel kvm/&,record-chunk=1/')
+	expect refused-property $SETUP 'chunk=1: must be 256 to 4294967296'
+	# shellcheck disable=SC2086
+	run_qemu "$TMP/pmu" $ARGS -append n=10 -cpu host,pmu=on -record file="$TMP/x.smr"
+	expect pmu $PASS 'warning: .*pmu can.t be recorded'
+	# shellcheck disable=SC2086
+	run_qemu "$TMP/refused-cpu" $ARGS -cpu host,level=13 -record file="$TMP/x.smr"
+	expect refused-cpu $SETUP 'property level can.t be recorded'
+	run_qemu "$TMP/help" -record help
+	if [ "$RC" = 0 ] && grep -q crew "$TMP/help.out"; then
+		ok help "-record help has mode=crew"
+	else
+		not_ok help "status $RC, or no mode=crew"
+	fi
 	run_qemu "$TMP/refused-machine" -M pc -accel kvm -nodefaults -display none \
 		-record file="$TMP/x.smr"
 	expect refused-machine $SETUP '-M microvm'
+	run_qemu "$TMP/refused-pc" -M pc -display none -record file="$TMP/x.smr"
+	expect refused-pc $SETUP 'machine type pc can.t be recorded yet: use -M microvm'
 }
 
 # A file system without room for the initial state, and one with too little for
@@ -190,21 +246,68 @@ full_disk()
 	as_far_as_verified full-replay "$TMP/full-later.smr"
 }
 
-# What QMP says while a guest is being recorded: $TMP/qmp.out.
+# start_qemu NAME OPTION...: in the background, as $pid, with a QMP monitor whose
+# output is in $TMP/NAME.qmp
+start_qemu()
+{
+	local name=$1
+	shift
+	rm -f "$TMP/qmp.in" "$TMP/qmp.out"
+	mkfifo "$TMP/qmp.in" "$TMP/qmp.out"
+	: > "$TMP/$name.qmp"
+	"$QEMU" -chardev pipe,id=qmp,path="$TMP/qmp" -mon chardev=qmp,mode=control "$@" \
+		> "$TMP/$name.out" 2> "$TMP/$name.err" < /dev/null &
+	pid=$!
+	cat "$TMP/qmp.out" > "$TMP/$name.qmp" &
+	# for reading, too: nobody waits for a QEMU that has ended
+	exec 8<> "$TMP/qmp.in"
+	ask '"qmp_capabilities"'
+}
+
+ask()	# COMMAND
+{
+	echo "{\"execute\": $1}" >&8
+}
+
+ask_human()	# COMMAND
+{
+	ask "\"human-monitor-command\", \"arguments\": {\"command-line\": \"$1\"}"
+}
+
+# Up to 20 s for a line in what a monitor has said.
+wait_for()	# NAME REGEX
+{
+	local i=0
+	while ! grep -Eq -e "$2" "$TMP/$1.qmp"; do
+		i=$((i + 1))
+		[ $i -lt 200 ] || return 1
+		sleep 0.1
+	done
+}
+
+end_qemu()	# after 20 s at most; sets RC
+{
+	local watchdog
+	{ sleep 20; kill -9 $pid; } 2> /dev/null &
+	watchdog=$!
+	wait $pid 2> /dev/null
+	RC=$?
+	kill $watchdog
+}
+
+# What QMP says while a guest is being recorded.
 ask_monitor()
 {
-	echo '{"execute": "qmp_capabilities"}
-		{"execute": "query-samsara"}
-		{"execute": "query-stats", "arguments": {"target": "vcpu"}}' > "$TMP/qmp.in"
-	# the greeting, and an answer for each
-	timeout 5 head -n 4 "$TMP/qmp.out" > "$TMP/monitor.out"
-	if ! grep '"state": "recording"' "$TMP/monitor.out" | grep -q '"commits": [1-9]'; then
+	ask '"query-samsara"'
+	ask '"query-stats", "arguments": {"target": "vcpu"}'
+	wait_for killed samsara_chunk_length
+	if ! grep '"state": "recording"' "$TMP/killed.qmp" | grep -q '"commits": [1-9]'; then
 		not_ok monitor 'query-samsara has no commits'
-	elif ! grep -q '"name": "samsara_chunks", "value": [1-9]' "$TMP/monitor.out" ||
-	     ! grep -q '"name": "samsara_chunk_length", "value": [[]' "$TMP/monitor.out"; then
+	elif ! grep -q '"name": "samsara_chunks", "value": [1-9]' "$TMP/killed.qmp" ||
+	     ! grep -q '"name": "samsara_chunk_length", "value": [[]' "$TMP/killed.qmp"; then
 		not_ok monitor 'query-stats has no chunks'
 	else
-		ok monitor "$(sed -n 's/.*\("samsara_chunks", "value": [0-9]*\).*/\1/p' "$TMP/monitor.out")"
+		ok monitor "$(sed -n 's/.*\("samsara_chunks", "value": [0-9]*\).*/\1/p' "$TMP/killed.qmp")"
 	fi
 }
 
@@ -212,18 +315,143 @@ ask_monitor()
 killed()
 {
 	machine racey 2 n=100000000 0xe9
-	mkfifo "$TMP/qmp.in" "$TMP/qmp.out"
 	# shellcheck disable=SC2086
-	"$QEMU" $ARGS -append n=100000000 -record file="$TMP/killed.smr",chunk=2000 \
-		-chardev pipe,id=qmp,path="$TMP/qmp" -mon chardev=qmp,mode=control \
-		> "$TMP/killed.out" 2> "$TMP/killed.err" < /dev/null &
-	pid=$!
+	start_qemu killed $ARGS -append n=100000000 -record file="$TMP/killed.smr",chunk=2000
 	sleep 1
 	ask_monitor
 	kill -9 $pid
 	wait $pid 2> /dev/null
 	as_far_as_verified killed "$TMP/killed.smr"
 	[ "${R_COMMITS:-0}" -gt 10 ] || not_ok killed "only ${R_COMMITS:-0} commits after 1 s"
+}
+
+# stopped NAME REASON FILE: the recording of the QEMU just started ends, and the guest
+# with it: a QMP event says so, the registers stay, and the file replays up to there.
+stopped()
+{
+	local event commits
+	if ! wait_for "$1" SAMSARA_RECORDING_ENDED; then
+		not_ok "$1" 'no event'
+		kill -9 $pid
+		return
+	fi
+	event=$(grep SAMSARA_RECORDING_ENDED "$TMP/$1.qmp")
+	commits=$(echo "$event" | sed -n 's/.*"commits": \([0-9]*\).*/\1/p')
+	wait_for "$1" '"event": "STOP"' || not_ok "$1" 'the guest was not paused'
+	ask '"query-status"'
+	ask_human 'info registers -a'
+	sleep 0.5
+	ask_human 'info registers -a'
+	ask '"quit"'
+	end_qemu
+	if ! echo "$event" | grep "\"reason\": \"$2\"" | grep -q '"action": "stop"'; then
+		not_ok "$1" "$event"
+	elif ! grep -q '"status": "io-error"' "$TMP/$1.qmp"; then
+		not_ok "$1" 'the state is not io-error'
+	elif [ "$(grep -c '[ER]IP=' "$TMP/$1.qmp")" != 2 ] ||
+	     [ "$(grep '[ER]IP=' "$TMP/$1.qmp" | sort -u | wc -l)" != 1 ]; then
+		not_ok "$1" 'the guest still runs'
+	else
+		as_far_as_verified "$1" "$3"
+		[ "$2" = file ] || [ "$R_COMMITS" = "$commits" ] ||
+			not_ok "$1" "$commits commits in the event, $R_COMMITS replayed"
+	fi
+}
+
+# The recording ends before the guest does, and takes the guest along.
+on_error()
+{
+	local disk=$TMP/disk
+	machine racey 2 n=100000000 0xe9
+	# shellcheck disable=SC2046 # a reset is to be one
+	start_qemu stop-reset $(echo "$ARGS" | sed 's/-no-reboot//') -append n=100000000 \
+		-record file="$TMP/stop-reset.smr",on-error=stop
+	sleep 0.5
+	ask '"system_reset"'
+	stopped stop-reset reset "$TMP/stop-reset.smr"
+
+	mkdir -p "$disk"
+	mount -t tmpfs -o size=$(((small_size / 4096 + 1) * 4))k small "$disk"
+	# shellcheck disable=SC2086
+	start_qemu stop-file $ARGS -append n=100000000 \
+		-record file="$disk/r.smr",chunk=500,adaptive=0,on-error=stop
+	stopped stop-file file "$disk/r.smr"
+	umount "$disk"
+}
+
+# No file is larger than it may be; what can't be small enough is refused.
+max_size()
+{
+	local least=1 i
+	machine racey 2 n=100000000 0xe9
+	# for the buffers; with what comes before memory; with all of the initial state
+	for i in buffers state memory; do
+		# shellcheck disable=SC2086
+		run_qemu "$TMP/max-size-$i" $ARGS -append n=10 \
+			-record file="$TMP/x.smr",ring=256K,max-size=$least
+		expect "max-size-$i" $SETUP '-record max-size=[0-9]+ is too small.*at least'
+		least=$(sed -n 's/.*need at least \([0-9]*\) bytes.*/\1/p' "$TMP/max-size-$i.err")
+	done
+	least=$((least + 8000))
+	# shellcheck disable=SC2086
+	start_qemu max-size $ARGS -append n=100000000 -record \
+		file="$TMP/max-size.smr",ring=256K,chunk=500,adaptive=0,max-size=$least,on-error=stop
+	stopped max-size max-size "$TMP/max-size.smr"
+	if [ "$(size_of "$TMP/max-size.smr")" -gt $least ]; then
+		not_ok max-size-bytes "$(size_of "$TMP/max-size.smr") bytes, not $least"
+	elif ! samsara verify "$TMP/max-size.smr" > /dev/null; then
+		not_ok max-size-bytes 'the file is not whole'
+	else
+		ok max-size-bytes "$(size_of "$TMP/max-size.smr") of $least bytes"
+	fi
+	# shellcheck disable=SC2086
+	run_qemu "$TMP/max-size-go" $ARGS -append n=400000 -record \
+		file="$TMP/max-size-go.smr",ring=256K,chunk=500,adaptive=0,max-size=$least
+	expect max-size-go $PASS 'max-size=[0-9]* is reached; the guest goes on'
+}
+
+# A debugger looks at a replay and can't change it; neither can the monitor.
+debugger()
+{
+	local refused
+	rm -f "$TMP/gdb.in" "$TMP/gdb.out"
+	mkfifo "$TMP/gdb.in" "$TMP/gdb.out"
+	start_qemu gdb -S -display none -replay file="$small" \
+		-chardev pipe,id=gdb,path="$TMP/gdb" -gdb chardev:gdb
+	cat "$TMP/gdb.out" > "$TMP/gdb.packets" &
+	exec 9<> "$TMP/gdb.in"
+	# breakpoint, watchpoint, steps, memory, register; read memory
+	# shellcheck disable=SC2016
+	for p in '$Z0,1000,1#d4' '$Z2,1000,8#dd' '$s#73' '$vCont;s:1#23' '$M1000,1:00#05' \
+		 '$P0=0000000000000000#bd' '$m1000,4#8e'; do
+		printf '+%s' "$p" >&9
+		sleep 0.1
+	done
+	ask '"system_reset"'
+	ask_human 'system_reset'
+	ask_human 'nmi'
+	ask_human 'info registers'
+	ask '"cont"'
+	end_qemu
+	refused=$(grep -o 'E22#' "$TMP/gdb.packets" | wc -l)
+	if [ "$RC" != $EXACT ]; then
+		not_ok gdb "status $RC"
+	elif [ "$refused" != 6 ]; then
+		not_ok gdb "$refused of 6 packets refused"
+	elif ! grep -Eq '[$][0-9a-f]{8}#' "$TMP/gdb.packets"; then
+		not_ok gdb 'memory was not read'
+	elif [ "$(grep -c 'gdb: breakpoints' "$TMP/gdb.err")" != 1 ]; then
+		not_ok gdb 'not one message'
+	else
+		ok gdb "$refused packets refused"
+	fi
+	if ! grep -q 'system_reset has been disabled: not while' "$TMP/gdb.qmp" ||
+	   [ "$(grep -c 'is refused: not while' "$TMP/gdb.qmp")" != 2 ] ||
+	   ! grep -q '[ER]IP=' "$TMP/gdb.qmp"; then
+		not_ok replay-monitor "$(cat "$TMP/gdb.qmp")"
+	else
+		ok replay-monitor 'resets and NMIs are refused'
+	fi
 }
 
 seeded_fault()
@@ -274,10 +502,14 @@ small_recording
 cuts
 flips
 headers
+descriptions
 files
 options
 full_disk
 killed
+on_error
+max_size
+debugger
 seeded_fault
 modules
 if "$(dirname "$0")/record-replay.sh" hello 2 --name still-works; then

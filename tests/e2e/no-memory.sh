@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 
 INJECT=/sys/kernel/debug
-ENDED='the kernel has ended the recording: Cannot allocate memory'
+ENDED='recording ended: the kernel could not go on: Cannot allocate memory'
 REFUSED='the kernel refuses to .*: Cannot allocate memory'
 ALL=1000000
 only=${1:-.}
