@@ -117,7 +117,8 @@ ends()
 	hostile end-async mmio any 100 end 1 'position|exit reason|register digest'
 	hostile branches mmio-tsc any 1 branches 0x7fffffff0000 'position|exit reason'
 	hostile branches-0 mmio-tsc any 1 branches 0 'position|register digest'
-	hostile jumps mmio-tsc any 1 jumps 0xffffffffffffffff 'position|exit reason'
+	hostile branches-most mmio-tsc any 1 branches 0xffffffffffffffff log 1
+	hostile jumps-most mmio-tsc any 1 jumps 0xffffffffffffffff log 1
 	hostile rcx mmio-tsc any 1 rcx 0x123456 'position|exit reason'
 	hostile rip mmio-tsc any 1 rip 0x123456789 'position|exit reason'
 }
