@@ -702,8 +702,7 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 /* The guest can't run on: what the chunk has done so far is nobody's business. */
 static void abandon_chunk(struct samsara_vcpu *sv)
 {
-	sv->inputs.len = 0;
-	sv->chunk_last_tsc = sv->last_tsc;
+	samsara_forget_inputs(sv);
 	WRITE_ONCE(sv->chunk_open, false);
 	wake_up_all(&sv->vm->wq);
 }

@@ -196,9 +196,7 @@ static void rollback(struct samsara_vcpu *sv)
 				    kvm_rip_read(sv->vcpu));
 	samsara_refresh_dirty(sv);
 	samsara_checkpoint_restore(sv);
-	sv->inputs.len = 0;
-	sv->inputs.full = false;
-	sv->chunk_last_tsc = sv->last_tsc;
+	samsara_forget_inputs(sv);
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
 	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);

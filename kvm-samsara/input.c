@@ -344,3 +344,11 @@ void samsara_user_input(struct samsara_vcpu *sv)
 			      min(8u, vcpu->mmio_fragments[vcpu->mmio_cur_fragment].len));
 	sv->asked_for_msr = false;
 }
+
+/* The open chunk does not commit: it has had no inputs. */
+void samsara_forget_inputs(struct samsara_vcpu *sv)
+{
+	sv->inputs.len = 0;
+	sv->inputs.full = false;
+	sv->chunk_last_tsc = sv->last_tsc;
+}

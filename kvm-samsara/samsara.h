@@ -664,6 +664,7 @@ bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl);
 bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
+void samsara_forget_inputs(struct samsara_vcpu *sv);
 
 /* ring.c */
 void samsara_ring_init(struct samsara_ring *ring, void *area, u32 size);
