@@ -10,12 +10,15 @@ ok()
 	echo "ok $*"
 }
 
-not_ok()	# NAME REASON
+not_ok()	# NAME REASON [FILE...]: what to show, default: the run's output
 {
+	local name=$1
 	echo "not ok $1: $2"
 	failures=$((failures + 1))
-	tails "$TMP/$1.err" "$TMP/$1.out"
-	keep "$1" "$TMP/$1.err" "$TMP/$1.out" "$TMP/$1.smr"
+	shift 2
+	[ $# -gt 0 ] || set -- "$TMP/$name.err" "$TMP/$name.out"
+	tails "$@"
+	keep "$name" "$@" "$TMP/$name.smr"
 }
 
 # expect NAME STATUS REGEX: of the last run, its errors in $TMP/NAME.err
@@ -34,5 +37,24 @@ expect()
 	else
 		ok "$1" "status $RC: $(grep -E -e "$3" "$TMP/$1.err" | head -n 1 |
 			sed 's/^qemu-system-x86_64: //' | cut -c1-150)"
+	fi
+}
+
+# A damaged file: verify says how far it goes, and a replay goes as far.
+as_far_as_verified()	# NAME FILE
+{
+	local json status to
+	json=$(samsara verify --json "$2" 2> "$TMP/$1.verify")
+	status=$?
+	to=$(echo "$json" | sed -n 's/.*"replayable": *\([0-9]*\).*/\1/p')
+	case "$json" in *'"initial": false'*|*'"initial":false'*) to=0;; esac
+	[ -n "$to" ] && [ $status != 2 ] || to=0
+	replay "$TMP/$1" "$2"
+	if [ "$to" = 0 ]; then
+		expect "$1" $BADFILE .
+	elif [ "$RC" != $EXACT ] || [ "$R_COMMITS" != "$to" ]; then
+		not_ok "$1" "status $RC, ${R_COMMITS:-no} commits; verify: $status, up to $to"
+	else
+		ok "$1" "verify $status, replays up to commit $to"
 	fi
 }

@@ -7,6 +7,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/qmp.sh"
 
 small=$TMP/small.smr
 seed=$((${SEED:-0} * 7919 + 123456789))
@@ -34,25 +35,6 @@ flip()	# FILE OFFSET BIT
 	local byte
 	byte=$(dd if="$1" bs=1 skip="$2" count=1 2> /dev/null | hexdump -e '1/1 "%u"')
 	patch "$1" "$2" "\\$(printf '%03o' $((byte ^ 1 << $3)))"
-}
-
-# A damaged file: verify says how far it goes, and a replay goes as far.
-as_far_as_verified()	# NAME FILE
-{
-	local json status to
-	json=$(samsara verify --json "$2" 2> "$TMP/$1.verify")
-	status=$?
-	to=$(echo "$json" | sed -n 's/.*"replayable": *\([0-9]*\).*/\1/p')
-	case "$json" in *'"initial": false'*|*'"initial":false'*) to=0;; esac
-	[ -n "$to" ] && [ $status != 2 ] || to=0
-	replay "$TMP/$1" "$2"
-	if [ "$to" = 0 ]; then
-		expect "$1" $BADFILE .
-	elif [ "$RC" != $EXACT ] || [ "$R_COMMITS" != "$to" ]; then
-		not_ok "$1" "status $RC, ${R_COMMITS:-no} commits; verify: $status, up to $to"
-	else
-		ok "$1" "verify $status, replays up to commit $to"
-	fi
 }
 
 small_recording()
@@ -246,55 +228,6 @@ full_disk()
 	as_far_as_verified full-replay "$TMP/full-later.smr"
 }
 
-# start_qemu NAME OPTION...: in the background, as $pid, with a QMP monitor whose
-# output is in $TMP/NAME.qmp
-start_qemu()
-{
-	local name=$1
-	shift
-	rm -f "$TMP/qmp.in" "$TMP/qmp.out"
-	mkfifo "$TMP/qmp.in" "$TMP/qmp.out"
-	: > "$TMP/$name.qmp"
-	"$QEMU" -chardev pipe,id=qmp,path="$TMP/qmp" -mon chardev=qmp,mode=control "$@" \
-		> "$TMP/$name.out" 2> "$TMP/$name.err" < /dev/null &
-	pid=$!
-	cat "$TMP/qmp.out" > "$TMP/$name.qmp" &
-	# for reading, too: nobody waits for a QEMU that has ended
-	exec 8<> "$TMP/qmp.in"
-	ask '"qmp_capabilities"'
-}
-
-ask()	# COMMAND
-{
-	echo "{\"execute\": $1}" >&8
-}
-
-ask_human()	# COMMAND
-{
-	ask "\"human-monitor-command\", \"arguments\": {\"command-line\": \"$1\"}"
-}
-
-# Up to 20 s for a line in what a monitor has said.
-wait_for()	# NAME REGEX
-{
-	local i=0
-	while ! grep -Eq -e "$2" "$TMP/$1.qmp"; do
-		i=$((i + 1))
-		[ $i -lt 200 ] || return 1
-		sleep 0.1
-	done
-}
-
-end_qemu()	# after 20 s at most; sets RC
-{
-	local watchdog
-	{ sleep 20; kill -9 $pid; } 2> /dev/null &
-	watchdog=$!
-	wait $pid 2> /dev/null
-	RC=$?
-	kill $watchdog
-}
-
 # What QMP says while a guest is being recorded.
 ask_monitor()
 {
@@ -323,39 +256,6 @@ killed()
 	wait $pid 2> /dev/null
 	as_far_as_verified killed "$TMP/killed.smr"
 	[ "${R_COMMITS:-0}" -gt 10 ] || not_ok killed "only ${R_COMMITS:-0} commits after 1 s"
-}
-
-# stopped NAME REASON FILE: the recording of the QEMU just started ends, and the guest
-# with it: a QMP event says so, the registers stay, and the file replays up to there.
-stopped()
-{
-	local event commits
-	if ! wait_for "$1" SAMSARA_RECORDING_ENDED; then
-		not_ok "$1" 'no event'
-		kill -9 $pid
-		return
-	fi
-	event=$(grep SAMSARA_RECORDING_ENDED "$TMP/$1.qmp")
-	commits=$(echo "$event" | sed -n 's/.*"commits": \([0-9]*\).*/\1/p')
-	wait_for "$1" '"event": "STOP"' || not_ok "$1" 'the guest was not paused'
-	ask '"query-status"'
-	ask_human 'info registers -a'
-	sleep 0.5
-	ask_human 'info registers -a'
-	ask '"quit"'
-	end_qemu
-	if ! echo "$event" | grep "\"reason\": \"$2\"" | grep -q '"action": "stop"'; then
-		not_ok "$1" "$event"
-	elif ! grep -q '"status": "io-error"' "$TMP/$1.qmp"; then
-		not_ok "$1" 'the state is not io-error'
-	elif [ "$(grep -c '[ER]IP=' "$TMP/$1.qmp")" != 2 ] ||
-	     [ "$(grep '[ER]IP=' "$TMP/$1.qmp" | sort -u | wc -l)" != 1 ]; then
-		not_ok "$1" 'the guest still runs'
-	else
-		as_far_as_verified "$1" "$3"
-		[ "$2" = file ] || [ "$R_COMMITS" = "$commits" ] ||
-			not_ok "$1" "$commits commits in the event, $R_COMMITS replayed"
-	fi
 }
 
 # The recording ends before the guest does, and takes the guest along.

@@ -9,6 +9,8 @@
 #	no-memory.sh [PATTERN]		the cases that match PATTERN, default: all
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/expect.sh"
+. "$(dirname "$0")/qmp.sh"
 
 INJECT=/sys/kernel/debug
 ENDED='recording ended: the kernel could not go on: Cannot allocate memory'
@@ -16,18 +18,6 @@ REFUSED='the kernel refuses to .*: Cannot allocate memory'
 ALL=1000000
 only=${1:-.}
 real_qemu=$QEMU QEMU=$TMP/may-fail
-failures=0
-
-not_ok()	# REASON FILE...
-{
-	local reason=$1
-	shift
-	echo "not ok $name: $reason"
-	failures=$((failures + 1))
-	tails "$@"
-	keep "$name" "$@" "$rec.smr"
-	return 1
-}
 
 # bounds FUNCTION: its first and its last address
 bounds()
@@ -49,7 +39,7 @@ fail()
 	esac
 	# shellcheck disable=SC2046
 	set -- $(bounds "$within") $(bounds "$but")
-	[ $# = 4 ] || { not_ok "no function $within or $but"; exit 1; }
+	[ $# = 4 ] || { not_ok "$name" "no function $within or $but"; exit 1; }
 	set_attr require-start "$1"
 	set_attr require-end "$2"
 	set_attr reject-start "$3"
@@ -106,24 +96,24 @@ ended_early()
 {
 	local json to
 	no_more_failures
-	[ -n "$FAILED" ] || { not_ok 'no allocation has failed' "$rec.err"; return; }
-	[ "$RC" = $PASS ] || { not_ok "QEMU status $RC, not $PASS" "$rec.out" "$rec.err"; return; }
-	grep -q "$ENDED" "$rec.err" || { not_ok 'no reason given' "$rec.err"; return; }
-	[ -n "$(result_of "$rec.out")" ] || { not_ok 'no RESULT' "$rec.out"; return; }
+	[ -n "$FAILED" ] || { not_ok "$name" 'no allocation has failed' "$rec.err"; return; }
+	[ "$RC" = $PASS ] || { not_ok "$name" "QEMU status $RC, not $PASS" "$rec.out" "$rec.err"; return; }
+	grep -q "$ENDED" "$rec.err" || { not_ok "$name" 'no reason given' "$rec.err"; return; }
+	[ -n "$(result_of "$rec.out")" ] || { not_ok "$name" 'no RESULT' "$rec.out"; return; }
 	json=$(samsara verify --json "$rec.smr" 2> "$rec.verify")
 	to=$(echo "$json" | sed -n 's/.*"replayable": *\([0-9]*\).*/\1/p')
 	[ "$to" = "$COMMITS" ] ||
-		{ not_ok "$COMMITS commits, replayable ${to:-none}" "$rec.err" "$rec.verify"; return; }
+		{ not_ok "$name" "$COMMITS commits, replayable ${to:-none}" "$rec.err" "$rec.verify"; return; }
 	replay "$rec.rep" "$rec.smr"
 	if [ "$to" = 0 ]; then
-		[ "$RC" = 2 ] || { not_ok "replay of nothing: status $RC" "$rec.rep.err"; return; }
+		[ "$RC" = 2 ] || { not_ok "$name" "replay of nothing: status $RC" "$rec.rep.err"; return; }
 	elif [ "$RC" != 0 ] || [ "$R_COMMITS" != "$to" ]; then
-		not_ok "replay: status $RC, ${R_COMMITS:-no} of $to commits" "$rec.rep.err"
+		not_ok "$name" "replay: status $RC, ${R_COMMITS:-no} of $to commits" "$rec.rep.err"
 		return
 	fi
 	# what the guest had written by then
 	head -c "$(stat -c %s "$rec.rep.out")" "$rec.out" | cmp -s - "$rec.rep.out" ||
-		{ not_ok 'the output differs' "$rec.out" "$rec.rep.out"; return; }
+		{ not_ok "$name" 'the output differs' "$rec.out" "$rec.rep.out"; return; }
 	echo "ok $name: ended after $to commits, the guest went on"
 	rm -f "$rec".*
 }
@@ -141,6 +131,22 @@ recording()
 	ended_early
 }
 
+# The same with on-error=stop: the guest goes no further than its log.
+stops()
+{
+	wanted "$1" || return 0
+	local guest=$2 append=$3 options=$4
+	shift 4
+	machine "$guest" 2 "$append" 0xe9
+	fail "$@"
+	# shellcheck disable=SC2086
+	start_qemu "$name" $ARGS -append "$append" \
+		-record file="$rec.smr",on-error=stop,"$options"
+	stopped "$name" kernel "$rec.smr"
+	no_more_failures
+	[ -n "$FAILED" ] || not_ok "$name" 'no allocation has failed'
+}
+
 # No memory for the EPTs of a serial phase: the recording stays parallel, and whole.
 no_serial_phase()
 {
@@ -149,13 +155,13 @@ no_serial_phase()
 	fail page samsara_ept_map_all
 	record "$rec" chunk=500 slice=50
 	no_more_failures
-	[ -n "$FAILED" ] || { not_ok 'no allocation has failed' "$rec.err"; return; }
+	[ -n "$FAILED" ] || { not_ok "$name" 'no allocation has failed' "$rec.err"; return; }
 	if [ "$RC" != $PASS ] || [ "$PHASES" != 0 ]; then
-		not_ok "QEMU status $RC, $PHASES serial phases" "$rec.err"
+		not_ok "$name" "QEMU status $RC, $PHASES serial phases" "$rec.err"
 		return
 	fi
 	replay "$rec.rep" "$rec.smr"
-	exact "$rec" "$rec.rep" || { not_ok "replay: status $RC" "$rec.rep.err"; return; }
+	exact "$rec" "$rec.rep" || { not_ok "$name" "replay: status $RC" "$rec.rep.err"; return; }
 	echo "ok $name: parallel to the end, $COMMITS commits"
 }
 
@@ -170,11 +176,11 @@ refusal()
 	# shellcheck disable=SC2086
 	record "$rec" $options
 	no_more_failures
-	[ -n "$FAILED" ] || { not_ok 'no allocation has failed' "$rec.err"; return; }
+	[ -n "$FAILED" ] || { not_ok "$name" 'no allocation has failed' "$rec.err"; return; }
 	if [ "$RC" != 1 ] || ! grep -q "$REFUSED" "$rec.err"; then
-		not_ok "status $RC" "$rec.err"
+		not_ok "$name" "status $RC" "$rec.err"
 	elif [ -e "$rec.smr" ]; then
-		not_ok 'it leaves a file'
+		not_ok "$name" 'it leaves a file'
 	else
 		echo "ok $name: $(grep "$REFUSED" "$rec.err" | sed 's/^qemu-system-x86_64: //')"
 	fi
@@ -189,8 +195,8 @@ no_replay()
 	fail "$@"
 	replay "$rec.rep" "$rec.smr"
 	no_more_failures
-	[ -n "$FAILED" ] || { not_ok 'no allocation has failed' "$rec.rep.err"; return; }
-	[ "$RC" = 5 ] || { not_ok "status $RC, not 5" "$rec.rep.err"; return; }
+	[ -n "$FAILED" ] || { not_ok "$name" 'no allocation has failed' "$rec.rep.err"; return; }
+	[ "$RC" = 5 ] || { not_ok "$name" "status $RC, not 5" "$rec.rep.err"; return; }
 	echo "ok $name: $(grep -m 1 samsara: "$rec.rep.err" | sed 's/^qemu-system-x86_64: //')"
 }
 
@@ -213,14 +219,14 @@ sweep()
 		if [ "$RC" = 0 ]; then continue; fi
 		if [ -z "$FAILED" ] || [ "$RC" != 1 ] ||
 		   ! grep -q -e '^FAIL' -e 'state [0-9]* error -' "$rec.out"; then
-			not_ok "every ${every}th: status $RC" "$rec.out"
+			not_ok "$name" "every ${every}th: status $RC" "$rec.out"
 			return
 		fi
 		failed=$((failed + 1))
 	done
-	[ $failed -gt 0 ] || { not_ok "no failure in $all runs"; return; }
+	[ $failed -gt 0 ] || { not_ok "$name" "no failure in $all runs"; return; }
 	"$TMP/selftest" 2 200 1000 > "$rec.out" 2>&1 ||
-		{ not_ok 'it does not work any more' "$rec.out"; return; }
+		{ not_ok "$name" 'it does not work any more' "$rec.out"; return; }
 	echo "ok $name: $failed of $all runs failed"
 }
 
@@ -230,6 +236,8 @@ recording no-copy-at-all racey n=2000 adaptive=0 page samsara_ept_fault 1 1 sams
 recording no-copy racey n=20000 chunk=2000,adaptive=0 page samsara_ept_fault 5 1 samsara_ept_leaf
 recording no-copy-for-long ptwalk '' adaptive=0 page samsara_ept_fault 7 $ALL samsara_ept_leaf
 recording no-copy-ticketlock ticketlock n=500 chunk=2000,adaptive=0 page samsara_ept_fault 11 $ALL samsara_ept_leaf
+stops stop-no-counter racey n=100000000 adaptive=0 slab samsara_counter_init
+stops stop-no-copy racey n=100000000 chunk=2000,adaptive=0 page samsara_ept_fault 5 1 samsara_ept_leaf
 recording no-table racey n=2000 chunk=2000,adaptive=0 page samsara_ept_leaf 2
 recording no-table-struct racey n=2000 chunk=2000,adaptive=0 slab samsara_ept_leaf 3
 recording no-table-crew racey n=2000 mode=crew page samsara_ept_leaf 3
