@@ -2,6 +2,7 @@
 /*
  * What can't be recorded is refused at the start (RULE 7): features of the guest's
  * CPUs, settings of the VM, and of the host.  Each refusal names what removes it.
+ * So is what would change a VM behind the log's back later.
  */
 #define pr_fmt(fmt) "samsara: " fmt
 
@@ -151,4 +152,77 @@ int samsara_check_vm(struct samsara_vm *vm)
 			return r;
 	}
 	return 0;
+}
+
+/* Under kvm->lock: a VM gets no more vCPUs once its recording has begun. */
+bool samsara_refuses_vcpus(struct kvm *kvm)
+{
+	struct samsara_vm *vm;
+	bool ret;
+
+	lockdep_assert_held(&kvm->lock);
+	/* As in samsara_frozen(): the device may just be given up. */
+	rcu_read_lock();
+	vm = READ_ONCE(kvm->arch.samsara);
+	ret = vm && vm->started;
+	rcu_read_unlock();
+	return ret;
+}
+
+/*
+ * User space may look at a vCPU, and queue what is logged when it takes effect.
+ * Everything else would change it behind the log's back; KVM_TRANSLATE, too, which may
+ * set accessed flags in the guest's page tables.  Under vcpu->mutex, which START holds.
+ */
+bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
+{
+	lockdep_assert_held(&vcpu->mutex);
+	if (!samsara_frozen(vcpu->kvm))
+		return false;
+	switch (ioctl) {
+	case KVM_RUN:
+	case KVM_INTERRUPT:
+	case KVM_NMI:
+	case KVM_SET_SIGNAL_MASK:
+	case KVM_GET_REGS:
+	case KVM_GET_SREGS:
+	case KVM_GET_SREGS2:
+	case KVM_GET_FPU:
+	case KVM_GET_LAPIC:
+	case KVM_GET_MSRS:
+	case KVM_GET_CPUID2:
+	case KVM_GET_VCPU_EVENTS:
+	case KVM_GET_DEBUGREGS:
+	case KVM_GET_XSAVE:
+	case KVM_GET_XSAVE2:
+	case KVM_GET_XCRS:
+	case KVM_GET_MP_STATE:
+	case KVM_GET_TSC_KHZ:
+	case KVM_GET_NESTED_STATE:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_STATS_FD:
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/*
+ * So would these, for all vCPUs.  Without a lock: who races with START spoils a
+ * recording of his own only, and replay tells.
+ */
+bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl)
+{
+	switch (ioctl) {
+	case KVM_ENABLE_CAP:
+	case KVM_X86_SET_MSR_FILTER:
+	case KVM_XEN_HVM_CONFIG:
+	case KVM_XEN_HVM_SET_ATTR:
+	case KVM_HYPERV_EVENTFD:
+		return samsara_frozen(kvm);
+	default:
+		return false;
+	}
 }

@@ -158,7 +158,7 @@ static void begin_chunk(struct samsara_vcpu *sv)
 	sv->rec.type = SMR_CHUNK;
 	sv->rec.start_seq = sv->start_seq;
 	note_event(sv);
-	samsara_checkpoint_save(sv);
+	samsara_regs_save(sv);
 	if (!sv->direct)
 		samsara_withhold_contended(sv);
 	samsara_counter_begin(sv);
@@ -242,17 +242,6 @@ static bool half_done(struct samsara_vcpu *sv)
 		return false;
 	samsara_position(sv, &now);
 	return samsara_same_position(&now, &sv->fault_pos);
-}
-
-/* Someone waits for a page the vCPU uses: make it end its chunk.  Under pages_lock. */
-void samsara_ask(struct samsara_vcpu *sv)
-{
-	lockdep_assert_held(&sv->vm->pages_lock);
-	if (sv->asked)
-		return;
-	WRITE_ONCE(sv->asked, true);
-	kvm_make_request(KVM_REQ_SAMSARA, sv->vcpu);
-	kvm_vcpu_kick(sv->vcpu);
 }
 
 /* Serial recording looks at its turn now and then instead. */

@@ -195,7 +195,7 @@ static void rollback(struct samsara_vcpu *sv)
 	trace_kvm_samsara_chunk_end(sv->id, 0, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
 	samsara_refresh_dirty(sv);
-	samsara_checkpoint_restore(sv);
+	samsara_regs_restore(sv);
 	samsara_forget_inputs(sv);
 	sv->chunk_open = false;
 	/* The injection the chunk began with has to be done again. */
@@ -256,8 +256,8 @@ static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u
 static bool at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
 {
 	const struct smr_position start = {
-		.rip = sv->cp.vmcs[0],
-		.rcx = sv->cp.regs[VCPU_REGS_RCX],
+		.rip = sv->start_regs.vmcs[0],
+		.rcx = sv->start_regs.regs[VCPU_REGS_RCX],
 	};
 
 	/* A loop may have come back to where it began. */
@@ -519,7 +519,7 @@ static int stop_world(struct samsara_vcpu *sv)
 	int r;
 
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	r = samsara_crew_stop_world(sv->vm);
+	r = samsara_stop_world(sv->vm);
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
 	sv->world_stopped = !r;
 	return r;
@@ -528,7 +528,7 @@ static int stop_world(struct samsara_vcpu *sv)
 static void start_world(struct samsara_vcpu *sv)
 {
 	if (sv->world_stopped)
-		samsara_crew_start_world(sv->vm);
+		samsara_start_world(sv->vm);
 	sv->world_stopped = false;
 }
 

@@ -254,29 +254,6 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 	return 0;
 }
 
-/*
- * No chunk is open when this returns, and none is opened before
- * samsara_crew_start_world().  Or -EINTR if the caller is killed: the world goes on.
- */
-int samsara_crew_stop_world(struct samsara_vm *vm)
-{
-	int r;
-
-	atomic_inc(&vm->world_stopped);
-	/* Pairs with pages_lock in samsara_crew_chunk_closed(). */
-	smp_mb__after_atomic();
-	r = samsara_bring_to_boundary(vm);
-	if (r)
-		samsara_crew_start_world(vm);
-	return r;
-}
-
-void samsara_crew_start_world(struct samsara_vm *vm)
-{
-	if (atomic_dec_and_test(&vm->world_stopped))
-		wake_up_all(&vm->wq);
-}
-
 /* Does KVM touch guest memory to handle the vCPU's last exit? */
 bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv)
 {

@@ -15,12 +15,6 @@
 #define RING_BYTES_MAX	(16 * 1024 * 1024)
 #define MAX_VCPUS	(SMR_ORDER_MAX_AGENTS - 1)
 
-void samsara_signal_user(struct samsara_vm *vm)
-{
-	if (vm->eventfd)
-		eventfd_signal(vm->eventfd, 1);
-}
-
 static int check_config(const struct kvm_samsara_config *config)
 {
 	int i;
@@ -396,7 +390,7 @@ int samsara_init(void)
 	int r;
 
 	r = samsara_sysfs_init();
-	r = r ?: samsara_stop_init();
+	r = r ?: samsara_fail_init();
 	return r ?: kvm_samsara_register(&samsara_ops, &samsara_device_ops);
 }
 
@@ -404,6 +398,6 @@ int samsara_init(void)
 void samsara_exit(void)
 {
 	kvm_samsara_unregister();
-	samsara_stop_exit();
+	samsara_fail_exit();
 	samsara_sysfs_exit();
 }

@@ -137,7 +137,7 @@ struct samsara_contended {
 	u32 unchanged;		/* commits in a row that have written it as it was */
 };
 
-struct samsara_checkpoint {
+struct samsara_regs {
 	u64 vmcs[64];
 	unsigned long regs[NR_VCPU_REGS];
 	unsigned long cr2;
@@ -267,7 +267,7 @@ struct samsara_vcpu {
 	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
 	struct smr_cursor items;
 
-	struct samsara_checkpoint cp;
+	struct samsara_regs start_regs;
 	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
 };
 
@@ -483,27 +483,33 @@ static inline bool samsara_same_position(const struct smr_position *a,
 	return samsara_same_place(a, b) && a->rcx == b->rcx;
 }
 
+/* vm.c */
+int samsara_fail_init(void);
+void samsara_fail_exit(void);
+void samsara_signal_user(struct samsara_vm *vm);
+bool samsara_frozen(struct kvm *kvm);
+void samsara_fail(struct samsara_vm *vm, int error, const char *why);
+void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why);
+bool samsara_holds_guest(struct samsara_vm *vm);
+void samsara_ask(struct samsara_vcpu *sv);
+int samsara_bring_to_boundary(struct samsara_vm *vm);
+int samsara_stop_world(struct samsara_vm *vm);
+void samsara_start_world(struct samsara_vm *vm);
+
 /* check.c */
 int samsara_check_host(void);
 int samsara_check_vm(struct samsara_vm *vm);
+bool samsara_refuses_vcpus(struct kvm *kvm);
+bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl);
+bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl);
 
 /* start.c */
 int samsara_start(struct samsara_vm *vm);
-bool samsara_refuses_vcpus(struct kvm *kvm);
 void samsara_free_vcpu(struct samsara_vcpu *sv);
 
 /* stop.c */
-int samsara_bring_to_boundary(struct samsara_vm *vm);
 int samsara_stop(struct samsara_vm *vm);
-void samsara_fail(struct samsara_vm *vm, int error, const char *why);
-void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why);
 void samsara_fail_work(struct work_struct *work);
-bool samsara_holds_guest(struct samsara_vm *vm);
-int samsara_stop_init(void);
-void samsara_stop_exit(void);
-
-/* device.c */
-void samsara_signal_user(struct samsara_vm *vm);
 
 /* memory.c */
 int samsara_memory_init(struct samsara_vm *vm);
@@ -546,9 +552,9 @@ bool samsara_counter_complete(struct samsara_vcpu *sv);
 int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps);
 bool samsara_counter_ok(struct samsara_vcpu *sv);
 
-/* checkpoint.c */
-void samsara_checkpoint_save(struct samsara_vcpu *sv);
-void samsara_checkpoint_restore(struct samsara_vcpu *sv);
+/* regs.c */
+void samsara_regs_save(struct samsara_vcpu *sv);
+void samsara_regs_restore(struct samsara_vcpu *sv);
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 
 /* insn.c */
@@ -632,8 +638,6 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 void samsara_crew_open_chunk(struct samsara_vcpu *sv);
 void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress);
 int samsara_crew_get_ready(struct samsara_vcpu *sv);
-int samsara_crew_stop_world(struct samsara_vm *vm);
-void samsara_crew_start_world(struct samsara_vm *vm);
 bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv);
 
 /* chunk.c */
@@ -641,7 +645,6 @@ int samsara_pre_enter(struct kvm_vcpu *vcpu);
 bool samsara_owns_events(struct kvm_vcpu *vcpu);
 int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui);
 void samsara_leave(struct kvm_vcpu *vcpu);
-void samsara_ask(struct samsara_vcpu *sv);
 int samsara_run_exit_handler(struct samsara_vcpu *sv);
 bool samsara_exit_needs_section(u16 reason);
 void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
@@ -659,9 +662,6 @@ bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, in
 void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r);
 void samsara_note_init(struct kvm_vcpu *vcpu);
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
-bool samsara_frozen(struct kvm *kvm);
-bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl);
-bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
 void samsara_forget_inputs(struct samsara_vcpu *sv);

@@ -253,7 +253,7 @@ int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 	INIT_LIST_HEAD(&turn->link);
 	turn->sv = NULL;
 	if (samsara_crew(vm))
-		return samsara_crew_stop_world(vm);
+		return samsara_stop_world(vm);
 	if (!samsara_serial(vm))
 		return 0;
 	enqueue(vm, turn, true);
@@ -267,7 +267,7 @@ int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	if (samsara_crew(vm))
-		samsara_crew_start_world(vm);
+		samsara_start_world(vm);
 	if (!list_empty(&turn->link))
 		dequeue(vm, turn);
 }

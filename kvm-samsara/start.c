@@ -15,21 +15,6 @@
 
 #include "samsara.h"
 
-/* Under kvm->lock: a VM gets no more vCPUs once its recording has begun. */
-bool samsara_refuses_vcpus(struct kvm *kvm)
-{
-	struct samsara_vm *vm;
-	bool ret;
-
-	lockdep_assert_held(&kvm->lock);
-	/* As in samsara_frozen(): the device may just be given up. */
-	rcu_read_lock();
-	vm = READ_ONCE(kvm->arch.samsara);
-	ret = vm && vm->started;
-	rcu_read_unlock();
-	return ret;
-}
-
 /* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
 static void hide_from_lockdep(struct kvm_vcpu *vcpu)
 {

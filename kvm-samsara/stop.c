@@ -4,52 +4,8 @@
  */
 #define pr_fmt(fmt) "samsara: " fmt
 
-#include <linux/workqueue.h>
-
 #include "samsara.h"
 #include "trace.h"
-
-/*
- * For samsara_fail_work(), which digests all guest memory: not for the system's own
- * queues.  Emptied before the module goes: work that has dropped the last reference to
- * its VM may still be returning.
- */
-static struct workqueue_struct *fail_queue;
-
-int samsara_stop_init(void)
-{
-	fail_queue = alloc_workqueue("kvm-samsara", WQ_UNBOUND, 0);
-	return fail_queue ? 0 : -ENOMEM;
-}
-
-void samsara_stop_exit(void)
-{
-	if (fail_queue)
-		destroy_workqueue(fail_queue);
-	fail_queue = NULL;
-}
-
-static bool all_at_boundary(struct samsara_vm *vm)
-{
-	u32 i;
-
-	for (i = 0; i < vm->nr_vcpus; i++)
-		if (READ_ONCE(vm->vcpus[i]->chunk_open))
-			return false;
-	return true;
-}
-
-/*
- * Get every vCPU to a boundary.  What keeps it there was set before: a vCPU clears the
- * request before it looks at that, and can't enter the guest while the request is
- * pending.  So once the request was acknowledged, no vCPU opens another chunk.
- * Returns 0, or -EINTR if the caller is killed.
- */
-int samsara_bring_to_boundary(struct samsara_vm *vm)
-{
-	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
-	return wait_event_killable(vm->wq, all_at_boundary(vm)) ? -EINTR : 0;
-}
 
 /* Close the streams.  Under commit_lock, every vCPU at a boundary. */
 static void log_ends(struct samsara_vm *vm)
@@ -141,13 +97,6 @@ int samsara_stop(struct samsara_vm *vm)
 	}
 }
 
-/* Must vCPUs leave KVM_RUN instead of going on unrecorded? */
-bool samsara_holds_guest(struct samsara_vm *vm)
-{
-	return (vm->config.flags & KVM_SAMSARA_FLAG_STOP_ON_ERROR) && READ_ONCE(vm->error) &&
-	       !READ_ONCE(vm->released);
-}
-
 /* Has a reference to the VM, so that this may be the last one. */
 void samsara_fail_work(struct work_struct *work)
 {
@@ -158,39 +107,4 @@ void samsara_fail_work(struct work_struct *work)
 	samsara_stop(vm);
 	mutex_unlock(&vm->config_lock);
 	kvm_put_kvm(kvm);
-}
-
-/*
- * Something can't be recorded or replayed.  A recording ends; its log stays
- * valid up to here and the guest goes on.  A replay ends.  Any context that
- * may hold commit_lock.
- */
-void samsara_fail(struct samsara_vm *vm, int error, const char *why)
-{
-	if (cmpxchg(&vm->error, 0, error))
-		return;
-	pr_warn_ratelimited("VM %d: %s (error %d)\n", vm->kvm->userspace_pid, why, error);
-	if (samsara_for_replay(vm)) {
-		cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_FAILED);
-		wake_up_all(&vm->wq);
-		return;
-	}
-	WRITE_ONCE(vm->stopping, true);
-	/* Queued once, since there is one first error.  Without users the VM is going anyway. */
-	if (kvm_get_kvm_safe(vm->kvm))
-		queue_work(fail_queue, &vm->fail_work);
-}
-
-/* The same, when commit @n, and so what comes after it, can't be logged as it was. */
-void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why)
-{
-	u64 end = READ_ONCE(vm->log_end), seen;
-
-	while (n < end) {
-		seen = cmpxchg(&vm->log_end, end, n);
-		if (seen == end)
-			break;
-		end = seen;
-	}
-	samsara_fail(vm, error, why);
 }

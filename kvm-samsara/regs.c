@@ -36,7 +36,7 @@ static const u16 vmcs_fields[] = {
 	GUEST_ACTIVITY_STATE,
 };
 
-static_assert(ARRAY_SIZE(vmcs_fields) <= ARRAY_SIZE(((struct samsara_checkpoint *)0)->vmcs));
+static_assert(ARRAY_SIZE(vmcs_fields) <= ARRAY_SIZE(((struct samsara_regs *)0)->vmcs));
 
 static __always_inline u64 read_field(u16 field)
 {
@@ -132,23 +132,23 @@ static void write_kernel_gs_base(struct vcpu_vmx *vmx, u64 base)
 }
 
 /* Right before the chunk's first VM-entry, IRQs off. */
-void samsara_checkpoint_save(struct samsara_vcpu *sv)
+void samsara_regs_save(struct samsara_vcpu *sv)
 {
-	struct samsara_checkpoint *cp = &sv->cp;
+	struct samsara_regs *regs = &sv->start_regs;
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	int i;
 
 	flush_cached(vcpu);
 	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
-		cp->vmcs[i] = read_field(vmcs_fields[i]);
-	memcpy(cp->regs, vcpu->arch.regs, sizeof(cp->regs));
-	cp->cr2 = vcpu->arch.cr2;
-	cp->kernel_gs_base = read_kernel_gs_base(to_vmx(vcpu));
-	cp->spec_ctrl = to_vmx(vcpu)->spec_ctrl;
-	cp->exception = vcpu->arch.exception;
-	cp->interrupt = vcpu->arch.interrupt;
-	cp->nmi_injected = vcpu->arch.nmi_injected;
-	xsave_to(cp->xsave);
+		regs->vmcs[i] = read_field(vmcs_fields[i]);
+	memcpy(regs->regs, vcpu->arch.regs, sizeof(regs->regs));
+	regs->cr2 = vcpu->arch.cr2;
+	regs->kernel_gs_base = read_kernel_gs_base(to_vmx(vcpu));
+	regs->spec_ctrl = to_vmx(vcpu)->spec_ctrl;
+	regs->exception = vcpu->arch.exception;
+	regs->interrupt = vcpu->arch.interrupt;
+	regs->nmi_injected = vcpu->arch.nmi_injected;
+	xsave_to(regs->xsave);
 }
 
 /*
@@ -156,26 +156,26 @@ void samsara_checkpoint_save(struct samsara_vcpu *sv)
  * again, so KVM re-injects it on the next entry as it would after an
  * interrupted delivery.
  */
-void samsara_checkpoint_restore(struct samsara_vcpu *sv)
+void samsara_regs_restore(struct samsara_vcpu *sv)
 {
-	struct samsara_checkpoint *cp = &sv->cp;
+	struct samsara_regs *regs = &sv->start_regs;
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
-		write_field(vmcs_fields[i], cp->vmcs[i]);
-	memcpy(vcpu->arch.regs, cp->regs, sizeof(cp->regs));
+		write_field(vmcs_fields[i], regs->vmcs[i]);
+	memcpy(vcpu->arch.regs, regs->regs, sizeof(regs->regs));
 	vcpu->arch.regs_avail &= ~VMX_REGS_LAZY_LOAD_SET;
 	vcpu->arch.regs_dirty = 0;
-	vcpu->arch.cr2 = cp->cr2;
-	write_kernel_gs_base(to_vmx(vcpu), cp->kernel_gs_base);
-	to_vmx(vcpu)->spec_ctrl = cp->spec_ctrl;
-	vcpu->arch.exception = cp->exception;
-	vcpu->arch.interrupt = cp->interrupt;
-	vcpu->arch.nmi_injected = cp->nmi_injected;
+	vcpu->arch.cr2 = regs->cr2;
+	write_kernel_gs_base(to_vmx(vcpu), regs->kernel_gs_base);
+	to_vmx(vcpu)->spec_ctrl = regs->spec_ctrl;
+	vcpu->arch.exception = regs->exception;
+	vcpu->arch.interrupt = regs->interrupt;
+	vcpu->arch.nmi_injected = regs->nmi_injected;
 
 	fpregs_lock();
-	xrstor_from(cp->xsave);
+	xrstor_from(regs->xsave);
 	fpregs_unlock();
 }
 

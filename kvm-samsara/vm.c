@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The VM as a whole: what state it is in, how it fails, how all its vCPUs are brought
+ * to a boundary.
+ */
+#define pr_fmt(fmt) "samsara: " fmt
+
+#include <linux/eventfd.h>
+#include <linux/workqueue.h>
+
+#include "samsara.h"
+
+/*
+ * For samsara_fail_work(), which digests all guest memory: not for the system's own
+ * queues.  Emptied before the module goes: work that has dropped the last reference to
+ * its VM may still be returning.
+ */
+static struct workqueue_struct *fail_queue;
+
+int samsara_fail_init(void)
+{
+	fail_queue = alloc_workqueue("kvm-samsara", WQ_UNBOUND, 0);
+	return fail_queue ? 0 : -ENOMEM;
+}
+
+void samsara_fail_exit(void)
+{
+	if (fail_queue)
+		destroy_workqueue(fail_queue);
+	fail_queue = NULL;
+}
+
+void samsara_signal_user(struct samsara_vm *vm)
+{
+	if (vm->eventfd)
+		eventfd_signal(vm->eventfd, 1);
+}
+
+/* Neither memory slots nor vCPUs may change: from the beginning of START to the end. */
+bool samsara_frozen(struct kvm *kvm)
+{
+	struct samsara_vm *vm;
+	bool ret = false;
+	u32 state;
+
+	/* The device may just be given up by a KVM_CREATE_DEVICE that failed. */
+	rcu_read_lock();
+	vm = READ_ONCE(kvm->arch.samsara);
+	if (vm) {
+		state = READ_ONCE(vm->state);
+		ret = READ_ONCE(vm->starting) || state == KVM_SAMSARA_STATE_RECORDING ||
+		      state == KVM_SAMSARA_STATE_REPLAYING;
+	}
+	rcu_read_unlock();
+	return ret;
+}
+
+/*
+ * Something can't be recorded or replayed.  A recording ends; its log stays
+ * valid up to here and the guest goes on.  A replay ends.  Any context that
+ * may hold commit_lock.
+ */
+void samsara_fail(struct samsara_vm *vm, int error, const char *why)
+{
+	if (cmpxchg(&vm->error, 0, error))
+		return;
+	pr_warn_ratelimited("VM %d: %s (error %d)\n", vm->kvm->userspace_pid, why, error);
+	if (samsara_for_replay(vm)) {
+		cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_FAILED);
+		wake_up_all(&vm->wq);
+		return;
+	}
+	WRITE_ONCE(vm->stopping, true);
+	/* Queued once, since there is one first error.  Without users the VM is going anyway. */
+	if (kvm_get_kvm_safe(vm->kvm))
+		queue_work(fail_queue, &vm->fail_work);
+}
+
+/* The same, when commit @n, and so what comes after it, can't be logged as it was. */
+void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why)
+{
+	u64 end = READ_ONCE(vm->log_end), seen;
+
+	while (n < end) {
+		seen = cmpxchg(&vm->log_end, end, n);
+		if (seen == end)
+			break;
+		end = seen;
+	}
+	samsara_fail(vm, error, why);
+}
+
+/* Must vCPUs leave KVM_RUN instead of going on unrecorded? */
+bool samsara_holds_guest(struct samsara_vm *vm)
+{
+	return (vm->config.flags & KVM_SAMSARA_FLAG_STOP_ON_ERROR) && READ_ONCE(vm->error) &&
+	       !READ_ONCE(vm->released);
+}
+
+/* Someone waits for a page the vCPU uses: make it end its chunk.  Under pages_lock. */
+void samsara_ask(struct samsara_vcpu *sv)
+{
+	lockdep_assert_held(&sv->vm->pages_lock);
+	if (sv->asked)
+		return;
+	WRITE_ONCE(sv->asked, true);
+	kvm_make_request(KVM_REQ_SAMSARA, sv->vcpu);
+	kvm_vcpu_kick(sv->vcpu);
+}
+
+static bool all_at_boundary(struct samsara_vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (READ_ONCE(vm->vcpus[i]->chunk_open))
+			return false;
+	return true;
+}
+
+/*
+ * Get every vCPU to a boundary.  What keeps it there was set before: a vCPU clears the
+ * request before it looks at that, and can't enter the guest while the request is
+ * pending.  So once the request was acknowledged, no vCPU opens another chunk.
+ * Returns 0, or -EINTR if the caller is killed.
+ */
+int samsara_bring_to_boundary(struct samsara_vm *vm)
+{
+	kvm_make_all_cpus_request(vm->kvm, KVM_REQ_SAMSARA);
+	return wait_event_killable(vm->wq, all_at_boundary(vm)) ? -EINTR : 0;
+}
+
+/*
+ * No chunk is open when this returns, and none is opened before
+ * samsara_start_world().  Or -EINTR if the caller is killed: the world goes on.
+ */
+int samsara_stop_world(struct samsara_vm *vm)
+{
+	int r;
+
+	atomic_inc(&vm->world_stopped);
+	/* Pairs with pages_lock in samsara_crew_chunk_closed(). */
+	smp_mb__after_atomic();
+	r = samsara_bring_to_boundary(vm);
+	if (r)
+		samsara_start_world(vm);
+	return r;
+}
+
+void samsara_start_world(struct samsara_vm *vm)
+{
+	if (atomic_dec_and_test(&vm->world_stopped))
+		wake_up_all(&vm->wq);
+}
