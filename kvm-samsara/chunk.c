@@ -17,110 +17,11 @@
  */
 #include <linux/entry-kvm.h>
 
+#include "position.h"
 #include "samsara.h"
 #include "trace.h"
 
 static_assert(SMR_END_ASYNC == EXIT_REASON_EXTERNAL_INTERRUPT);
-
-static u16 exit_reason(struct kvm_vcpu *vcpu)
-{
-	return to_vmx(vcpu)->exit_reason.basic;
-}
-
-/*
- * An exit on a fault may leave RFLAGS.RF set, which says nothing about the
- * guest but that the processor exited there; replay may not have exited.  RF
- * only matters to instruction breakpoints.
- */
-void samsara_normalise(struct samsara_vcpu *sv)
-{
-	unsigned long rflags = vmx_get_rflags(sv->vcpu);
-
-	if ((rflags & X86_EFLAGS_RF) && !(vmcs_readl(GUEST_DR7) & 0xff))
-		vmx_set_rflags(sv->vcpu, rflags & ~X86_EFLAGS_RF);
-}
-
-void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
-{
-	struct samsara_counts now;
-
-	samsara_counter_read(sv, &now);
-	pos->branches = now.branches - sv->start_counts.branches;
-	pos->jumps = now.jumps - sv->start_counts.jumps;
-	pos->rip = kvm_rip_read(sv->vcpu);
-	pos->rcx = kvm_rcx_read(sv->vcpu);
-}
-
-/*
- * Put the event whose delivery an exit cut short back into the VM-entry
- * fields, as KVM does for one it re-injects.
- *
- * The exit may have set RFLAGS.RF, which would then be in the frame the guest
- * gets.  Interrupts and NMIs are injected at a chunk's start only, where RF was
- * normal, so it still has to be.  A fault has RF set in its frame in any case.
- */
-void samsara_reinject(struct kvm_vcpu *vcpu)
-{
-	u32 info = INTR_INFO_VALID_MASK;
-	u8 vector;
-
-	if (!vcpu->arch.exception.injected)
-		samsara_normalise(to_samsara(vcpu));
-
-	if (vcpu->arch.exception.injected) {
-		vector = vcpu->arch.exception.vector;
-		info |= vector;
-		if (vcpu->arch.exception.has_error_code) {
-			vmcs_write32(VM_ENTRY_EXCEPTION_ERROR_CODE,
-				     (u16)vcpu->arch.exception.error_code);
-			info |= INTR_INFO_DELIVER_CODE_MASK;
-		}
-		if (kvm_exception_is_soft(vector)) {
-			vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, vcpu->arch.event_exit_inst_len);
-			info |= INTR_TYPE_SOFT_EXCEPTION;
-		} else {
-			info |= INTR_TYPE_HARD_EXCEPTION;
-		}
-	} else if (vcpu->arch.nmi_injected) {
-		info |= INTR_TYPE_NMI_INTR | NMI_VECTOR;
-	} else {
-		info |= vcpu->arch.interrupt.nr;
-		if (vcpu->arch.interrupt.soft) {
-			info |= INTR_TYPE_SOFT_INTR;
-			vmcs_write32(VM_ENTRY_INSTRUCTION_LEN, vcpu->arch.event_exit_inst_len);
-		} else {
-			info |= INTR_TYPE_EXT_INTR;
-		}
-	}
-	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
-}
-
-/*
- * KVM sets RFLAGS.RF when it injects a fault, and clears DR7.GD when it injects
- * #DB, see kvm_check_and_inject_events(); but not when it injects them again because
- * the delivery was cut short.  With page ownership the chunk has ended then, and
- * samsara_normalise() has cleared RF.
- */
-void samsara_set_event_flags(struct kvm_vcpu *vcpu, u32 info)
-{
-	if ((info & INTR_INFO_INTR_TYPE_MASK) != INTR_TYPE_HARD_EXCEPTION)
-		return;
-	switch (info & INTR_INFO_VECTOR_MASK) {
-	case DB_VECTOR:
-		if (vcpu->arch.dr7 & DR7_GD) {
-			vcpu->arch.dr7 &= ~DR7_GD;
-			vmcs_writel(GUEST_DR7, vmcs_readl(GUEST_DR7) & ~DR7_GD);
-		}
-		break;
-	case BP_VECTOR:
-	case OF_VECTOR:
-	case DF_VECTOR:
-	case MC_VECTOR:
-		break;
-	default:
-		vmx_set_rflags(vcpu, vmx_get_rflags(vcpu) | X86_EFLAGS_RF);
-	}
-}
 
 /* The event KVM has put into the VM-entry fields, if any, begins the chunk. */
 static void note_event(struct samsara_vcpu *sv)
@@ -217,33 +118,6 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 		samsara_arm_cut(sv);
 }
 
-void samsara_set_stepping(struct samsara_vcpu *sv, bool on)
-{
-	if (sv->stepping == on)
-		return;
-	sv->stepping = on;
-	if (on)
-		exec_controls_setbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
-	else
-		exec_controls_clearbit(to_vmx(sv->vcpu), CPU_BASED_MONITOR_TRAP_FLAG);
-}
-
-/*
- * Is the instruction that took the last EPT violation still to be executed?
- * The processor may have done a part of it: set accessed and dirty flags in
- * the guest's page tables for the operands before the one that faulted.  A
- * chunk must not end there, because replay would stop before the instruction.
- */
-static bool half_done(struct samsara_vcpu *sv)
-{
-	struct smr_position now;
-
-	if (!sv->fault_seen)
-		return false;
-	samsara_position(sv, &now);
-	return samsara_same_position(&now, &sv->fault_pos);
-}
-
 /* Serial recording looks at its turn now and then instead. */
 static bool is_long(struct samsara_vcpu *sv)
 {
@@ -267,17 +141,6 @@ static bool must_end(struct samsara_vcpu *sv)
 	       READ_ONCE(sv->vm->stopping);
 }
 
-/*
- * Would an instruction breakpoint fire before the instruction the guest is at?
- * An IRET to it that set RF, as after a page fault, or a MOV SS before it keeps
- * it from firing: then replay can't land with one (choose_step()).
- */
-static bool breakpoint_fires_here(struct samsara_vcpu *sv)
-{
-	return !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) &&
-	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_MOV_SS);
-}
-
 /* The chunk ends before the guest touches the page. */
 static void end_touched(struct samsara_vcpu *sv, gpa_t gpa)
 {
@@ -288,34 +151,17 @@ static void end_touched(struct samsara_vcpu *sv, gpa_t gpa)
 	samsara_commit_chunk(sv);
 }
 
-/*
- * May iterations of a REP have been done?  Then RCX is a part of the position.  A
- * processor that stops between two of them saves RFLAGS.RF set if it is an interrupt,
- * an NMI or an EPT violation that stops it (SDM, "Instruction-Breakpoint Exception
- * Condition" and "Saving RIP, RSP, RFLAGS, and SSP"), and until the REP is over nobody
- * clears it: samsara_reinject() does at the chunk's start, before anything is done.
- * It need not set RF for the preemption timer, after which the chunk ends at once, and
- * for the monitor trap flag, which steps only what has taken an EPT violation.
- * Processors may have errata: so RCX is also logged wherever a REP is about to go on.
- */
-static bool may_be_in_rep(struct samsara_vcpu *sv)
-{
-	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) || samsara_at_rep(sv) ||
-	       exit_reason(sv->vcpu) == EXIT_REASON_PREEMPTION_TIMER ||
-	       (sv->fault_seen && samsara_same_place(&sv->rec.pos, &sv->fault_pos));
-}
-
 static void end_async(struct samsara_vcpu *sv)
 {
 	/* Who can't be rolled back must not stop half-way, see crew.c. */
-	if (samsara_crew(sv->vm) && (samsara_event_requeued(sv->vcpu) || half_done(sv))) {
+	if (samsara_crew(sv->vm) && (samsara_event_requeued(sv->vcpu) || samsara_half_done(sv))) {
 		samsara_normalise(sv);
 		end_touched(sv, sv->fault_gpa);
 		return;
 	}
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);
-	if (may_be_in_rep(sv) || !breakpoint_fires_here(sv))
+	if (samsara_may_be_in_rep(sv) || !samsara_breakpoint_fires_here(sv))
 		sv->rec.flags |= SMR_F_STEP;
 	samsara_normalise(sv);
 	samsara_set_stepping(sv, false);
@@ -327,48 +173,6 @@ static void end_async(struct samsara_vcpu *sv)
 		samsara_drop_all(sv);
 }
 
-/*
- * CPUID offers no hypercall, but KVM serves some all the same; one writes the host's
- * clock to guest memory, which would not be in the log.
- */
-static int refuse_hypercall(struct kvm_vcpu *vcpu)
-{
-	kvm_rax_write(vcpu, vmx_get_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS);
-	++vcpu->stat.hypercalls;
-	return kvm_skip_emulated_instruction(vcpu);
-}
-
-static int run_exit_handler(struct samsara_vcpu *sv)
-{
-	/*
-	 * No RAM there, or a write to ROM: what KVM would do after a look at
-	 * its own page tables, which the VM does not use.
-	 */
-	if (exit_reason(sv->vcpu) == EXIT_REASON_EPT_VIOLATION)
-		return kvm_emulate_instruction(sv->vcpu, 0);
-	if (exit_reason(sv->vcpu) == EXIT_REASON_VMCALL)
-		return refuse_hypercall(sv->vcpu);
-	return __vmx_handle_exit(sv->vcpu, EXIT_FASTPATH_NONE);
-}
-
-/* KVM's own handling of the exit the last chunk ended with. */
-int samsara_run_exit_handler(struct samsara_vcpu *sv)
-{
-	const struct kvm_run *run = sv->vcpu->run;
-	int r = run_exit_handler(sv);
-
-	sv->asked_for_msr = !r && (run->exit_reason == KVM_EXIT_X86_RDMSR ||
-				   run->exit_reason == KVM_EXIT_X86_WRMSR);
-	return r;
-}
-
-/* These exits neither touch guest memory nor take or give data. */
-bool samsara_exit_needs_section(u16 reason)
-{
-	return reason != EXIT_REASON_INTERRUPT_WINDOW &&
-	       reason != EXIT_REASON_NMI_WINDOW && reason != EXIT_REASON_HLT;
-}
-
 static int handle_pending_exit(struct samsara_vcpu *sv)
 {
 	int section = 0;
@@ -377,7 +181,7 @@ static int handle_pending_exit(struct samsara_vcpu *sv)
 	r = samsara_take_turn(sv);
 	if (r)
 		return r;
-	if (samsara_exit_needs_section(exit_reason(sv->vcpu))) {
+	if (samsara_exit_needs_section(samsara_exit_reason(sv->vcpu))) {
 		section = samsara_section_begin(sv);
 		if (section < 0)
 			return section;
@@ -513,7 +317,7 @@ static bool go_on(struct samsara_vcpu *sv)
 		samsara_set_stepping(sv, false);
 		return true;
 	}
-	if (half_done(sv)) {
+	if (samsara_half_done(sv)) {
 		defer_requests(sv);
 		samsara_set_stepping(sv, true);
 		return true;
@@ -613,7 +417,7 @@ static int handle_inside(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
 
-	switch (exit_reason(vcpu)) {
+	switch (samsara_exit_reason(vcpu)) {
 	case EXIT_REASON_EXTERNAL_INTERRUPT:
 		++vcpu->stat.irq_exits;
 		return 1;
@@ -653,7 +457,7 @@ static bool is_rdtsc(u16 reason)
 /* Nothing else to do but to hand out the time stamp?  Then there is room for it. */
 static bool is_only_rdtsc(struct samsara_vcpu *sv)
 {
-	return is_rdtsc(exit_reason(sv->vcpu)) && sv->chunk_open && !sv->stepping &&
+	return is_rdtsc(samsara_exit_reason(sv->vcpu)) && sv->chunk_open && !sv->stepping &&
 	       !READ_ONCE(sv->limit_hit) && !READ_ONCE(sv->vm->error) &&
 	       !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_TF) &&
 	       (samsara_recording(sv->vm) ? samsara_has_input_room(sv) :
@@ -664,7 +468,7 @@ static bool single_stepped(struct samsara_vcpu *sv)
 {
 	return samsara_replaying(sv->vm) && !samsara_event_requeued(sv->vcpu) &&
 	       (sv->breakpoint_hit ||
-		(sv->stepping && exit_reason(sv->vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG));
+		(sv->stepping && samsara_exit_reason(sv->vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG));
 }
 
 /*
@@ -680,7 +484,7 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	if (unlikely(sv->cut_armed))
 		samsara_disarm_cut(sv);
 	if (is_only_rdtsc(sv)) {
-		samsara_emulate_rdtsc(sv, exit_reason(vcpu) == EXIT_REASON_RDTSCP);
+		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
 		sv->exit_done = true;
 	} else {
 		sv->exit_done = single_stepped(sv) && samsara_replay_step(sv);
@@ -699,7 +503,7 @@ static void abandon_chunk(struct samsara_vcpu *sv)
 int samsara_handle_exit(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
-	u16 reason = exit_reason(vcpu);
+	u16 reason = samsara_exit_reason(vcpu);
 	bool touched;
 
 	/* KVM left the inner loop for another reason. */

@@ -19,6 +19,7 @@
 #include <linux/uaccess.h>
 #include <asm/fpu/api.h>
 
+#include "position.h"
 #include "samsara.h"
 #include "trace.h"
 
@@ -253,17 +254,6 @@ static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u
 		add_memdigest(vm, rec, agent);
 }
 
-static bool at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
-{
-	const struct smr_position start = {
-		.rip = sv->start_regs.vmcs[0],
-		.rcx = sv->start_regs.regs[VCPU_REGS_RCX],
-	};
-
-	/* A loop may have come back to where it began. */
-	return samsara_same_position(pos, &start) && !pos->jumps;
-}
-
 /*
  * Did the chunk end before its first instruction?  Then there is nothing to
  * commit.  There may be something to see, though: the first VM-exit of a vCPU
@@ -272,7 +262,7 @@ static bool at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
 static bool is_empty(struct samsara_vcpu *sv)
 {
 	return sv->rec.end == SMR_END_ASYNC && !(sv->rec.flags & SMR_F_EVENT) &&
-	       at_start(sv, &sv->rec.pos);
+	       samsara_at_start(sv, &sv->rec.pos);
 }
 
 /* Has the vCPU executed something in the chunk that ends? */
@@ -283,18 +273,7 @@ static bool made_progress(struct samsara_vcpu *sv)
 	if (sv->rec.end != SMR_END_ASYNC && sv->rec.end != SMR_END_TOUCH)
 		return true;
 	samsara_position(sv, &now);
-	return !at_start(sv, &now);
-}
-
-/*
- * An event whose delivery was cut short, or an instruction, is part of the
- * chunk, not of the next one: only the start is a clean point.
- */
-static bool ends_in_the_middle(struct samsara_vcpu *sv)
-{
-	return sv->rec.end == SMR_END_ASYNC &&
-	       (samsara_event_requeued(sv->vcpu) ||
-		(sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)));
+	return !samsara_at_start(sv, &now);
 }
 
 /*
@@ -475,7 +454,7 @@ static int end_parallel(struct samsara_vcpu *sv)
 		return -EAGAIN;
 	}
 	t.compared = t.locked = t.unlocked = rdtsc();
-	if (!sv->go_back && !ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
+	if (!sv->go_back && !samsara_ends_in_the_middle(sv) && commit_parallel(sv, &t)) {
 		samsara_adapt_length(sv, true);
 		count_end(sv, &t, true);
 		return 0;
@@ -629,7 +608,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	if (sv->end_tsc)
 		sv->end_tsc += took;
 	trace_kvm_samsara_section(sv->id, rec.commit_seq,
-				  to_vmx(sv->vcpu)->exit_reason.basic, sv->nr_section_gfns);
+				  samsara_exit_reason(sv->vcpu), sv->nr_section_gfns);
 	/* What was noted for the next chunk meanwhile. */
 	next.type = 0;
 	next.commit_seq = 0;

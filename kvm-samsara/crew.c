@@ -257,7 +257,7 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 /* Does KVM touch guest memory to handle the vCPU's last exit? */
 bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv)
 {
-	switch (to_vmx(sv->vcpu)->exit_reason.basic) {
+	switch (samsara_exit_reason(sv->vcpu)) {
 	case EXIT_REASON_IO_INSTRUCTION:
 		return vmx_get_exit_qual(sv->vcpu) & BIT(4);	/* INS, OUTS */
 	case EXIT_REASON_MSR_READ:

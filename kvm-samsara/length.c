@@ -9,6 +9,7 @@
  * about one in ten fails, which costs about as much as the commits.  Replay does not
  * depend on it, an end is a position.
  */
+#include "position.h"
 #include "samsara.h"
 
 /* Before the vCPU knows better. */

@@ -13,6 +13,7 @@
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
 
+#include "position.h"
 #include "samsara.h"
 #include "trace.h"
 
@@ -389,7 +390,7 @@ void samsara_unload_breakpoint(struct samsara_vcpu *sv)
 		return;
 	sv->breakpoint_loaded = false;
 	vmcs_writel(GUEST_DR7, sv->guest_dr7);
-	if (to_vmx(sv->vcpu)->exit_reason.basic != EXIT_REASON_EXCEPTION_NMI)
+	if (samsara_exit_reason(sv->vcpu) != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	info = vmx_get_intr_info(sv->vcpu);
 	sv->breakpoint_hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
@@ -614,7 +615,7 @@ static int replay_pending_exit(struct samsara_vcpu *sv)
 {
 	int r, err;
 
-	if (samsara_exit_needs_section(to_vmx(sv->vcpu)->exit_reason.basic)) {
+	if (samsara_exit_needs_section(samsara_exit_reason(sv->vcpu))) {
 		err = replay_section(sv, NULL, &r);
 		if (err)
 			return err;

@@ -25,8 +25,8 @@
 #include "core/smr_codec.h"
 #include "core/smr_digest.h"
 #include "core/smr_order.h"
+#include "arch.h"
 #include "vmx_hooks.h"
-#include "../vmx/vmx.h"
 
 /* Makes a vCPU pass samsara_pre_enter() before it enters the guest again. */
 #define KVM_REQ_SAMSARA		KVM_ARCH_REQ_FLAGS(40, KVM_REQUEST_WAIT | KVM_REQUEST_NO_WAKEUP)
@@ -70,8 +70,6 @@ static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
 #define SAMSARA_LANDING_MARGIN		128
 /* Shortest distance that is worth, and safe for, an overflow. */
 #define SAMSARA_MIN_PERIOD		64
-
-#define SAMSARA_XSAVE_BYTES		832	/* legacy, header, AVX */
 
 /* One page of guest RAM. */
 struct samsara_page {
@@ -135,18 +133,6 @@ struct samsara_contended {
 	u32 conflicts;
 	u32 calm;		/* reservations in a row that were in nobody's way */
 	u32 unchanged;		/* commits in a row that have written it as it was */
-};
-
-struct samsara_regs {
-	u64 vmcs[64];
-	unsigned long regs[NR_VCPU_REGS];
-	unsigned long cr2;
-	u64 kernel_gs_base;
-	u64 spec_ctrl;
-	struct kvm_queued_exception exception;
-	struct kvm_queued_interrupt interrupt;
-	bool nmi_injected;
-	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
 };
 
 /* A place in the queue of those who may touch guest memory, see serial.c. */
@@ -453,35 +439,12 @@ static inline u32 samsara_dma_agent(struct samsara_vm *vm)
 	return vm->nr_vcpus;
 }
 
-/* An event whose delivery was interrupted by an exit waits for re-injection. */
-static inline bool samsara_event_requeued(struct kvm_vcpu *vcpu)
-{
-	return vcpu->arch.exception.injected || vcpu->arch.nmi_injected ||
-	       vcpu->arch.interrupt.injected;
-}
-
 /* tunables.c */
 void samsara_tunables_default(struct samsara_tunables *tune);
 int samsara_tunable_set(struct samsara_tunables *tune, u64 index, u64 value);
 int samsara_tunable_get(struct samsara_tunables *tune, u64 index, u64 *value);
 int samsara_sysfs_init(void);
 void samsara_sysfs_exit(void);
-
-/*
- * At the same instruction, in the middle of a REP perhaps, or in another iteration of a
- * loop without a conditional branch.
- */
-static inline bool samsara_same_place(const struct smr_position *a,
-				      const struct smr_position *b)
-{
-	return a->branches == b->branches && a->rip == b->rip;
-}
-
-static inline bool samsara_same_position(const struct smr_position *a,
-					 const struct smr_position *b)
-{
-	return samsara_same_place(a, b) && a->rcx == b->rcx;
-}
 
 /* vm.c */
 int samsara_fail_init(void);
@@ -551,11 +514,6 @@ void samsara_counter_begin(struct samsara_vcpu *sv);
 bool samsara_counter_complete(struct samsara_vcpu *sv);
 int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps);
 bool samsara_counter_ok(struct samsara_vcpu *sv);
-
-/* regs.c */
-void samsara_regs_save(struct samsara_vcpu *sv);
-void samsara_regs_restore(struct samsara_vcpu *sv);
-void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 
 /* insn.c */
 bool samsara_at_rep(struct samsara_vcpu *sv);
@@ -645,13 +603,6 @@ int samsara_pre_enter(struct kvm_vcpu *vcpu);
 bool samsara_owns_events(struct kvm_vcpu *vcpu);
 int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui);
 void samsara_leave(struct kvm_vcpu *vcpu);
-int samsara_run_exit_handler(struct samsara_vcpu *sv);
-bool samsara_exit_needs_section(u16 reason);
-void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
-void samsara_set_stepping(struct samsara_vcpu *sv, bool on);
-void samsara_reinject(struct kvm_vcpu *vcpu);
-void samsara_normalise(struct samsara_vcpu *sv);
-void samsara_set_event_flags(struct kvm_vcpu *vcpu, u32 info);
 
 /* input.c */
 bool samsara_bus_before(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,

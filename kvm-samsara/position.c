@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where a vCPU is in its chunk: branches, jumps, RIP and RCX (design.rst, "Positions").
+ */
+#include "position.h"
+
+void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
+{
+	struct samsara_counts now;
+
+	samsara_counter_read(sv, &now);
+	pos->branches = now.branches - sv->start_counts.branches;
+	pos->jumps = now.jumps - sv->start_counts.jumps;
+	pos->rip = kvm_rip_read(sv->vcpu);
+	pos->rcx = kvm_rcx_read(sv->vcpu);
+}
+
+/*
+ * Is the instruction that took the last EPT violation still to be executed?
+ * The processor may have done a part of it: set accessed and dirty flags in
+ * the guest's page tables for the operands before the one that faulted.  A
+ * chunk must not end there, because replay would stop before the instruction.
+ */
+bool samsara_half_done(struct samsara_vcpu *sv)
+{
+	struct smr_position now;
+
+	if (!sv->fault_seen)
+		return false;
+	samsara_position(sv, &now);
+	return samsara_same_position(&now, &sv->fault_pos);
+}
+
+bool samsara_at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
+{
+	const struct smr_position start = {
+		.rip = sv->start_regs.vmcs[0],
+		.rcx = sv->start_regs.regs[VCPU_REGS_RCX],
+	};
+
+	/* A loop may have come back to where it began. */
+	return samsara_same_position(pos, &start) && !pos->jumps;
+}
+
+/*
+ * An event whose delivery was cut short, or an instruction, is part of the
+ * chunk, not of the next one: only the start is a clean point.
+ */
+bool samsara_ends_in_the_middle(struct samsara_vcpu *sv)
+{
+	return sv->rec.end == SMR_END_ASYNC &&
+	       (samsara_event_requeued(sv->vcpu) ||
+		(sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)));
+}
+
+/*
+ * May iterations of a REP have been done?  Then RCX is a part of the position.  A
+ * processor that stops between two of them saves RFLAGS.RF set if it is an interrupt,
+ * an NMI or an EPT violation that stops it (SDM, "Instruction-Breakpoint Exception
+ * Condition" and "Saving RIP, RSP, RFLAGS, and SSP"), and until the REP is over nobody
+ * clears it: samsara_reinject() does at the chunk's start, before anything is done.
+ * It need not set RF for the preemption timer, after which the chunk ends at once, and
+ * for the monitor trap flag, which steps only what has taken an EPT violation.
+ * Processors may have errata: so RCX is also logged wherever a REP is about to go on.
+ */
+bool samsara_may_be_in_rep(struct samsara_vcpu *sv)
+{
+	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) || samsara_at_rep(sv) ||
+	       samsara_exit_reason(sv->vcpu) == EXIT_REASON_PREEMPTION_TIMER ||
+	       (sv->fault_seen && samsara_same_place(&sv->rec.pos, &sv->fault_pos));
+}
