@@ -17,6 +17,8 @@
  */
 #include <linux/entry-kvm.h>
 
+#include "log.h"
+#include "order.h"
 #include "position.h"
 #include "samsara.h"
 #include "trace.h"

@@ -14,68 +14,14 @@
  * core/smr_order.h holds the proof that a chunk which passes the check has run
  * as if alone at its place in the order.
  */
-#include <linux/delay.h>
-#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <asm/fpu/api.h>
 
+#include "log.h"
+#include "order.h"
 #include "position.h"
 #include "samsara.h"
 #include "trace.h"
-
-/* Looks, a few cycles each; publishing takes some thousand. */
-#define MOST_SPINS	10000
-
-/*
- * Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us,
- * but may wait for the processor that a waiter with real-time priority spins on.
- */
-static void wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
-{
-	u32 spins = 0;
-
-	while (!smr_order_done_before(vm->order, agent, n)) {
-		if (++spins < MOST_SPINS) {
-			cpu_relax();
-			cond_resched();
-		} else {
-			usleep_range(20, 100);
-		}
-	}
-}
-
-/*
- * Take commit_lock when @sv (NULL: no vCPU) may commit, that is unless another
- * vCPU holds the exclusive token.  The holder does not wait for anyone, so it
- * gets to its commit and hands the token back.  Returns 0, or -EINTR, without the lock,
- * if the caller is killed.
- */
-static int lock_commit(struct samsara_vm *vm, struct samsara_vcpu *sv)
-{
-	struct samsara_vcpu *holder;
-
-	for (;;) {
-		mutex_lock(&vm->commit_lock);
-		holder = READ_ONCE(vm->exclusive);
-		if (!holder || holder == sv)
-			return 0;
-		mutex_unlock(&vm->commit_lock);
-		if (wait_event_killable(vm->wq, READ_ONCE(vm->exclusive) != holder))
-			return -EINTR;
-	}
-}
-
-/*
- * After its commit, and wherever a vCPU without an open chunk goes to sleep: the
- * others wait for it in the middle of theirs.
- */
-void samsara_release_exclusive(struct samsara_vcpu *sv)
-{
-	if (READ_ONCE(sv->vm->exclusive) != sv)
-		return;
-	WRITE_ONCE(sv->vm->exclusive, NULL);
-	wake_up_all(&sv->vm->wq);
-}
 
 #define BLOCK_BYTES	256
 #define PAGE_BLOCKS	(PAGE_SIZE / BLOCK_BYTES)
@@ -203,57 +149,6 @@ static void rollback(struct samsara_vcpu *sv)
 	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
 }
 
-/* Test aid: falsify one logged value, so that replay has a divergence to find. */
-static void inject_fault(struct samsara_vcpu *sv)
-{
-	struct samsara_vm *vm = sv->vm;
-
-	if (likely(!vm->config.debug_fault_commit) ||
-	    sv->rec.commit_seq < vm->config.debug_fault_commit || !sv->rec.data_len)
-		return;
-	sv->inputs.p[sv->rec.data_len - 1] ^= 1;
-	vm->config.debug_fault_commit = 0;
-}
-
-static void log_commit(struct samsara_vcpu *sv)
-{
-	sv->rec.data = sv->inputs.p;
-	sv->rec.data_len = sv->inputs.len;
-	sv->rec.digest = (u32)sv->chain;
-	inject_fault(sv);
-	if (sv->inputs.full)
-		samsara_fail_from(sv->vm, sv->rec.commit_seq, -E2BIG,
-				  "one exit has more inputs than can be logged");
-	samsara_log(sv, &sv->rec);
-	sv->inputs.len = 0;
-	sv->inputs.full = false;
-	sv->last_tsc = sv->chunk_last_tsc;
-}
-
-static bool wants_memdigest(struct samsara_vm *vm, u64 n)
-{
-	u64 rest;
-
-	if (vm->untracked)
-		return false;
-	div64_u64_rem(n, vm->tune.memdigest_interval, &rest);
-	return !rest;
-}
-
-/* Under commit_lock; the record's commit and all before it are in memory. */
-static void add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
-{
-	samsara_digest_changes(vm, agent);
-	rec->flags |= SMR_F_MEMDIGEST;
-	rec->mem_digest = vm->mem_digest;
-}
-
-static void maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
-{
-	if (wants_memdigest(vm, rec->commit_seq))
-		add_memdigest(vm, rec, agent);
-}
-
 /*
  * Did the chunk end before its first instruction?  Then there is nothing to
  * commit.  There may be something to see, though: the first VM-exit of a vCPU
@@ -303,7 +198,7 @@ static void finish_commit(struct samsara_vcpu *sv, u64 n)
 	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->nr_access, sv->nr_dirty,
 				    kvm_rip_read(sv->vcpu));
 	samsara_chain_state(sv, sv->inputs.p, sv->inputs.len);
-	log_commit(sv);
+	samsara_log_commit(sv);
 	samsara_stat(sv)->samsara_chunks++;
 	if (sv->rec.end == SMR_END_ASYNC)
 		samsara_stat(sv)->samsara_async_ends++;
@@ -332,7 +227,7 @@ static void commit_direct(struct samsara_vcpu *sv)
 	if (!samsara_counter_complete(sv))
 		samsara_fail_from(vm, n, -EBUSY, COUNTER_LOST);
 	samsara_ept_note_dirty(sv);
-	maybe_add_memdigest(vm, &sv->rec, sv->id);
+	samsara_maybe_add_memdigest(vm, &sv->rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 	mutex_unlock(&vm->commit_lock);
 	finish_commit(sv, n);
@@ -402,7 +297,7 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 	u32 i;
 	u64 n;
 
-	if (lock_commit(vm, sv))
+	if (samsara_lock_commit(vm, sv))
 		return false;
 	t->locked = rdtsc();
 	if (conflicts(sv)) {
@@ -410,7 +305,7 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 		mutex_unlock(&vm->commit_lock);
 		t->unlocked = rdtsc();
 		/* Or the next attempt might start too early, and fail for the same reason. */
-		wait_for_earlier(vm, sv->id, n + 1);
+		samsara_wait_for_earlier(vm, sv->id, n + 1);
 		return false;
 	}
 	n = smr_order_commit(vm->order, sv->id);
@@ -421,12 +316,12 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 		samsara_page_changed(vm, sv->dirty[i]->orig);
 	}
 	sv->rec.commit_seq = n;
-	digest = wants_memdigest(vm, n);
+	digest = samsara_wants_memdigest(vm, n);
 	if (digest) {
 		/* Memory has to be what it is at commit n: nobody else may commit. */
 		publish(sv, n);
-		wait_for_earlier(vm, sv->id, n);
-		add_memdigest(vm, &sv->rec, sv->id);
+		samsara_wait_for_earlier(vm, sv->id, n);
+		samsara_add_memdigest(vm, &sv->rec, sv->id);
 	}
 	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
@@ -435,7 +330,7 @@ static bool commit_parallel(struct samsara_vcpu *sv, struct end_times *t)
 	if (!digest)
 		publish(sv, n);
 	finish_commit(sv, n);
-	wait_for_earlier(vm, sv->id, n);
+	samsara_wait_for_earlier(vm, sv->id, n);
 	return true;
 }
 
@@ -530,7 +425,7 @@ int samsara_section_begin(struct samsara_vcpu *sv)
 	if (samsara_crew(vm) && samsara_crew_exit_uses_memory(sv))
 		r = stop_world(sv);
 	while (!r) {
-		r = lock_commit(vm, sv);
+		r = samsara_lock_commit(vm, sv);
 		if (r)
 			break;
 		/* STOP waits for the lock, and then closes the streams. */
@@ -554,7 +449,7 @@ int samsara_section_begin(struct samsara_vcpu *sv)
 	if (sv->end_tsc)
 		sv->end_tsc += sv->section_tsc - entered;
 	n = smr_order_commit(vm->order, sv->id);
-	wait_for_earlier(vm, sv->id, n);
+	samsara_wait_for_earlier(vm, sv->id, n);
 	/* Keep INIT and SIPI noted for the next chunk: a section does not take them. */
 	sv->rec.type = SMR_SECTION;
 	sv->rec.commit_seq = n;
@@ -596,12 +491,12 @@ void samsara_section_end(struct samsara_vcpu *sv)
 			smr_page_commit(&sp->meta, rec.commit_seq);
 	}
 	samsara_section_changed(sv);
-	maybe_add_memdigest(vm, &rec, sv->id);
+	samsara_maybe_add_memdigest(vm, &rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 
 	samsara_chain_state(sv, sv->inputs.p, sv->inputs.len);
 	sv->rec = rec;
-	log_commit(sv);
+	samsara_log_commit(sv);
 	samsara_stat(sv)->samsara_sections++;
 	took = rdtsc() - sv->section_tsc;
 	samsara_stat(sv)->samsara_section_cycles += took;
@@ -711,7 +606,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		r = samsara_borrow_turn(vm, &turn);
 		if (r)
 			goto out;
-		r = lock_commit(vm, NULL);
+		r = samsara_lock_commit(vm, NULL);
 		if (r) {
 			samsara_return_turn(vm, &turn);
 			goto out;
@@ -728,9 +623,9 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		goto unlock;
 	}
 	rec.commit_seq = smr_order_commit(vm->order, agent);
-	wait_for_earlier(vm, agent, rec.commit_seq);
+	samsara_wait_for_earlier(vm, agent, rec.commit_seq);
 	r = samsara_dma_write(vm, dma->gpa, data, dma->len, rec.commit_seq);
-	maybe_add_memdigest(vm, &rec, agent);
+	samsara_maybe_add_memdigest(vm, &rec, agent);
 	smr_order_published(vm->order, agent);
 	vm->dma_commits++;
 	if (!r)

@@ -5,6 +5,7 @@
  * chunk or section that asked; while replaying they come from there and no
  * device, timer or clock is asked.
  */
+#include "log.h"
 #include "samsara.h"
 
 /* What the guest sends to devices, in the digest chain: replay must send the same. */
@@ -266,12 +267,4 @@ void samsara_user_input(struct samsara_vcpu *sv)
 		log_user_data(sv, vcpu->run->mmio.data,
 			      min(8u, vcpu->mmio_fragments[vcpu->mmio_cur_fragment].len));
 	sv->asked_for_msr = false;
-}
-
-/* The open chunk does not commit: it has had no inputs. */
-void samsara_forget_inputs(struct samsara_vcpu *sv)
-{
-	sv->inputs.len = 0;
-	sv->inputs.full = false;
-	sv->chunk_last_tsc = sv->last_tsc;
 }

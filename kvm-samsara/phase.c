@@ -30,6 +30,7 @@
  * phase are found to be older than their pages like any others, since serial commits
  * stamp the pages they wrote.
  */
+#include "order.h"
 #include "samsara.h"
 #include "trace.h"
 

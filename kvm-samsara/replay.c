@@ -13,48 +13,10 @@
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
 
+#include "log.h"
 #include "position.h"
 #include "samsara.h"
 #include "trace.h"
-
-static void diverged(struct samsara_vm *vm, s32 vcpu, u64 commit, u32 field, u64 expected,
-		     u64 got)
-{
-	if (cmpxchg(&vm->div_field, KVM_SAMSARA_DIV_NONE, field) != KVM_SAMSARA_DIV_NONE)
-		return;
-	vm->div_vcpu = vcpu;
-	vm->div_commit = commit;
-	vm->div_expected = expected;
-	vm->div_got = got;
-	/* The fields before the state that says they are valid; a replay ends once. */
-	cmpxchg_release(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_DIVERGED);
-	pr_warn_ratelimited("samsara: replay diverged: commit %llu vcpu %d %s: recorded %llx, replayed %llx\n",
-			    commit, vcpu, smr_div_name(field), expected, got);
-	wake_up_all(&vm->wq);
-}
-
-void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
-{
-	diverged(sv->vm, sv->id, sv->rec.commit_seq, field, expected, got);
-}
-
-/* In the VM's own stream. */
-static void vm_diverged(struct samsara_vm *vm, u32 field, u64 expected, u64 got)
-{
-	diverged(vm, -1, vm->vm_rec.commit_seq, field, expected, got);
-}
-
-/* The next input item of the record being replayed. */
-bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item)
-{
-	int r = smr_next_item(&sv->items, &sv->last_tsc, item);
-
-	if (r == 1 && item->kind == kind)
-		return true;
-	samsara_diverged(sv, r < 0 ? KVM_SAMSARA_DIV_LOG : KVM_SAMSARA_DIV_INPUT,
-			 r == 1 ? item->kind : 0, kind);
-	return false;
-}
 
 static bool past_stop(struct samsara_vm *vm, u64 n)
 {
@@ -105,7 +67,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			if (r == -ENODATA)
 				return true;
 			if (r < 0) {
-				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -r);
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -r);
 				return true;
 			}
 			vm->have_vm_rec = true;
@@ -113,7 +75,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 		switch (rec->type) {
 		case SMR_VM_START:
 			if (rec->mem_digest != vm->mem_digest)
-				vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
 					    vm->mem_digest);
 			break;
 		case SMR_DMA:
@@ -121,15 +83,15 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 				return true;
 			/* A vCPU does this commit: two streams have the same number. */
 			if (vm->runner) {
-				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
 					    rec->commit_seq);
 				return true;
 			}
 			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
 					      rec->commit_seq))
-				vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
 			if (memdigest_differs(vm, rec, samsara_dma_agent(vm)))
-				vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
 					    vm->mem_digest);
 			WRITE_ONCE(vm->replayed, rec->commit_seq);
 			wake_next(vm);

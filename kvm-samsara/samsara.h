@@ -26,6 +26,7 @@
 #include "core/smr_digest.h"
 #include "core/smr_order.h"
 #include "arch.h"
+#include "ring.h"
 #include "vmx_hooks.h"
 
 /* Makes a vCPU pass samsara_pre_enter() before it enters the guest again. */
@@ -92,16 +93,6 @@ struct samsara_slot {
 #define SAMSARA_GFP_LARGE	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
 /* An EPT of four levels maps so many pages. */
 #define SAMSARA_MAX_GFNS	(1ull << (48 - PAGE_SHIFT))
-
-/* A ring shared with user space.  `pos` is our side's own position: user space can't move it. */
-struct samsara_ring {
-	struct kvm_samsara_ring *hdr;
-	u8 *data;
-	u32 size;
-	u64 pos;
-	u64 seen;		/* replay: head, when there was no whole record last */
-	struct smr_stream stream;
-};
 
 struct samsara_ept {
 	u64 *root;
@@ -520,7 +511,6 @@ bool samsara_at_rep(struct samsara_vcpu *sv);
 
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);
-void samsara_release_exclusive(struct samsara_vcpu *sv);
 bool samsara_spins_in_vain(struct samsara_vcpu *sv);
 bool samsara_chunk_has_written(struct samsara_vcpu *sv);
 void samsara_look_at_memory(struct samsara_vcpu *sv);
@@ -615,18 +605,6 @@ void samsara_note_init(struct kvm_vcpu *vcpu);
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
-void samsara_forget_inputs(struct samsara_vcpu *sv);
-
-/* ring.c */
-void samsara_ring_init(struct samsara_ring *ring, void *area, u32 size);
-u32 samsara_ring_space(struct samsara_ring *ring);
-int samsara_ring_put(struct samsara_ring *ring, const u8 *p, u32 len);
-int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *rec);
-bool samsara_ring_has_news(struct samsara_ring *ring);
-int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec);
-int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec);
-bool samsara_ring_has_room(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);
-int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);
 
 /* replay.c */
 int samsara_replay_pre_enter(struct samsara_vcpu *sv);
@@ -636,7 +614,5 @@ void samsara_load_breakpoint(struct samsara_vcpu *sv);
 void samsara_unload_breakpoint(struct samsara_vcpu *sv);
 void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason);
 int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
-bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item);
-void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got);
 
 #endif /* __KVM_X86_SAMSARA_H */

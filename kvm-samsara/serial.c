@@ -24,6 +24,7 @@
  */
 #include <linux/random.h>
 
+#include "order.h"
 #include "samsara.h"
 
 /* So many turns in a row, each ended by spinning in this part of a slice, are a convoy. */

@@ -13,6 +13,7 @@
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
+#include "log.h"
 #include "samsara.h"
 
 /* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */

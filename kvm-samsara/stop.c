@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) "samsara: " fmt
 
+#include "log.h"
 #include "samsara.h"
 #include "trace.h"
 
