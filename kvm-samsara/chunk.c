@@ -17,10 +17,13 @@
  */
 #include <linux/entry-kvm.h>
 
+#include "copies.h"
+#include "ept.h"
 #include "log.h"
 #include "order.h"
 #include "position.h"
 #include "samsara.h"
+#include "section.h"
 #include "trace.h"
 
 static_assert(SMR_END_ASYNC == EXIT_REASON_EXTERNAL_INTERRUPT);
@@ -172,7 +175,7 @@ static void end_async(struct samsara_vcpu *sv)
 	samsara_commit_chunk(sv);
 	/* Bound the memory the copies take. */
 	if (sv->nr_copies > sv->vm->tune.max_copies)
-		samsara_drop_all(sv);
+		samsara_drop_copies(sv);
 }
 
 static int handle_pending_exit(struct samsara_vcpu *sv)
@@ -286,7 +289,7 @@ static void start_again_without_copies(struct samsara_vcpu *sv)
 	sv->out_of_copies = false;
 	sv->go_back = true;
 	end_async(sv);
-	samsara_drop_all(sv);
+	samsara_drop_copies(sv);
 }
 
 /* Inside a chunk.  False: it has ended. */

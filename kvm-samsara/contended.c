@@ -30,6 +30,7 @@
  */
 #include <linux/sched/signal.h>
 
+#include "ept.h"
 #include "position.h"
 #include "samsara.h"
 #include "trace.h"

@@ -34,6 +34,7 @@
  * What KVM does to guest memory by itself, for a vCPU or for a device, does not go
  * through an EPT.  For that the world is stopped: no vCPU has a chunk open.
  */
+#include "ept.h"
 #include "samsara.h"
 #include "trace.h"
 

@@ -9,7 +9,9 @@
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
+#include "dma.h"
 #include "samsara.h"
+#include "section.h"
 
 #define RING_BYTES_MIN	(256 * 1024)
 #define RING_BYTES_MAX	(16 * 1024 * 1024)

@@ -3,6 +3,7 @@
  * A look at the instruction the guest is at, in the middle of a chunk.  The walk of its
  * page tables sets no flag there, and sees what the chunk has written.
  */
+#include "ept.h"
 #include "samsara.h"
 
 #define MAX_INSN_LEN	15

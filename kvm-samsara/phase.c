@@ -30,6 +30,7 @@
  * phase are found to be older than their pages like any others, since serial commits
  * stamp the pages they wrote.
  */
+#include "ept.h"
 #include "order.h"
 #include "samsara.h"
 #include "trace.h"
@@ -221,7 +222,7 @@ static bool map_all(struct samsara_vm *vm)
 	u32 i;
 
 	for (i = 0; i < vm->nr_vcpus; i++)
-		if (samsara_ept_map_all(vm->vcpus[i]))
+		if (samsara_ept_map_all(&vm->vcpus[i]->direct_ept, vm))
 			return false;
 	return true;
 }

@@ -13,9 +13,12 @@
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
 
+#include "dma.h"
+#include "ept.h"
 #include "log.h"
 #include "position.h"
 #include "samsara.h"
+#include "section.h"
 #include "trace.h"
 
 static bool past_stop(struct samsara_vm *vm, u64 n)

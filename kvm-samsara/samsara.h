@@ -26,6 +26,8 @@
 #include "core/smr_digest.h"
 #include "core/smr_order.h"
 #include "arch.h"
+#include "copies.h"
+#include "ept.h"
 #include "ring.h"
 #include "vmx_hooks.h"
 
@@ -52,13 +54,6 @@ static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
 #define SAMSARA_SECTION_PAGES		64
 /* Pages remembered to have cost chunks. */
 #define SAMSARA_MAX_CONTENDED		32
-/* Private copies a vCPU keeps between chunks. */
-#define SAMSARA_MAX_COPIES		4096
-/*
- * Kept free to finish an instruction with.  An AVX2 gather of eight elements that cross
- * a page walks up to 49 pages of the guest's page tables, and walks count as writes.
- */
-#define SAMSARA_COPY_RESERVE		64
 /* What a VM exit costs beside its handler, in host cycles. */
 #define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
@@ -93,23 +88,6 @@ struct samsara_slot {
 #define SAMSARA_GFP_LARGE	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
 /* An EPT of four levels maps so many pages. */
 #define SAMSARA_MAX_GFNS	(1ull << (48 - PAGE_SHIFT))
-
-struct samsara_ept {
-	u64 *root;
-	bool complete;		/* samsara_ept_map_all() was here */
-	struct list_head tables;
-};
-
-/* A vCPU's private copy of a page. */
-struct samsara_copy {
-	struct samsara_page *orig;
-	struct page *page;
-	u64 *sptep;
-	u64 valid;	/* commit at which it equalled the original */
-	u64 used;	/* the vCPU's last chunk that touched it */
-	bool changed;	/* it differs from the original, set by the compare */
-	u8 changed_block;	/* where it did the last time */
-};
 
 /* A page over which chunks have failed, see contended.c. */
 struct samsara_contended {
@@ -475,26 +453,8 @@ int samsara_memory_digest(struct samsara_vm *vm, u64 *digest);
 void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp);
 void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
 
-/* ept.c */
-int samsara_ept_init(struct samsara_vcpu *sv);
-void samsara_ept_free(struct samsara_vcpu *sv);
+/* fault.c */
 int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
-int samsara_ept_map_all(struct samsara_vcpu *sv);
-void samsara_use_ept(struct samsara_vcpu *sv, bool direct);
-u64 *samsara_ept_leaf(struct samsara_ept *ept, gfn_t gfn);
-const void *samsara_ept_view(struct samsara_vcpu *sv, gfn_t gfn);
-void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bool read,
-			    bool write);
-u64 samsara_eptp(struct samsara_vcpu *sv);
-void samsara_ept_withhold(u64 *sptep);
-void samsara_ept_withhold_write(u64 *sptep);
-void samsara_ept_give_back(u64 *sptep);
-void samsara_ept_harvest(struct samsara_vcpu *sv, bool clear);
-void samsara_ept_note_dirty(struct samsara_vcpu *sv);
-void samsara_drop_stale(struct samsara_vcpu *sv);
-void samsara_refresh_dirty(struct samsara_vcpu *sv);
-void samsara_drop_all(struct samsara_vcpu *sv);
-void samsara_flush(struct samsara_vcpu *sv);
 
 /* counter.c */
 int samsara_counter_selftest(void);
@@ -512,14 +472,7 @@ bool samsara_at_rep(struct samsara_vcpu *sv);
 /* commit.c */
 int samsara_commit_chunk(struct samsara_vcpu *sv);
 bool samsara_spins_in_vain(struct samsara_vcpu *sv);
-bool samsara_chunk_has_written(struct samsara_vcpu *sv);
 void samsara_look_at_memory(struct samsara_vcpu *sv);
-int samsara_section_begin(struct samsara_vcpu *sv);
-void samsara_section_end(struct samsara_vcpu *sv);
-int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma);
-int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n);
-void samsara_page_dirty(struct kvm *kvm, gfn_t gfn);
-void samsara_section_changed(struct samsara_vcpu *sv);
 
 /*
  * A vCPU's thread, in KVM_RUN: sleep until @cond.  True if a signal came; KVM_RUN

@@ -13,6 +13,8 @@
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
+#include "copies.h"
+#include "ept.h"
 #include "log.h"
 #include "samsara.h"
 
@@ -111,10 +113,27 @@ static void thaw(struct samsara_vm *vm, bool started)
 void samsara_free_vcpu(struct samsara_vcpu *sv)
 {
 	samsara_counter_free(sv);
-	samsara_ept_free(sv);
+	samsara_copies_free(sv);
+	samsara_ept_free(&sv->copies_ept);
+	samsara_ept_free(&sv->direct_ept);
 	kvfree(sv->inputs.p);
 	vfree(sv->scratch);
 	kfree(sv);
+}
+
+static int init_ept(struct samsara_vcpu *sv)
+{
+	int r;
+
+	sv->last_cpu = -1;
+	samsara_use_ept(sv, !samsara_for_parallel(sv->vm));
+	sv->no_flags = samsara_crew(sv->vm);
+	r = samsara_ept_init(sv->ept);
+	if (!r && !sv->direct)
+		r = samsara_copies_init(sv);
+	else if (!r && !samsara_crew(sv->vm))
+		r = samsara_ept_map_all(sv->ept, sv->vm);
+	return r;
 }
 
 static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *vcpu)
@@ -132,7 +151,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
 	sv->inputs.p = kvmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
 	sv->scratch = __vmalloc(SMR_RECORD_MAX, GFP_KERNEL_ACCOUNT);
-	if (!sv->inputs.p || !sv->scratch || samsara_ept_init(sv)) {
+	if (!sv->inputs.p || !sv->scratch || init_ept(sv)) {
 		samsara_free_vcpu(sv);
 		return NULL;
 	}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sections: what KVM itself does for a vCPU, between its chunks.
+ */
+#include "log.h"
+#include "order.h"
+#include "samsara.h"
+#include "section.h"
+#include "trace.h"
+
+/* At a boundary, without the lock: others need it to get to theirs. */
+static int stop_world(struct samsara_vcpu *sv)
+{
+	int r;
+
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	r = samsara_stop_world(sv->vm);
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
+	sv->world_stopped = !r;
+	return r;
+}
+
+static void start_world(struct samsara_vcpu *sv)
+{
+	if (sv->world_stopped)
+		samsara_start_world(sv->vm);
+	sv->world_stopped = false;
+}
+
+/*
+ * KVM's own work on behalf of a vCPU (RULE 4): between chunks, alone in the
+ * commit order, directly on shared memory.  It holds commit_lock throughout,
+ * so no commit comes between what it reads and what it writes.  Chunks of
+ * other vCPUs run on meanwhile; if they see a page half written, the stamp set
+ * in samsara_section_end() makes them roll back.
+ *
+ * Returns 1; 0: the recording has ended, there is no section to be in; -EINTR: the
+ * vCPU's thread is killed.
+ */
+int samsara_section_begin(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u64 n, entered = rdtsc();
+	int r = 0;
+
+	if (samsara_crew(vm) && samsara_crew_exit_uses_memory(sv))
+		r = stop_world(sv);
+	while (!r) {
+		r = samsara_lock_commit(vm, sv);
+		if (r)
+			break;
+		/* STOP waits for the lock, and then closes the streams. */
+		if (!samsara_recording(vm)) {
+			mutex_unlock(&vm->commit_lock);
+			start_world(sv);
+			return 0;
+		}
+		/* A serial phase may have begun since the vCPU looked. */
+		if (samsara_may_touch_memory(vm, &sv->turn))
+			break;
+		mutex_unlock(&vm->commit_lock);
+		r = samsara_wait_turn(sv);
+	}
+	if (r) {
+		start_world(sv);
+		sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return r;
+	}
+	sv->section_tsc = rdtsc();
+	if (sv->end_tsc)
+		sv->end_tsc += sv->section_tsc - entered;
+	n = smr_order_commit(vm->order, sv->id);
+	samsara_wait_for_earlier(vm, sv->id, n);
+	/* Keep INIT and SIPI noted for the next chunk: a section does not take them. */
+	sv->rec.type = SMR_SECTION;
+	sv->rec.commit_seq = n;
+	sv->nr_section_gfns = 0;
+	sv->in_section = true;
+	return 1;
+}
+
+/* Note the pages KVM wrote. */
+void samsara_section_changed(struct samsara_vcpu *sv)
+{
+	struct samsara_page *sp;
+	u32 i;
+
+	for (i = 0; i < sv->nr_section_gfns; i++) {
+		sp = samsara_gfn_to_page(sv->vm, sv->section_gfns[i], NULL);
+		if (sp)
+			samsara_page_changed(sv->vm, sp);
+	}
+}
+
+void samsara_section_end(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct smr_record rec = {
+		.type = SMR_SECTION,
+		.commit_seq = sv->rec.commit_seq,
+	};
+	struct smr_record next = sv->rec;
+	struct samsara_page *sp;
+	u64 took;
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	sv->in_section = false;
+	for (i = 0; i < sv->nr_section_gfns; i++) {
+		sp = samsara_gfn_to_page(vm, sv->section_gfns[i], NULL);
+		if (sp)
+			smr_page_commit(&sp->meta, rec.commit_seq);
+	}
+	samsara_section_changed(sv);
+	samsara_maybe_add_memdigest(vm, &rec, sv->id);
+	smr_order_published(vm->order, sv->id);
+
+	samsara_chain_state(sv, sv->inputs.p, sv->inputs.len);
+	sv->rec = rec;
+	samsara_log_commit(sv);
+	samsara_stat(sv)->samsara_sections++;
+	took = rdtsc() - sv->section_tsc;
+	samsara_stat(sv)->samsara_section_cycles += took;
+	if (sv->end_tsc)
+		sv->end_tsc += took;
+	trace_kvm_samsara_section(sv->id, rec.commit_seq,
+				  samsara_exit_reason(sv->vcpu), sv->nr_section_gfns);
+	/* What was noted for the next chunk meanwhile. */
+	next.type = 0;
+	next.commit_seq = 0;
+	sv->rec = next;
+	samsara_release_exclusive(sv);
+	mutex_unlock(&vm->commit_lock);
+	start_world(sv);
+}
+
+/*
+ * Every write KVM makes to guest memory passes mark_page_dirty_in_slot(), which
+ * calls this after the write.
+ */
+void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
+{
+	struct samsara_vm *vm = kvm->arch.samsara;
+	struct kvm_vcpu *vcpu = kvm_get_running_vcpu();
+	struct samsara_vcpu *sv = vcpu ? to_samsara(vcpu) : NULL;
+	u64 next;
+	u32 i;
+
+	if (!samsara_frozen(kvm))
+		return;
+	if (!sv || vcpu->kvm != kvm || !sv->in_section ||
+	    (samsara_crew(vm) && !sv->world_stopped)) {
+		/* Who commits from now on may have seen it. */
+		next = READ_ONCE(vm->order->committed) + 1;
+		samsara_fail_from(vm, next, -EIO,
+				  "KVM wrote to guest memory outside of the order");
+		return;
+	}
+	for (i = 0; i < sv->nr_section_gfns; i++)
+		if (sv->section_gfns[i] == gfn)
+			return;
+	if (sv->nr_section_gfns == SAMSARA_SECTION_PAGES) {
+		samsara_fail_from(vm, sv->rec.commit_seq, -E2BIG,
+				  "one exit wrote to too many pages");
+		return;
+	}
+	sv->section_gfns[sv->nr_section_gfns++] = gfn;
+}
