@@ -19,6 +19,7 @@
 
 #include "copies.h"
 #include "ept.h"
+#include "land.h"
 #include "log.h"
 #include "order.h"
 #include "position.h"

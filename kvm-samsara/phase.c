@@ -104,20 +104,6 @@ void samsara_note_running(struct samsara_vcpu *sv, bool running)
 	spin_unlock(&vm->turns_lock);
 }
 
-/*
- * A turn is over, in which so many cycles could have been spent at the same time as
- * those of the turns before.
- */
-void samsara_count_overlap(struct samsara_vm *vm, u64 cycles)
-{
-	struct samsara_window *w = &vm->window;
-
-	lockdep_assert_held(&vm->turns_lock);
-	w->overlap += cycles;
-	if (w->lone && w->overlap > w->most_overlap)
-		WRITE_ONCE(w->serial_until, 0);
-}
-
 /* Their own threads add to them: the last attempt may be missing. */
 static struct samsara_sums add_up(struct samsara_vm *vm)
 {

@@ -5,16 +5,11 @@
  * and waits for its turn in between.
  *
  * An end the guest caused itself needs no search: the same exit comes again.
- * Any other end is a position (branches, jumps, RIP, and RCX in a REP): the
- * branch counter is set to overflow a little early, and the rest is done with an
- * instruction breakpoint and single steps of the monitor trap flag, see
- * choose_step().  The guest sees neither.
+ * Any other end is a position, see land.c.
  */
-#include <linux/percpu.h>
-#include <asm/debugreg.h>
-
 #include "dma.h"
 #include "ept.h"
+#include "land.h"
 #include "log.h"
 #include "position.h"
 #include "samsara.h"
@@ -333,155 +328,6 @@ static void end_chunk(struct samsara_vcpu *sv)
 	done(sv);
 }
 
-/*
- * The breakpoint is only in the VMCS and DR0 while the guest runs: neither the
- * guest nor a digest sees it.  IRQs off.
- */
-void samsara_load_breakpoint(struct samsara_vcpu *sv)
-{
-	sv->guest_dr7 = vmcs_readl(GUEST_DR7);
-	set_debugreg(sv->rec.pos.rip, 0);
-	vmcs_writel(GUEST_DR7, DR7_FIXED_1 | DR_GLOBAL_ENABLE);
-	sv->breakpoint_loaded = true;
-}
-
-/* After VM-exit, IRQs off: also finds out if the exit is the breakpoint's. */
-void samsara_unload_breakpoint(struct samsara_vcpu *sv)
-{
-	u32 info;
-
-	sv->breakpoint_hit = false;
-	if (!sv->breakpoint_loaded)
-		return;
-	sv->breakpoint_loaded = false;
-	vmcs_writel(GUEST_DR7, sv->guest_dr7);
-	if (samsara_exit_reason(sv->vcpu) != EXIT_REASON_EXCEPTION_NMI)
-		return;
-	info = vmx_get_intr_info(sv->vcpu);
-	sv->breakpoint_hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
-}
-
-/*
- * A breakpoint at the linear address RIP: not if the guest uses breakpoints
- * itself, nor if a code segment's base may come in between.
- */
-static bool can_break(struct samsara_vcpu *sv)
-{
-	return sv->vm->tune.landing_breakpoint &&
-	       !(sv->rec.flags & SMR_F_STEP) &&
-	       (sv->vcpu->arch.efer & EFER_LMA) && !sv->vcpu->arch.switch_db_regs &&
-	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);
-}
-
-/*
- * The last stretch: run into a breakpoint at the landing point's RIP.  If the
- * guest is at that RIP in an earlier iteration, RFLAGS.RF takes it over the
- * breakpoint; the processor clears RF after the instruction, and never shows it
- * to the guest but in the frame of a fault, where it is set in any case.  Not
- * so in the last iteration, which may be one of a REP: RF would hold for all of
- * them.  There, one step.
- */
-static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
-{
-	const struct smr_position *end = &sv->rec.pos;
-	bool at_rip = now->rip == end->rip;
-	bool last = now->branches == end->branches && now->jumps == end->jumps;
-
-	sv->breakpoint = !(at_rip && last) && can_break(sv);
-	if (sv->breakpoint && at_rip)
-		vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
-	samsara_set_stepping(sv, !sv->breakpoint);
-	samsara_stat(sv)->samsara_landing_steps++;
-}
-
-/* So far that a counter has to bring the guest closer. */
-static bool is_far(u64 now, u64 end)
-{
-	return end > now && end - now > SAMSARA_LANDING_MARGIN + SAMSARA_MIN_PERIOD;
-}
-
-static bool is_past(const struct smr_position *now, const struct smr_position *end)
-{
-	return now->branches > end->branches || now->jumps > end->jumps;
-}
-
-/*
- * Without RCX the end is where the guest first comes to the instruction.  Jumps have to
- * be the same, too: in a loop without a conditional branch the vCPU's registers may be
- * those of the end some iterations earlier, flags included, while memory is not.
- */
-static bool at_end(const struct samsara_vcpu *sv, const struct smr_position *now)
-{
-	const struct smr_position *end = &sv->rec.pos;
-
-	return samsara_same_place(now, end) && now->jumps == end->jumps &&
-	       (!(sv->rec.flags & SMR_F_STEP) || now->rcx == end->rcx);
-}
-
-/* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
-bool samsara_replay_step(struct samsara_vcpu *sv)
-{
-	const struct smr_position *end = &sv->rec.pos;
-	struct smr_position now;
-
-	samsara_position(sv, &now);
-	if (is_past(&now, end) || at_end(sv, &now) || is_far(now.jumps, end->jumps))
-		return false;
-	choose_step(sv, &now);
-	return true;
-}
-
-/* Come closer to the end: by counter if far away, by breakpoint and steps if near. */
-static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
-{
-	const struct smr_position *end = &sv->rec.pos;
-	bool near = sv->stepping || sv->breakpoint;
-
-	if (sv->armed && !READ_ONCE(sv->limit_hit))
-		return 0;
-	sv->armed = false;
-	if (is_far(now->branches, end->branches)) {
-		sv->armed = true;
-		return samsara_counter_arm(sv, end->branches - now->branches -
-					   SAMSARA_LANDING_MARGIN, 0);
-	}
-	if (is_far(now->jumps, end->jumps)) {
-		samsara_set_stepping(sv, false);
-		sv->breakpoint = false;
-		sv->armed = true;
-		return samsara_counter_arm(sv, 0, end->jumps - now->jumps -
-					   SAMSARA_LANDING_MARGIN);
-	}
-	choose_step(sv, now);
-	return near ? 0 : samsara_counter_arm(sv, 0, 0);
-}
-
-/* Is the guest at the end of its chunk?  Returns 1: yes; 0: run on; or an error. */
-static int landed(struct samsara_vcpu *sv)
-{
-	const struct smr_position *end = &sv->rec.pos;
-	struct smr_position now = {};
-
-	if (sv->rec.end != SMR_END_ASYNC)
-		return 0;
-	if (sv->begun) {
-		samsara_position(sv, &now);
-	} else {
-		now.rip = kvm_rip_read(sv->vcpu);
-		now.rcx = kvm_rcx_read(sv->vcpu);
-		/* An event still has to be delivered. */
-		if (sv->rec.flags & SMR_F_EVENT)
-			now.rip = ~end->rip;
-	}
-	if (is_past(&now, end)) {
-		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
-		return -ESHUTDOWN;
-	}
-	if (at_end(sv, &now))
-		return 1;
-	return approach(sv, &now);
-}
-
 /* The guest caused an exit that ends a chunk. */
 void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason)
 {
@@ -654,7 +500,7 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 				samsara_fail(sv->vm, -EBUSY, "perf took the branch counter away");
 				break;
 			}
-			r = landed(sv);
+			r = samsara_landed(sv);
 			if (!r)
 				return 1;
 			if (r < 0) {

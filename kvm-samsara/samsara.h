@@ -58,14 +58,6 @@ static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
 #define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
 #define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
-/*
- * Landing: the counter is set to overflow this many events early.  Linux 6.1
- * raises periods below 32 on Haswell silently, and interrupts come late by a
- * few tens of instructions.
- */
-#define SAMSARA_LANDING_MARGIN		128
-/* Shortest distance that is worth, and safe for, an overflow. */
-#define SAMSARA_MIN_PERIOD		64
 
 /* One page of guest RAM. */
 struct samsara_page {
@@ -518,7 +510,6 @@ void samsara_wait_for_page(struct samsara_vcpu *sv);
 void samsara_phase_init(struct samsara_vm *vm);
 void samsara_choose_phase(struct samsara_vcpu *sv);
 void samsara_note_running(struct samsara_vcpu *sv, bool running);
-void samsara_count_overlap(struct samsara_vm *vm, u64 cycles);
 
 /* serial.c */
 void samsara_turns_init(struct samsara_vm *vm);
@@ -562,9 +553,6 @@ void samsara_user_input(struct samsara_vcpu *sv);
 /* replay.c */
 int samsara_replay_pre_enter(struct samsara_vcpu *sv);
 void samsara_replay_begin(struct samsara_vcpu *sv);
-bool samsara_replay_step(struct samsara_vcpu *sv);
-void samsara_load_breakpoint(struct samsara_vcpu *sv);
-void samsara_unload_breakpoint(struct samsara_vcpu *sv);
 void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason);
 int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
 

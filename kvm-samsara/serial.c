@@ -139,6 +139,20 @@ void samsara_disarm_cut(struct samsara_vcpu *sv)
 	sv->cut_armed = false;
 }
 
+/*
+ * A turn is over, in which so many cycles could have been spent at the same time as
+ * those of the turns before.
+ */
+static void count_overlap(struct samsara_vm *vm, u64 cycles)
+{
+	struct samsara_window *w = &vm->window;
+
+	lockdep_assert_held(&vm->turns_lock);
+	w->overlap += cycles;
+	if (w->lone && w->overlap > w->most_overlap)
+		WRITE_ONCE(w->serial_until, 0);
+}
+
 static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	struct samsara_turn *now;
@@ -146,7 +160,7 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 	spin_lock(&vm->turns_lock);
 	if (turn->sv && current_turn(vm) == turn) {
 		look_for_convoy(turn->sv);
-		samsara_count_overlap(vm, min(turn->sv->waited, rdtsc() - turn->slice_tsc));
+		count_overlap(vm, min(turn->sv->waited, rdtsc() - turn->slice_tsc));
 	}
 	list_del_init(&turn->link);
 	WRITE_ONCE(turn->give_up, false);
