@@ -8,7 +8,9 @@
 
 #include <linux/smp.h>
 
+#include "check.h"
 #include "samsara.h"
+#include "vm.h"
 #include "../cpuid.h"
 #include "../irq.h"
 #include "../lapic.h"

@@ -9,7 +9,7 @@
  * those who have read it to end their chunks, and goes on: they commit first.
  *
  * All this is about speed only.  Whether a chunk commits is decided by the check of
- * commit.c alone, so a reservation may be wrong, late or lost, and no wait is longer
+ * mode_speculate.c alone, so a reservation may be wrong, late or lost, and no wait is longer
  * than MOST_WAIT.
  *
  * The page's EPT entry is made non-present when a chunk begins.  The first touch
@@ -30,10 +30,13 @@
  */
 #include <linux/sched/signal.h>
 
+#include "arch.h"
+#include "contended.h"
 #include "ept.h"
 #include "position.h"
 #include "samsara.h"
 #include "trace.h"
+#include "vm.h"
 
 /*
  * Host cycles for which who has reserved a page for writing is not asked for it, at
@@ -211,7 +214,7 @@ static bool only_read(const struct samsara_vcpu *sv, const struct samsara_conten
 /*
  * Has a chunk of @sv, which has committed, written the page, and again not changed it?
  * Walks of page tables count as writes, and their flags are set already but for the
- * first time: commit.c finds that by comparison, so nobody would have lost a chunk.
+ * first time: a commit finds that by comparison, so nobody would have lost a chunk.
  * Those who spin are another matter: they try the lock until somebody has changed it.
  */
 static bool is_idle(const struct samsara_vcpu *sv, struct samsara_contended *c)
@@ -322,8 +325,6 @@ bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, 
 	struct samsara_contended *c;
 	bool stale, got = false, ends = false;
 
-	if (samsara_replaying(vm))
-		return true;
 	/* A chunk that touches a page committed since its start can't commit. */
 	stale = smr_page_stale(&sp->meta, sv->start_seq);
 	spin_lock(&vm->pages_lock);
@@ -378,7 +379,7 @@ void samsara_wait_for_page(struct samsara_vcpu *sv)
 	if (!sv->wanted)
 		return;
 	while (!try_wanted(sv) && rdtsc() - start < MOST_WAIT && samsara_recording(vm) &&
-	       READ_ONCE(vm->phase) == SAMSARA_PARALLEL && !READ_ONCE(vm->stopping) &&
+	       samsara_in_parallel(vm) && !READ_ONCE(vm->stopping) &&
 	       !signal_pending(current)) {
 		cpu_relax();
 		cond_resched();

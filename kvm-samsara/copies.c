@@ -9,6 +9,7 @@
 
 #include "copies.h"
 #include "ept.h"
+#include "memory.h"
 #include "samsara.h"
 #include "trace.h"
 

@@ -13,6 +13,7 @@
 #include <linux/perf_event.h>
 #include <asm/perf_event.h>
 
+#include "counter.h"
 #include "samsara.h"
 
 #define EVENT_NEAR_TAKEN	0x20c4	/* BR_INST_RETIRED.NEAR_TAKEN */
@@ -22,8 +23,6 @@
  */
 static const u16 cond_branches_events[] = { 0x01c4, 0x11c4 };
 static u16 cond_branches_event;
-/* A period no chunk reaches. */
-#define PERIOD_NEVER		(1ull << 40)
 /* perf's own mark of a throttled event: MAX_INTERRUPTS of kernel/events/core.c. */
 #define PERF_THROTTLED		(~0ull)
 
@@ -170,7 +169,6 @@ static int leave_other_thread(struct samsara_vcpu *sv)
 int samsara_counter_init(struct samsara_vcpu *sv)
 {
 	struct perf_event *event;
-	u64 period = PERIOD_NEVER;
 	int r;
 
 	if (sv->branch_event) {
@@ -178,15 +176,12 @@ int samsara_counter_init(struct samsara_vcpu *sv)
 		if (r || sv->branch_event)
 			return r;
 	}
-	if (!samsara_for_replay(sv->vm))
-		period = sv->limit;
-
-	event = create(cond_branches_event, period, true, sv);
+	event = create(cond_branches_event, sv->limit, true, sv);
 	if (IS_ERR(event))
 		return PTR_ERR(event);
 	sv->branch_event = event;
-	sv->period = period;
-	event = create(EVENT_NEAR_TAKEN, PERIOD_NEVER, true, sv);
+	sv->period = sv->limit;
+	event = create(EVENT_NEAR_TAKEN, SAMSARA_PERIOD_NEVER, true, sv);
 	if (IS_ERR(event)) {
 		/* Both or none: the vCPU may be back here before it sees that this failed. */
 		samsara_counter_free(sv);
@@ -212,8 +207,8 @@ int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps)
 	int r;
 
 	WRITE_ONCE(sv->limit_hit, false);
-	r = perf_event_period(sv->branch_event, branches ?: PERIOD_NEVER);
-	return r ?: perf_event_period(sv->jump_event, jumps ?: PERIOD_NEVER);
+	r = perf_event_period(sv->branch_event, branches ?: SAMSARA_PERIOD_NEVER);
+	return r ?: perf_event_period(sv->jump_event, jumps ?: SAMSARA_PERIOD_NEVER);
 }
 
 /* 2 * n conditional branches, n of them taken but for the last round. */
@@ -255,7 +250,7 @@ static int test_event(u16 config)
 	u64 got = 0;
 	int i;
 
-	event = create(config, PERIOD_NEVER, false, NULL);
+	event = create(config, SAMSARA_PERIOD_NEVER, false, NULL);
 	if (IS_ERR(event)) {
 		pr_warn("samsara: no counter for event %x (perf error %ld)\n", config,
 			PTR_ERR(event));

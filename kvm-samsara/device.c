@@ -9,13 +9,31 @@
 #include <linux/mm.h>
 #include <linux/vmalloc.h>
 
+#include "check.h"
 #include "dma.h"
+#include "entry.h"
+#include "input.h"
+#include "memory.h"
+#include "mode.h"
+#include "ring.h"
 #include "samsara.h"
 #include "section.h"
+#include "start.h"
+#include "stop.h"
+#include "tunables.h"
+#include "turns.h"
+#include "vm.h"
 
 #define RING_BYTES_MIN	(256 * 1024)
 #define RING_BYTES_MAX	(16 * 1024 * 1024)
 #define MAX_VCPUS	(SMR_ORDER_MAX_AGENTS - 1)
+
+static const struct samsara_mode *const modes[] = {
+	[KVM_SAMSARA_MODE_RECORD] = &samsara_mode_speculate,
+	[KVM_SAMSARA_MODE_RECORD_SERIAL] = &samsara_mode_turns,
+	[KVM_SAMSARA_MODE_RECORD_CREW] = &samsara_mode_own,
+	[KVM_SAMSARA_MODE_REPLAY] = &samsara_mode_replay,
+};
 
 static int check_config(const struct kvm_samsara_config *config)
 {
@@ -23,7 +41,7 @@ static int check_config(const struct kvm_samsara_config *config)
 
 	if (config->version != KVM_SAMSARA_ABI_VERSION)
 		return -EINVAL;
-	if (config->mode < KVM_SAMSARA_MODE_RECORD || config->mode > KVM_SAMSARA_MODE_RECORD_CREW)
+	if (config->mode >= ARRAY_SIZE(modes) || !modes[config->mode])
 		return -EINVAL;
 	if (config->flags & ~(config->mode == KVM_SAMSARA_MODE_REPLAY ?
 			      0 : KVM_SAMSARA_FLAG_STOP_ON_ERROR))
@@ -110,7 +128,8 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 	}
 	vm->config = config;
 	vm->nr_vcpus = config.nr_vcpus;
-	vm->untracked = samsara_crew(vm);
+	vm->mode = modes[config.mode];
+	vm->digest_off = vm->mode->digest_off;
 	samsara_ring_init(&vm->vm_ring, area + vm->nr_vcpus * vm->ring_stride,
 			  config.ring_bytes);
 	/* Pairs with samsara_device_mmap(), which needs no lock: all of the above. */
@@ -135,7 +154,7 @@ static void add_vcpu_totals(struct kvm_samsara_status *st, struct samsara_vcpu *
 /* The last commit that is in the log, or will be as soon as its vCPU gets to it. */
 static u64 last_commit(struct samsara_vm *vm)
 {
-	if (samsara_for_replay(vm))
+	if (vm->mode->from_log)
 		return READ_ONCE(vm->replayed);
 	return min(READ_ONCE(vm->order->committed), READ_ONCE(vm->log_end) - 1);
 }

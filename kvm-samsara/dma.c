@@ -6,8 +6,11 @@
 
 #include "dma.h"
 #include "log.h"
+#include "memory.h"
 #include "order.h"
+#include "ring.h"
 #include "samsara.h"
+#include "turns.h"
 
 /* Copy @len bytes to guest memory and stamp the pages with commit @n. */
 int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n)
@@ -66,12 +69,12 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		r = samsara_wait_space(vm, &vm->vm_ring, SMR_RECORD_MAX);
 		if (r)
 			goto out;
-		r = samsara_borrow_turn(vm, &turn);
+		r = vm->mode->dma_begin(vm, &turn);
 		if (r)
 			goto out;
 		r = samsara_lock_commit(vm, NULL);
 		if (r) {
-			samsara_return_turn(vm, &turn);
+			vm->mode->dma_end(vm, &turn);
 			goto out;
 		}
 		if (!samsara_recording(vm) || vm->stopping ||
@@ -79,7 +82,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		     samsara_may_touch_memory(vm, &turn)))
 			break;
 		mutex_unlock(&vm->commit_lock);
-		samsara_return_turn(vm, &turn);
+		vm->mode->dma_end(vm, &turn);
 	}
 	if (!samsara_recording(vm) || vm->stopping) {
 		r = -ESHUTDOWN;
@@ -95,7 +98,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 		r = samsara_log_vm(vm, &rec);
 unlock:
 	mutex_unlock(&vm->commit_lock);
-	samsara_return_turn(vm, &turn);
+	vm->mode->dma_end(vm, &turn);
 out:
 	kvfree(data);
 	return r;

@@ -13,11 +13,12 @@
  * are mapped to the originals from the start, since one chunk runs at a time; so
  * no EPT violation comes in the middle of an instruction.  A VM that changes from
  * one to the other has an EPT for each (phase.c).  Recording with page ownership maps
- * what a vCPU has rights to (crew.c).
+ * what a vCPU has rights to (mode_own.c).
  */
 #include <linux/mm.h>
 
 #include "ept.h"
+#include "memory.h"
 #include "samsara.h"
 
 #define EPT_ENTRIES	512
@@ -171,10 +172,9 @@ int samsara_ept_map_all(struct samsara_ept *ept, struct samsara_vm *vm)
 }
 
 /* Which of its EPTs the vCPU runs on from the next chunk on. */
-void samsara_use_ept(struct samsara_vcpu *sv, bool direct)
+void samsara_use_ept(struct samsara_vcpu *sv, struct samsara_ept *ept)
 {
-	sv->direct = direct;
-	sv->ept = direct ? &sv->direct_ept : &sv->copies_ept;
+	sv->ept = ept;
 	sv->nr_access = 0;
 	sv->nr_dirty = 0;
 }

@@ -56,7 +56,7 @@ void samsara_ept_withhold_write(u64 *sptep);
 void samsara_ept_give_back(u64 *sptep);
 void samsara_ept_give_back_read(u64 *sptep, struct samsara_page *sp);
 
-void samsara_use_ept(struct samsara_vcpu *sv, bool direct);
+void samsara_use_ept(struct samsara_vcpu *sv, struct samsara_ept *ept);
 u64 samsara_eptp(struct samsara_vcpu *sv);
 void samsara_flush(struct samsara_vcpu *sv);
 const void *samsara_ept_view(struct samsara_vcpu *sv, gfn_t gfn);

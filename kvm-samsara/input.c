@@ -5,8 +5,10 @@
  * chunk or section that asked; while replaying they come from there and no
  * device, timer or clock is asked.
  */
+#include "input.h"
 #include "log.h"
 #include "samsara.h"
+#include "vm.h"
 
 /* What the guest sends to devices, in the digest chain: replay must send the same. */
 static void chain_output(struct samsara_vcpu *sv, u64 addr, const void *data, u32 len)
@@ -24,12 +26,12 @@ static void chain_output(struct samsara_vcpu *sv, u64 addr, const void *data, u3
 
 static bool record_input(struct samsara_vcpu *sv)
 {
-	return sv->in_section && !samsara_replaying(sv->vm);
+	return sv->in_section && !sv->mode->from_log;
 }
 
 static bool replay_input(struct samsara_vcpu *sv)
 {
-	return sv->in_section && samsara_replaying(sv->vm);
+	return sv->in_section && sv->mode->from_log;
 }
 
 /*
@@ -205,7 +207,7 @@ int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
 	struct smr_item item;
 	u64 tsc, aux;
 
-	if (sv->chunk_open && samsara_replaying(sv->vm)) {
+	if (sv->chunk_open && sv->mode->from_log) {
 		if (!samsara_replay_item(sv, SMR_IN_TSC, &item))
 			return 1;
 		tsc = item.value;

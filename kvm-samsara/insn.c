@@ -4,6 +4,7 @@
  * page tables sets no flag there, and sees what the chunk has written.
  */
 #include "ept.h"
+#include "insn.h"
 #include "samsara.h"
 
 #define MAX_INSN_LEN	15

@@ -9,6 +9,8 @@
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
 
+#include "arch.h"
+#include "counter.h"
 #include "land.h"
 #include "log.h"
 #include "position.h"

@@ -9,21 +9,19 @@
  * about one in ten fails, which costs about as much as the commits.  Replay does not
  * depend on it, an end is a position.
  */
+#include "counter.h"
+#include "length.h"
 #include "position.h"
 #include "samsara.h"
 
-/* Before the vCPU knows better. */
 #define FIRST_LIMIT	50000
 #define CALM		8
 
-static void set_period(struct samsara_vcpu *sv, u64 period)
+/* Before the vCPU knows better; and how often it looks, where chunks have no limit. */
+u64 samsara_first_length(const struct samsara_vm *vm)
 {
-	sv->period = period;
-	samsara_counter_arm(sv, period, 0);
-}
+	const struct samsara_tunables *tune = &vm->tune;
 
-static u64 first_limit(const struct samsara_tunables *tune)
-{
 	return tune->chunk_adaptive ? min_t(u64, tune->chunk_limit, FIRST_LIMIT) :
 				      tune->chunk_limit;
 }
@@ -31,20 +29,17 @@ static u64 first_limit(const struct samsara_tunables *tune)
 /* The counters are made later, with the period set here. */
 void samsara_length_init(struct samsara_vcpu *sv)
 {
-	sv->limit = first_limit(&sv->vm->tune);
+	sv->limit = samsara_first_length(sv->vm);
 	sv->period = sv->limit;
 }
 
-/*
- * A chunk is about to begin: back to the full length.  Serial chunks have none: their
- * vCPU looks whether its turn is over.
- */
-void samsara_restore_length(struct samsara_vcpu *sv)
+/* A chunk is about to begin. */
+void samsara_set_length(struct samsara_vcpu *sv, u64 period)
 {
-	u64 period = sv->direct ? first_limit(&sv->vm->tune) : sv->limit;
-
-	if (sv->period != period)
-		set_period(sv, period);
+	if (sv->period == period)
+		return;
+	sv->period = period;
+	samsara_counter_arm(sv, period, 0);
 }
 
 /* A chunk has committed or not. */

@@ -6,7 +6,9 @@
 #define pr_fmt(fmt) "samsara: " fmt
 
 #include "log.h"
+#include "ring.h"
 #include "samsara.h"
+#include "vm.h"
 
 /* A record that can't be put, and all later ones, are missing from the log. */
 static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scratch,

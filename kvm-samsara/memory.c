@@ -11,6 +11,7 @@
 #include <linux/vmalloc.h>
 #include <asm/fpu/api.h>
 
+#include "memory.h"
 #include "samsara.h"
 #include "trace.h"
 

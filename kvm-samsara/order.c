@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
 
+#include "memory.h"
 #include "order.h"
 #include "samsara.h"
 
@@ -67,7 +68,7 @@ bool samsara_wants_memdigest(struct samsara_vm *vm, u64 n)
 {
 	u64 rest;
 
-	if (vm->untracked)
+	if (vm->digest_off)
 		return false;
 	div64_u64_rem(n, vm->tune.memdigest_interval, &rest);
 	return !rest;

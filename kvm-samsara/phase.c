@@ -2,7 +2,7 @@
 /*
  * Phases of a parallel recording.  vCPUs that write to the same pages all the time
  * lose more by rollbacks and short chunks than they gain by running at the same
- * time.  Such a VM is recorded serially for a while (serial.c), then tried again.
+ * time.  Such a VM is recorded serially for a while (mode_turns.c), then tried again.
  *
  * The gain is measured.  What all vCPUs have done, in chunks that have committed and
  * in sections, would take its sum of cycles if it was done by one after the other, but
@@ -32,8 +32,11 @@
  */
 #include "ept.h"
 #include "order.h"
+#include "phase.h"
 #include "samsara.h"
 #include "trace.h"
+#include "turns.h"
+#include "vm.h"
 
 /* Attempts of all vCPUs in a window, and those of a lone one in FIRST_CREDIT_SLICES. */
 #define WINDOW_ATTEMPTS		24
@@ -78,8 +81,8 @@ static void forget_phases(struct samsara_vm *vm)
 
 void samsara_phase_init(struct samsara_vm *vm)
 {
-	vm->phase = vm->config.mode == KVM_SAMSARA_MODE_RECORD_SERIAL ? SAMSARA_SERIAL :
-								       SAMSARA_PARALLEL;
+	vm->phase = SAMSARA_PARALLEL;
+	vm->has_phases = true;
 	forget_phases(vm);
 	vm->window.credit = slices(vm, FIRST_CREDIT_SLICES);
 	vm->window.idle_tsc = rdtsc();
@@ -278,9 +281,9 @@ void samsara_choose_phase(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	bool adaptive = vm->tune.adaptive;
 
-	if (!samsara_for_parallel(vm))
+	if (!vm->has_phases)
 		return;
-	if (samsara_serial(vm)) {
+	if (samsara_in_turns(vm)) {
 		if ((!adaptive || rdtsc() >= READ_ONCE(vm->window.serial_until)) &&
 		    samsara_may_touch_memory(vm, &sv->turn))
 			go_parallel(sv);

@@ -2,7 +2,11 @@
 /*
  * Where a vCPU is in its chunk: branches, jumps, RIP and RCX (design.rst, "Positions").
  */
+#include "arch.h"
+#include "counter.h"
+#include "insn.h"
 #include "position.h"
+#include "samsara.h"
 
 void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
 {

@@ -9,6 +9,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 
+#include "arch.h"
 #include "samsara.h"
 
 /*

@@ -4,6 +4,7 @@
  * space, so nothing read from it is trusted: our own side's position and the
  * size are kept privately, and the other side's position is checked.
  */
+#include "ring.h"
 #include "samsara.h"
 
 void samsara_ring_init(struct samsara_ring *ring, void *area, u32 size)

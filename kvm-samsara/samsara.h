@@ -4,9 +4,9 @@
  *
  * Locks, in the order they are taken:
  *   vm->config_lock	configuration, start and stop
- *   vm->commit_lock	the commit order; see commit.c
- *   vm->turns_lock	the queue of serial recording; see serial.c
- *   vm->pages_lock	who uses which page; see crew.c and contended.c
+ *   vm->commit_lock	the commit order; see order.c
+ *   vm->turns_lock	the queue of those who take turns; see turns.c
+ *   vm->pages_lock	who uses which page; see contended.c and mode_own.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
  */
@@ -26,9 +26,16 @@
 #include "core/smr_digest.h"
 #include "core/smr_order.h"
 #include "arch.h"
+#include "contended.h"
 #include "copies.h"
+#include "counter.h"
 #include "ept.h"
+#include "memory.h"
+#include "mode.h"
+#include "phase.h"
 #include "ring.h"
+#include "tunables.h"
+#include "turns.h"
 #include "vmx_hooks.h"
 
 /* Makes a vCPU pass samsara_pre_enter() before it enters the guest again. */
@@ -52,74 +59,24 @@
 static_assert(SAMSARA_CHUNK_INPUT_BYTES + SAMSARA_INPUT_BYTES + 1024 <= SAMSARA_RING_RESERVE);
 static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
 #define SAMSARA_SECTION_PAGES		64
-/* Pages remembered to have cost chunks. */
-#define SAMSARA_MAX_CONTENDED		32
 /* What a VM exit costs beside its handler, in host cycles. */
 #define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
 #define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
 
-/* One page of guest RAM. */
-struct samsara_page {
-	struct smr_page meta;
-	struct page *page;
-	u64 gfn;
-	u64 owners;		/* vCPUs with rights to it ... */
-	bool exclusive;		/* ... who may write, too; both under vm->pages_lock */
-	bool changed;		/* since its digest was taken; it is in vm->changed */
-};
-
-struct samsara_slot {
-	gfn_t base;
-	u64 npages;
-	bool readonly;
-	struct samsara_page *pages;
-};
-
-/* For memory that grows with the guest or its owner's wishes: rather refuse than kill. */
-#define SAMSARA_GFP_LARGE	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
-/* An EPT of four levels maps so many pages. */
-#define SAMSARA_MAX_GFNS	(1ull << (48 - PAGE_SHIFT))
-
-/* A page over which chunks have failed, see contended.c. */
-struct samsara_contended {
-	struct samsara_page *page;	/* NULL: not in use */
-	struct samsara_vcpu *writer;	/* has reserved it for writing ... */
-	u64 since;		/* ... in this host cycle */
-	u64 hold;		/* host cycles for which the writer is not asked for it */
-	struct samsara_vcpu *last;	/* had reserved it for writing before */
-	u64 readers;		/* vCPUs that have reserved it for reading, a bit each */
-	bool written;		/* by the vCPU that has reserved it for writing */
-	u32 upgrades;		/* see will_write() */
-	u32 conflicts;
-	u32 calm;		/* reservations in a row that were in nobody's way */
-	u32 unchanged;		/* commits in a row that have written it as it was */
-};
-
-/* A place in the queue of those who may touch guest memory, see serial.c. */
-struct samsara_turn {
-	struct list_head link;
-	struct samsara_vcpu *sv;	/* NULL: a device model's write */
-	u64 slice_tsc;			/* when it came to the head */
-	bool give_up;			/* someone can't wait for the end of the slice */
-};
-
-struct samsara_counts {
-	u64 branches;		/* conditional */
-	u64 jumps;		/* near branches taken */
-};
-
 struct samsara_vcpu {
 	struct kvm_vcpu *vcpu;
 	struct samsara_vm *vm;
+	const struct samsara_mode *mode;	/* changes at a boundary only */
 	u32 id;
 
 	bool ended;		/* its stream is complete */
 	bool chunk_open;
+	bool begun;		/* ... and has been entered */
 	bool exit_pending;	/* the chunk committed, its exit is not handled yet */
 	bool asked_for_msr;	/* KVM_RUN has returned for user space to answer RDMSR or WRMSR */
 	bool in_section;
-	bool world_stopped;	/* ... while no chunk is open, see crew.c */
+	bool no_memory;		/* ... which does not touch guest memory, see mode_own.c */
 	bool flush;		/* TLB before the next entry */
 	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
 	bool fault_seen;	/* fault_pos is valid */
@@ -131,8 +88,7 @@ struct samsara_vcpu {
 	u64 period;		/* of the branch counter */
 	u32 calm;		/* chunks as long as that which have committed since it changed */
 	bool exit_done;		/* the last exit was handled in the inner loop */
-	bool touched;		/* the last exit was on a withheld page, and ends the chunk */
-	bool spinning;		/* ... ends because it spins in vain */
+	bool spinning;		/* the chunk is to end because it spins in vain */
 	gpa_t fault_gpa;	/* page ownership: of the chunk's last EPT violation ... */
 	bool fault_could_read;	/* ... on a page that could be read */
 	struct samsara_page *wanted;	/* the page waited for; under vm->pages_lock, as ... */
@@ -175,8 +131,7 @@ struct samsara_vcpu {
 	struct samsara_ept copies_ept;	/* written pages are private copies */
 	struct samsara_ept direct_ept;	/* guest memory itself */
 	struct samsara_ept *ept;	/* the one in use */
-	bool direct;			/* ... is direct_ept */
-	bool no_flags;			/* ... without accessed and dirty flags */
+	bool no_flags;			/* ... has no accessed and dirty flags */
 	int last_cpu;
 
 	/* Harvest: pages read or written in the chunk, copies written */
@@ -209,7 +164,6 @@ struct samsara_vcpu {
 
 	/* Replay */
 	bool have_rec;		/* rec was taken from the ring and is not done */
-	bool begun;		/* the open chunk has been entered */
 	bool armed;		/* a counter will overflow before the end */
 	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
 	struct smr_cursor items;
@@ -218,52 +172,9 @@ struct samsara_vcpu {
 	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
 };
 
-enum samsara_phase {
-	SAMSARA_PARALLEL,
-	SAMSARA_CHANGING,	/* to serial: no chunk may begin */
-	SAMSARA_SERIAL,
-};
-
-/* All vCPUs' totals, see phase.c. */
-struct samsara_sums {
-	u64 elapsed;		/* host cycles in which any vCPU ran; as all but ... */
-	u64 attempts;		/* ... chunks, committed or not */
-	u64 inherent;		/* ... chunks that serial recording would end, too */
-	u64 useful, overhead, busy;
-};
-
-/* What the decision between parallel and serial looks at, see phase.c. */
-struct samsara_window {
-	struct samsara_sums start;
-	s64 credit;		/* cycles that parallel recording may lose yet */
-	u64 serial_until;
-	u64 serial_cycles;	/* how long the next serial phase is */
-	bool lone;		/* there was work for one vCPU in the last window */
-	u64 overlap;		/* ... and for more in the serial phase since */
-	u64 most_overlap;	/* ... before it ends */
-	u64 next_overlap;	/* ... the next one */
-	u32 nr_running;
-	u64 idle_tsc;		/* since when there are none */
-	u64 idle_cycles;
-};
-
-/* Settings of a VM, tunables.c; the indices are those of KVM_SAMSARA_TUNABLE_*. */
-struct samsara_tunables {
-	u64 chunk_limit;	/* longest chunk, conditional branches */
-	u64 chunk_min;		/* as short as conflicts make a vCPU's chunks */
-	u64 chunk_adaptive;	/* ... or all have chunk_limit */
-	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
-	u64 max_copies;		/* private copies a vCPU keeps between chunks */
-	u64 copy_age;		/* chunks a copy is kept without being used, 0: for ever */
-	u64 compare;		/* the write-set has only pages whose content has changed */
-	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
-	u64 serial_slice_us;	/* serial recording: a vCPU's turn while others wait */
-	u64 adaptive;		/* parallel recording has serial phases */
-	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
-};
-
 struct samsara_vm {
 	struct kvm *kvm;
+	const struct samsara_mode *mode;	/* of the vCPUs, at START */
 	struct rcu_head rcu;	/* see samsara_frozen() */
 	struct kvm_samsara_config config;
 	struct samsara_tunables tune;	/* written before START only */
@@ -283,6 +194,7 @@ struct samsara_vm {
 
 	/* Serial recording */
 	u32 phase;		/* enum samsara_phase */
+	bool has_phases;	/* ... and changes */
 	spinlock_t turns_lock;
 	struct list_head turns;
 	u32 convoy;		/* turns in a row that look like one; under turns_lock */
@@ -299,7 +211,7 @@ struct samsara_vm {
 	/* Recording with page ownership */
 	u64 last_ticket;
 	atomic_t world_stopped;	/* how many need that no chunk is open */
-	bool untracked;		/* changes of memory are not known; also in replay of it */
+	bool digest_off;	/* changes of memory are not known; also in replay of it */
 
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
@@ -346,16 +258,12 @@ static inline bool samsara_recording(struct samsara_vm *vm)
 	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_RECORDING;
 }
 
-/* Made for replay, begun or not; else for recording. */
-static inline bool samsara_for_replay(struct samsara_vm *vm)
+/* Neither has come to its end, nor failed. */
+static inline bool samsara_running(struct samsara_vm *vm)
 {
-	return vm->config.mode == KVM_SAMSARA_MODE_REPLAY;
-}
+	u32 state = READ_ONCE(vm->state);
 
-static inline bool samsara_replaying(struct samsara_vm *vm)
-{
-	return samsara_for_replay(vm) &&
-	       READ_ONCE(vm->state) != KVM_SAMSARA_STATE_IDLE;
+	return state == KVM_SAMSARA_STATE_RECORDING || state == KVM_SAMSARA_STATE_REPLAYING;
 }
 
 /* A replay that has not come to its end or to a divergence. */
@@ -364,22 +272,21 @@ static inline bool samsara_alive(struct samsara_vm *vm)
 	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_REPLAYING;
 }
 
-/* Made for parallel recording.  It may have phases of serial recording, see phase.c. */
-static inline bool samsara_for_parallel(struct samsara_vm *vm)
-{
-	return vm->config.mode == KVM_SAMSARA_MODE_RECORD;
-}
-
-/* Made for recording with page ownership, see crew.c. */
-static inline bool samsara_crew(struct samsara_vm *vm)
-{
-	return vm->config.mode == KVM_SAMSARA_MODE_RECORD_CREW;
-}
-
 /* vCPUs take turns now. */
-static inline bool samsara_serial(struct samsara_vm *vm)
+static inline bool samsara_in_turns(struct samsara_vm *vm)
 {
 	return READ_ONCE(vm->phase) == SAMSARA_SERIAL;
+}
+
+static inline bool samsara_in_parallel(struct samsara_vm *vm)
+{
+	return READ_ONCE(vm->phase) == SAMSARA_PARALLEL;
+}
+
+/* No chunk may begin: vCPUs are about to take turns. */
+static inline bool samsara_phase_changes(struct samsara_vm *vm)
+{
+	return READ_ONCE(vm->phase) == SAMSARA_CHANGING;
 }
 
 /* In sets of vCPUs. */
@@ -388,172 +295,10 @@ static inline u64 samsara_bit(const struct samsara_vcpu *sv)
 	return BIT_ULL(sv->id);
 }
 
-/* For one more input of a chunk that records. */
-static inline bool samsara_has_input_room(struct samsara_vcpu *sv)
-{
-	return sv->inputs.len + SAMSARA_INPUT_RESERVE <= SAMSARA_CHUNK_INPUT_BYTES;
-}
-
 /* The DMA agent's index in vm->order. */
 static inline u32 samsara_dma_agent(struct samsara_vm *vm)
 {
 	return vm->nr_vcpus;
 }
-
-/* tunables.c */
-void samsara_tunables_default(struct samsara_tunables *tune);
-int samsara_tunable_set(struct samsara_tunables *tune, u64 index, u64 value);
-int samsara_tunable_get(struct samsara_tunables *tune, u64 index, u64 *value);
-int samsara_sysfs_init(void);
-void samsara_sysfs_exit(void);
-
-/* vm.c */
-int samsara_fail_init(void);
-void samsara_fail_exit(void);
-void samsara_signal_user(struct samsara_vm *vm);
-bool samsara_frozen(struct kvm *kvm);
-void samsara_fail(struct samsara_vm *vm, int error, const char *why);
-void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why);
-bool samsara_holds_guest(struct samsara_vm *vm);
-void samsara_ask(struct samsara_vcpu *sv);
-int samsara_bring_to_boundary(struct samsara_vm *vm);
-int samsara_stop_world(struct samsara_vm *vm);
-void samsara_start_world(struct samsara_vm *vm);
-
-/* check.c */
-int samsara_check_host(void);
-int samsara_check_vm(struct samsara_vm *vm);
-bool samsara_refuses_vcpus(struct kvm *kvm);
-bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl);
-bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl);
-
-/* start.c */
-int samsara_start(struct samsara_vm *vm);
-void samsara_free_vcpu(struct samsara_vcpu *sv);
-
-/* stop.c */
-int samsara_stop(struct samsara_vm *vm);
-void samsara_fail_work(struct work_struct *work);
-
-/* memory.c */
-int samsara_memory_init(struct samsara_vm *vm);
-void samsara_memory_free(struct samsara_vm *vm);
-int samsara_charge_locked(struct samsara_vm *vm, u64 pages);
-void samsara_uncharge_locked(struct samsara_vm *vm, u64 pages);
-struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly);
-int samsara_memory_digest(struct samsara_vm *vm, u64 *digest);
-void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp);
-void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
-
-/* fault.c */
-int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write);
-
-/* counter.c */
-int samsara_counter_selftest(void);
-int samsara_counter_init(struct samsara_vcpu *sv);
-void samsara_counter_free(struct samsara_vcpu *sv);
-void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c);
-void samsara_counter_begin(struct samsara_vcpu *sv);
-bool samsara_counter_complete(struct samsara_vcpu *sv);
-int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps);
-bool samsara_counter_ok(struct samsara_vcpu *sv);
-
-/* insn.c */
-bool samsara_at_rep(struct samsara_vcpu *sv);
-
-/* commit.c */
-int samsara_commit_chunk(struct samsara_vcpu *sv);
-bool samsara_spins_in_vain(struct samsara_vcpu *sv);
-void samsara_look_at_memory(struct samsara_vcpu *sv);
-
-/*
- * A vCPU's thread, in KVM_RUN: sleep until @cond.  True if a signal came; KVM_RUN
- * then returns -EINTR.
- */
-#define samsara_wait_interrupted(sv, cond)					\
-({										\
-	int __r;								\
-										\
-	kvm_vcpu_srcu_read_unlock((sv)->vcpu);					\
-	__r = wait_event_interruptible((sv)->vm->wq, cond);			\
-	kvm_vcpu_srcu_read_lock((sv)->vcpu);					\
-	if (__r)								\
-		(sv)->vcpu->run->exit_reason = KVM_EXIT_INTR;			\
-	__r != 0;								\
-})
-
-/* The same, without sleeping: has a signal come? */
-static inline bool samsara_interrupted(struct samsara_vcpu *sv)
-{
-	if (!signal_pending(current))
-		return false;
-	sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
-	return true;
-}
-
-/* length.c */
-void samsara_length_init(struct samsara_vcpu *sv);
-void samsara_restore_length(struct samsara_vcpu *sv);
-void samsara_adapt_length(struct samsara_vcpu *sv, bool committed);
-
-/* contended.c */
-void samsara_note_conflicts(struct samsara_vcpu *sv);
-void samsara_find_contended(struct samsara_vcpu *sv);
-void samsara_withhold_contended(struct samsara_vcpu *sv);
-bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,
-			      bool read);
-void samsara_release_pages(struct samsara_vcpu *sv, bool committed);
-void samsara_maybe_go_back(struct samsara_vcpu *sv);
-void samsara_wait_for_page(struct samsara_vcpu *sv);
-
-/* phase.c */
-void samsara_phase_init(struct samsara_vm *vm);
-void samsara_choose_phase(struct samsara_vcpu *sv);
-void samsara_note_running(struct samsara_vcpu *sv, bool running);
-
-/* serial.c */
-void samsara_turns_init(struct samsara_vm *vm);
-void samsara_arm_cut(struct samsara_vcpu *sv);
-void samsara_disarm_cut(struct samsara_vcpu *sv);
-u64 samsara_slice_cycles(struct samsara_vm *vm);
-int samsara_take_turn(struct samsara_vcpu *sv);
-int samsara_wait_turn(struct samsara_vcpu *sv);
-bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn);
-void samsara_give_turn(struct samsara_vcpu *sv);
-bool samsara_turn_is_over(struct samsara_vcpu *sv);
-bool samsara_someone_waits(struct samsara_vcpu *sv);
-int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
-void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
-
-/* crew.c */
-int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool write);
-void samsara_crew_open_chunk(struct samsara_vcpu *sv);
-void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress);
-int samsara_crew_get_ready(struct samsara_vcpu *sv);
-bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv);
-
-/* chunk.c */
-int samsara_pre_enter(struct kvm_vcpu *vcpu);
-bool samsara_owns_events(struct kvm_vcpu *vcpu);
-int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui);
-void samsara_leave(struct kvm_vcpu *vcpu);
-
-/* input.c */
-bool samsara_bus_before(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,
-			void *data, int *r);
-void samsara_bus_after(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t addr, int len,
-		       const void *data, int r);
-bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, int *r);
-void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r);
-void samsara_note_init(struct kvm_vcpu *vcpu);
-void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
-int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
-void samsara_user_input(struct samsara_vcpu *sv);
-
-/* replay.c */
-int samsara_replay_pre_enter(struct samsara_vcpu *sv);
-void samsara_replay_begin(struct samsara_vcpu *sv);
-void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason);
-int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
 
 #endif /* __KVM_X86_SAMSARA_H */

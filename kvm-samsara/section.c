@@ -2,29 +2,48 @@
 /*
  * Sections: what KVM itself does for a vCPU, between its chunks.
  */
+#include "arch.h"
 #include "log.h"
+#include "memory.h"
 #include "order.h"
 #include "samsara.h"
 #include "section.h"
 #include "trace.h"
+#include "turns.h"
+#include "vm.h"
 
-/* At a boundary, without the lock: others need it to get to theirs. */
-static int stop_world(struct samsara_vcpu *sv)
+/*
+ * In the order of commits, with commit_lock, and alone on guest memory.  As
+ * samsara_section_begin().
+ */
+static int enter_order(struct samsara_vcpu *sv)
 {
+	struct samsara_vm *vm = sv->vm;
 	int r;
 
-	kvm_vcpu_srcu_read_unlock(sv->vcpu);
-	r = samsara_stop_world(sv->vm);
-	kvm_vcpu_srcu_read_lock(sv->vcpu);
-	sv->world_stopped = !r;
-	return r;
+	for (;;) {
+		r = samsara_lock_commit(vm, sv);
+		if (r)
+			return r;
+		/* STOP waits for the lock, and then closes the streams. */
+		if (!samsara_recording(vm))
+			break;
+		/* A serial phase may have begun since the vCPU looked. */
+		if (samsara_may_touch_memory(vm, &sv->turn))
+			return 1;
+		mutex_unlock(&vm->commit_lock);
+		r = samsara_wait_turn(sv);
+		if (r)
+			return r;
+	}
+	mutex_unlock(&vm->commit_lock);
+	return 0;
 }
 
-static void start_world(struct samsara_vcpu *sv)
+static void end_access(struct samsara_vcpu *sv)
 {
-	if (sv->world_stopped)
-		samsara_start_world(sv->vm);
-	sv->world_stopped = false;
+	if (sv->mode->section_end)
+		sv->mode->section_end(sv);
 }
 
 /*
@@ -43,29 +62,17 @@ int samsara_section_begin(struct samsara_vcpu *sv)
 	u64 n, entered = rdtsc();
 	int r = 0;
 
-	if (samsara_crew(vm) && samsara_crew_exit_uses_memory(sv))
-		r = stop_world(sv);
-	while (!r) {
-		r = samsara_lock_commit(vm, sv);
-		if (r)
-			break;
-		/* STOP waits for the lock, and then closes the streams. */
-		if (!samsara_recording(vm)) {
-			mutex_unlock(&vm->commit_lock);
-			start_world(sv);
-			return 0;
-		}
-		/* A serial phase may have begun since the vCPU looked. */
-		if (samsara_may_touch_memory(vm, &sv->turn))
-			break;
-		mutex_unlock(&vm->commit_lock);
-		r = samsara_wait_turn(sv);
+	if (sv->mode->section_begin)
+		r = sv->mode->section_begin(sv);
+	if (!r) {
+		r = enter_order(sv);
+		if (r <= 0)
+			end_access(sv);
 	}
-	if (r) {
-		start_world(sv);
+	if (r < 0)
 		sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
+	if (r <= 0)
 		return r;
-	}
 	sv->section_tsc = rdtsc();
 	if (sv->end_tsc)
 		sv->end_tsc += sv->section_tsc - entered;
@@ -131,7 +138,7 @@ void samsara_section_end(struct samsara_vcpu *sv)
 	sv->rec = next;
 	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
-	start_world(sv);
+	end_access(sv);
 }
 
 /*
@@ -148,8 +155,7 @@ void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
 
 	if (!samsara_frozen(kvm))
 		return;
-	if (!sv || vcpu->kvm != kvm || !sv->in_section ||
-	    (samsara_crew(vm) && !sv->world_stopped)) {
+	if (!sv || vcpu->kvm != kvm || !sv->in_section || sv->no_memory) {
 		/* Who commits from now on may have seen it. */
 		next = READ_ONCE(vm->order->committed) + 1;
 		samsara_fail_from(vm, next, -EIO,

@@ -13,10 +13,16 @@
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
+#include "check.h"
 #include "copies.h"
+#include "counter.h"
 #include "ept.h"
+#include "length.h"
 #include "log.h"
+#include "memory.h"
+#include "ring.h"
 #include "samsara.h"
+#include "start.h"
 
 /* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
 static void hide_from_lockdep(struct kvm_vcpu *vcpu)
@@ -121,21 +127,6 @@ void samsara_free_vcpu(struct samsara_vcpu *sv)
 	kfree(sv);
 }
 
-static int init_ept(struct samsara_vcpu *sv)
-{
-	int r;
-
-	sv->last_cpu = -1;
-	samsara_use_ept(sv, !samsara_for_parallel(sv->vm));
-	sv->no_flags = samsara_crew(sv->vm);
-	r = samsara_ept_init(sv->ept);
-	if (!r && !sv->direct)
-		r = samsara_copies_init(sv);
-	else if (!r && !samsara_crew(sv->vm))
-		r = samsara_ept_map_all(sv->ept, sv->vm);
-	return r;
-}
-
 static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = kzalloc(sizeof(*sv), GFP_KERNEL_ACCOUNT);
@@ -145,13 +136,15 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->vcpu = vcpu;
 	sv->vm = vm;
 	sv->id = vcpu->vcpu_id;
+	sv->mode = vm->mode;
+	sv->last_cpu = -1;
 	sv->turn.sv = sv;
 	INIT_LIST_HEAD(&sv->turn.link);
 	samsara_length_init(sv);
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
 	sv->inputs.p = kvmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
 	sv->scratch = __vmalloc(SMR_RECORD_MAX, GFP_KERNEL_ACCOUNT);
-	if (!sv->inputs.p || !sv->scratch || init_ept(sv)) {
+	if (!sv->inputs.p || !sv->scratch || sv->mode->init_vcpu(sv)) {
 		samsara_free_vcpu(sv);
 		return NULL;
 	}
@@ -192,7 +185,7 @@ static int start_stream(struct samsara_vm *vm)
 	};
 	int r;
 
-	if (samsara_for_replay(vm))
+	if (vm->mode->from_log)
 		return 0;
 	mutex_lock(&vm->commit_lock);
 	r = samsara_log_vm(vm, &rec);
@@ -211,7 +204,8 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	if (r)
 		return r;
 	smr_order_init(vm->order, vm->nr_vcpus + 1);
-	samsara_phase_init(vm);
+	if (vm->mode->init_vm)
+		vm->mode->init_vm(vm);
 	r = samsara_memory_init(vm);
 	r = r ?: samsara_memory_digest(vm, &vm->mem_digest);
 	r = r ?: alloc_vcpus(vm, vcpus);
@@ -226,7 +220,7 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 /* From here on nothing fails. */
 static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 {
-	bool replay = samsara_for_replay(vm);
+	bool replay = vm->mode->from_log;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 

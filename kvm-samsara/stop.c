@@ -5,8 +5,11 @@
 #define pr_fmt(fmt) "samsara: " fmt
 
 #include "log.h"
+#include "memory.h"
 #include "samsara.h"
+#include "stop.h"
 #include "trace.h"
+#include "vm.h"
 
 /* Close the streams.  Under commit_lock, every vCPU at a boundary. */
 static void log_ends(struct samsara_vm *vm)
@@ -38,7 +41,7 @@ static int end_log(struct samsara_vm *vm)
 	r = samsara_memory_digest(vm, &digest);
 	if (r)
 		return r;
-	if (vm->untracked)
+	if (vm->digest_off)
 		vm->mem_digest = digest;
 	if (digest != vm->mem_digest && !vm->error) {
 		pr_warn_ratelimited("guest memory was changed outside of the order of commits\n");

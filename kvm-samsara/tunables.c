@@ -7,7 +7,9 @@
 #include <linux/kobject.h>
 #include <linux/sysfs.h>
 
+#include "copies.h"
 #include "samsara.h"
+#include "tunables.h"
 
 static struct samsara_tunables defaults = {
 	.chunk_limit = 400000,

@@ -9,6 +9,7 @@
 #include <linux/workqueue.h>
 
 #include "samsara.h"
+#include "vm.h"
 
 /*
  * For samsara_fail_work(), which digests all guest memory: not for the system's own
@@ -65,11 +66,10 @@ void samsara_fail(struct samsara_vm *vm, int error, const char *why)
 	if (cmpxchg(&vm->error, 0, error))
 		return;
 	pr_warn_ratelimited("VM %d: %s (error %d)\n", vm->kvm->userspace_pid, why, error);
-	if (samsara_for_replay(vm)) {
-		cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_FAILED);
-		wake_up_all(&vm->wq);
+	cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_FAILED);
+	wake_up_all(&vm->wq);
+	if (!samsara_recording(vm))
 		return;
-	}
 	WRITE_ONCE(vm->stopping, true);
 	/* Queued once, since there is one first error.  Without users the VM is going anyway. */
 	if (kvm_get_kvm_safe(vm->kvm))
@@ -139,7 +139,7 @@ int samsara_stop_world(struct samsara_vm *vm)
 	int r;
 
 	atomic_inc(&vm->world_stopped);
-	/* Pairs with pages_lock in samsara_crew_chunk_closed(). */
+	/* Pairs with pages_lock in chunk_closed() of mode_own.c. */
 	smp_mb__after_atomic();
 	r = samsara_bring_to_boundary(vm);
 	if (r)

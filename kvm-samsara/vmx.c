@@ -3,6 +3,7 @@
  * What the engine does to a vCPU through its VMCS: events that wait to be delivered,
  * flags that an exit leaves behind, single steps, KVM's own handling of an exit.
  */
+#include "arch.h"
 #include "samsara.h"
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The commit protocol of kvm-samsara, as core/smr_order.h, commit.c and ept.c do it:
+ * The commit protocol of kvm-samsara, as core/smr_order.h, mode_speculate.c and copies.c do it:
  * vCPUs run speculative chunks on private copies of pages, a third agent writes to
  * memory itself (KVM's own work for a vCPU, or a device's DMA).
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Recording with page ownership, as crew.c does it: vCPUs run on guest memory itself,
+ * Recording with page ownership, as mode_own.c does it: vCPUs run on guest memory itself,
  * on pages they have rights to, and KVM stops them all to write something itself.
  *
  * An instruction reads a page and writes one or none; it faults on one after the other,
@@ -136,7 +136,7 @@ inline take(v, tp, tw, got)
 	}
 }
 
-/* samsara_crew_get_ready(), but for the world that is stopped */
+/* take_turn(), but for the world that is stopped */
 inline wait_for_page(me)
 {
 	if
@@ -183,7 +183,7 @@ inline fault(v, fp, fw, got)
 	}
 }
 
-/* samsara_crew_chunk_closed() */
+/* chunk_closed() */
 inline chunk_closed(me)
 {
 	d_step {
@@ -342,7 +342,7 @@ boundary:
 	finished++
 }
 
-/* KVM's own work: samsara_crew_stop_world() */
+/* KVM's own work: samsara_stop_world() */
 proctype kvm()
 {
 	byte n, p;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Serial recording: one vCPU at a time, in long slices, directly on shared
- * memory.  No copies, no conflicts, no rollbacks; what a multiprocessor guest
- * loses is its processors.
+ * Turns, for serial recording (mode_turns.c), and for phases of it (phase.c).
  *
  * Whoever touches guest memory needs the turn: a vCPU for its chunks and for
  * KVM's work on its behalf, a device model for a write.  Turns are a queue; who
@@ -11,8 +9,6 @@
  * KVM_RUN.  It holds it from before its first instruction until its commit, so
  * a commit is alone and every earlier one is in memory: the order of commits is
  * the order of execution.
- *
- * A parallel recording may have phases of it, see phase.c.
  *
  * Convoys.  If a vCPU loses its turn while it queues for a fair lock, the next one
  * soon queues behind it, and spins; from then on the lock changes hands once a turn,
@@ -26,6 +22,8 @@
 
 #include "order.h"
 #include "samsara.h"
+#include "turns.h"
+#include "vm.h"
 
 /* So many turns in a row, each ended by spinning in this part of a slice, are a convoy. */
 #define CONVOY_TURNS		4
@@ -33,6 +31,12 @@
 /* Turns are cut after up to 2^n host cycles, n between these. */
 #define CUT_MIN_ORDER		7
 #define CUT_MAX_ORDER		12
+
+/* There is nothing but turns: mode=serial. */
+void samsara_turns_only(struct samsara_vm *vm)
+{
+	vm->phase = SAMSARA_SERIAL;
+}
 
 void samsara_turns_init(struct samsara_vm *vm)
 {
@@ -174,13 +178,13 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 /* May the owner of the turn touch guest memory under commit_lock? */
 bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn)
 {
-	return !samsara_serial(vm) || has_turn(vm, turn);
+	return !samsara_in_turns(vm) || has_turn(vm, turn);
 }
 
 /* ... or begin a chunk? */
 static bool may_begin(struct samsara_vcpu *sv)
 {
-	return READ_ONCE(sv->vm->phase) != SAMSARA_CHANGING &&
+	return !samsara_phase_changes(sv->vm) &&
 	       samsara_may_touch_memory(sv->vm, &sv->turn);
 }
 
@@ -210,7 +214,7 @@ int samsara_take_turn(struct samsara_vcpu *sv)
 		dequeue(vm, &sv->turn);
 		return -EINTR;
 	}
-	if (samsara_serial(vm))
+	if (samsara_in_turns(vm))
 		begin_turn(sv, rdtsc() - start);
 	else
 		samsara_give_turn(sv);
@@ -231,7 +235,7 @@ int samsara_wait_turn(struct samsara_vcpu *sv)
 	r = wait_event_killable(vm->wq, samsara_may_touch_memory(vm, &sv->turn) ||
 				!samsara_recording(vm));
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
-	if (r || !samsara_serial(vm))
+	if (r || !samsara_in_turns(vm))
 		samsara_give_turn(sv);
 	return r ? -EINTR : 0;
 }
@@ -246,6 +250,7 @@ void samsara_give_turn(struct samsara_vcpu *sv)
 	sv->spinning = false;
 }
 
+/* Another one waits for the vCPU's turn, or for one before it. */
 bool samsara_someone_waits(struct samsara_vcpu *sv)
 {
 	return READ_ONCE(sv->turn.link.next) != &sv->vm->turns;
@@ -259,17 +264,22 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv)
 		(sv->spinning || rdtsc() - sv->turn.slice_tsc > samsara_slice_cycles(sv->vm)));
 }
 
+/* At a boundary, before the next chunk: the turn, if the vCPU has one, may be over. */
+void samsara_yield_turn(struct samsara_vcpu *sv)
+{
+	if (!list_empty(&sv->turn.link) && samsara_turn_is_over(sv))
+		samsara_give_turn(sv);
+}
+
 /*
- * The turn of a device model's write, ahead of all vCPUs; or whatever it needs else.
+ * The turn of a device model's write, ahead of all vCPUs, if vCPUs take turns.
  * Returns 0, or -EINTR if the caller is killed.
  */
 int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	INIT_LIST_HEAD(&turn->link);
 	turn->sv = NULL;
-	if (samsara_crew(vm))
-		return samsara_stop_world(vm);
-	if (!samsara_serial(vm))
+	if (!samsara_in_turns(vm))
 		return 0;
 	enqueue(vm, turn, true);
 	if (!wait_event_killable(vm->wq, samsara_may_touch_memory(vm, turn) ||
@@ -281,8 +291,6 @@ int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 
 void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
-	if (samsara_crew(vm))
-		samsara_start_world(vm);
 	if (!list_empty(&turn->link))
 		dequeue(vm, turn);
 }

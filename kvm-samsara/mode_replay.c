@@ -7,14 +7,27 @@
  * An end the guest caused itself needs no search: the same exit comes again.
  * Any other end is a position, see land.c.
  */
+#include "arch.h"
+#include "counter.h"
 #include "dma.h"
 #include "ept.h"
+#include "input.h"
 #include "land.h"
 #include "log.h"
-#include "position.h"
+#include "memory.h"
+#include "mode.h"
+#include "ring.h"
 #include "samsara.h"
 #include "section.h"
 #include "trace.h"
+#include "vm.h"
+
+static int init_vcpu(struct samsara_vcpu *sv)
+{
+	samsara_use_ept(sv, &sv->direct_ept);
+	sv->limit = SAMSARA_PERIOD_NEVER;
+	return samsara_ept_map_all(sv->ept, sv->vm);
+}
 
 static bool past_stop(struct samsara_vm *vm, u64 n)
 {
@@ -301,12 +314,11 @@ static void apply_start(struct samsara_vcpu *sv)
 	}
 	/* Without the flags, what the chunk changes is not known. */
 	sv->no_flags = true;
-	WRITE_ONCE(sv->vm->untracked, true);
+	WRITE_ONCE(sv->vm->digest_off, true);
 	samsara_ept_withhold_write(sv->withheld);
 }
 
-/* First VM-entry of the chunk, IRQs off. */
-void samsara_replay_begin(struct samsara_vcpu *sv)
+static void enter(struct samsara_vcpu *sv)
 {
 	samsara_counter_begin(sv);
 	/* RULE 6: the recording flushed here. */
@@ -328,15 +340,14 @@ static void end_chunk(struct samsara_vcpu *sv)
 	done(sv);
 }
 
-/* The guest caused an exit that ends a chunk. */
-void samsara_replay_sync_end(struct samsara_vcpu *sv, u16 reason)
+static void sync_end(struct samsara_vcpu *sv, u16 end)
 {
-	if (sv->rec.end != reason) {
-		samsara_diverged(sv, KVM_SAMSARA_DIV_EXIT_REASON, sv->rec.end, reason);
+	if (sv->rec.end != end) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_EXIT_REASON, sv->rec.end, end);
 		return;
 	}
 	end_chunk(sv);
-	sv->exit_pending = reason != SMR_END_TOUCH;
+	sv->exit_pending = end != SMR_END_TOUCH;
 }
 
 /*
@@ -399,7 +410,7 @@ static int ended(struct samsara_vcpu *sv)
 			advance_vm_stream(vm);
 			samsara_digest_changes(vm, sv->id);
 			r = samsara_memory_digest(vm, &digest);
-			if (vm->untracked)
+			if (vm->digest_off)
 				vm->mem_digest = digest;
 			if (r)
 				samsara_fail(vm, r, "killed");
@@ -479,7 +490,7 @@ static int leave_replay(struct samsara_vcpu *sv, int r)
 	return 0;
 }
 
-int samsara_replay_pre_enter(struct samsara_vcpu *sv)
+static int pre_enter(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	int r;
@@ -524,7 +535,7 @@ int samsara_replay_pre_enter(struct samsara_vcpu *sv)
 	return leave_replay(sv, -ESHUTDOWN);
 }
 
-int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
+static int complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 {
 	int r, err;
 
@@ -534,3 +545,29 @@ int samsara_replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 	sv->vcpu->arch.complete_userspace_io = cui;
 	return leave_replay(sv, err);
 }
+
+/* What a vCPU does between chunks in replay is nobody's business. */
+static void leave(struct samsara_vcpu *sv)
+{
+}
+
+/* All of memory is mapped, but for the page that the chunk ends before. */
+static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
+{
+	if (*sptep & EPT_WITHHELD)
+		return SAMSARA_FAULT_TOUCH;
+	KVM_BUG_ON(true, sv->vm->kvm);
+	return -EIO;
+}
+
+const struct samsara_mode samsara_mode_replay = {
+	.from_log = true,
+	.init_vcpu = init_vcpu,
+	.pre_enter = pre_enter,
+	.complete_io = complete_io,
+	.leave = leave,
+	.enter = enter,
+	.exit = sync_end,
+	.step = samsara_replay_step,
+	.fault = fault,
+};

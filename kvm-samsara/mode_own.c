@@ -21,7 +21,7 @@
  *
  * No vCPU can be rolled back.  A chunk that has to end where an instruction, or an
  * event's delivery, is half done after a violation is logged as if that violation had
- * ended it: samsara_crew_fault() notes what that needs.
+ * ended it: fault() notes what that needs.
  *
  * Progress: who has waited has a ticket, until it has executed an instruction.  Neither
  * its pages nor the one it waits for are taken by anyone with a later ticket or none;
@@ -34,15 +34,27 @@
  * What KVM does to guest memory by itself, for a vCPU or for a device, does not go
  * through an EPT.  For that the world is stopped: no vCPU has a chunk open.
  */
+#include "arch.h"
+#include "chunk.h"
+#include "commit.h"
 #include "ept.h"
+#include "length.h"
+#include "mode.h"
 #include "samsara.h"
-#include "trace.h"
+#include "vm.h"
 
 /*
  * A vCPU keeps its pages for so long, in us, before it is asked for one: a change of
  * owners costs two chunks, and comes back soon if the page is shared by mistake.
  */
 #define HOLD_US	300
+
+static int init_vcpu(struct samsara_vcpu *sv)
+{
+	samsara_use_ept(sv, &sv->direct_ept);
+	sv->no_flags = true;
+	return samsara_ept_init(sv->ept);
+}
 
 static bool has_had_time(const struct samsara_vcpu *owner)
 {
@@ -144,11 +156,8 @@ static enum outcome try_wanted(struct samsara_vcpu *sv)
 	return ret;
 }
 
-/*
- * An EPT violation.  Returns 1: the page is mapped, run on; 0: the chunk ends, and
- * the vCPU waits for the page then.
- */
-int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool write)
+/* The chunk ends before the page if it can't be taken at once; the vCPU waits for it then. */
+static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
 {
 	struct samsara_vm *vm = sv->vm;
 	enum outcome got;
@@ -161,13 +170,12 @@ int samsara_crew_fault(struct samsara_vcpu *sv, struct samsara_page *sp, bool wr
 		sv->wanted_write = write;
 	}
 	spin_unlock(&vm->pages_lock);
-	sv->touched = got != TAKEN;
-	if (sv->touched)
-		return 0;
+	if (got != TAKEN)
+		return SAMSARA_FAULT_TOUCH;
 	/* Other linear addresses may have cached that the page can't be written. */
 	if (sv->fault_could_read)
 		sv->flush = true;
-	return 1;
+	return SAMSARA_FAULT_MAPPED;
 }
 
 /* Does @other wait for a page that @sv may have to give up? */
@@ -177,13 +185,13 @@ static bool waits_for(const struct samsara_vcpu *other, const struct samsara_vcp
 	       (in_the_way(other, other->wanted, other->wanted_write) & samsara_bit(sv));
 }
 
-/* IRQs are off, VM-entry is next. */
-void samsara_crew_open_chunk(struct samsara_vcpu *sv)
+static void begin(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	bool wake = false;
 	u32 i;
 
+	sv->start_seq = smr_order_prefix(vm->order);
 	spin_lock(&vm->pages_lock);
 	WRITE_ONCE(sv->chunk_open, true);
 	/* Who sleeps because this vCPU's ticket is earlier has to ask it now. */
@@ -195,7 +203,7 @@ void samsara_crew_open_chunk(struct samsara_vcpu *sv)
 }
 
 /* The rest of a vCPU's commit: what others wait for. */
-void samsara_crew_chunk_closed(struct samsara_vcpu *sv, bool progress)
+static void chunk_closed(struct samsara_vcpu *sv, bool progress)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct samsara_vcpu *other;
@@ -230,7 +238,7 @@ static bool is_over(struct samsara_vm *vm)
  * go on.  Returns 0, perhaps without the page if the recording has ended, or -EINTR
  * if a signal came.
  */
-int samsara_crew_get_ready(struct samsara_vcpu *sv)
+static int take_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 
@@ -256,7 +264,7 @@ int samsara_crew_get_ready(struct samsara_vcpu *sv)
 }
 
 /* Does KVM touch guest memory to handle the vCPU's last exit? */
-bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv)
+static bool exit_uses_memory(struct samsara_vcpu *sv)
 {
 	switch (samsara_exit_reason(sv->vcpu)) {
 	case EXIT_REASON_IO_INSTRUCTION:
@@ -271,3 +279,73 @@ bool samsara_crew_exit_uses_memory(struct samsara_vcpu *sv)
 		return true;
 	}
 }
+
+static void prepare(struct samsara_vcpu *sv)
+{
+	samsara_set_length(sv, samsara_first_length(sv->vm));
+}
+
+static bool must_end(struct samsara_vcpu *sv)
+{
+	return READ_ONCE(sv->asked);
+}
+
+static int end(struct samsara_vcpu *sv)
+{
+	bool progress = samsara_made_progress(sv);
+	int r = samsara_end_direct(sv);
+
+	chunk_closed(sv, progress);
+	return r;
+}
+
+/* At a boundary, without commit_lock: others need it to get to theirs. */
+static int section_begin(struct samsara_vcpu *sv)
+{
+	int r;
+
+	sv->no_memory = !exit_uses_memory(sv);
+	if (sv->no_memory)
+		return 0;
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	r = samsara_stop_world(sv->vm);
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
+	return r;
+}
+
+static void section_end(struct samsara_vcpu *sv)
+{
+	if (!sv->no_memory)
+		samsara_start_world(sv->vm);
+}
+
+static int dma_begin(struct samsara_vm *vm, struct samsara_turn *turn)
+{
+	return samsara_stop_world(vm);
+}
+
+static void dma_end(struct samsara_vm *vm, struct samsara_turn *turn)
+{
+	samsara_start_world(vm);
+}
+
+const struct samsara_mode samsara_mode_own = {
+	.digest_off = true,
+	.init_vcpu = init_vcpu,
+	.pre_enter = samsara_record_pre_enter,
+	.complete_io = samsara_record_complete_io,
+	.leave = samsara_record_leave,
+	.enter = samsara_record_enter,
+	.exit = samsara_record_exit,
+	.take_turn = take_turn,
+	.get_ready = take_turn,
+	.prepare = prepare,
+	.begin = begin,
+	.fault = fault,
+	.must_end = must_end,
+	.end = end,
+	.section_begin = section_begin,
+	.section_end = section_end,
+	.dma_begin = dma_begin,
+	.dma_end = dma_end,
+};

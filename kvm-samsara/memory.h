@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The guest's memory, see memory.c. */
+#ifndef __KVM_X86_SAMSARA_MEMORY_H
+#define __KVM_X86_SAMSARA_MEMORY_H
+
+#include <linux/kvm_host.h>
+
+#include "core/smr_order.h"
+
+struct samsara_vm;
+
+/* One page of guest RAM. */
+struct samsara_page {
+	struct smr_page meta;
+	struct page *page;
+	u64 gfn;
+	u64 owners;		/* vCPUs with rights to it ... */
+	bool exclusive;		/* ... who may write, too; both under vm->pages_lock */
+	bool changed;		/* since its digest was taken; it is in vm->changed */
+};
+
+struct samsara_slot {
+	gfn_t base;
+	u64 npages;
+	bool readonly;
+	struct samsara_page *pages;
+};
+
+/* For memory that grows with the guest or its owner's wishes: rather refuse than kill. */
+#define SAMSARA_GFP_LARGE	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL)
+/* An EPT of four levels maps so many pages. */
+#define SAMSARA_MAX_GFNS	(1ull << (48 - PAGE_SHIFT))
+
+int samsara_memory_init(struct samsara_vm *vm);
+void samsara_memory_free(struct samsara_vm *vm);
+int samsara_charge_locked(struct samsara_vm *vm, u64 pages);
+void samsara_uncharge_locked(struct samsara_vm *vm, u64 pages);
+struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly);
+int samsara_memory_digest(struct samsara_vm *vm, u64 *digest);
+void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp);
+void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu);
+
+#endif /* __KVM_X86_SAMSARA_MEMORY_H */

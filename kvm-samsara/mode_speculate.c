@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Parallel recording: chunks run speculatively, on private copies of the pages they write,
+ * and a three-phase commit finds out whether they may.
+ *
+ * Pre-commit, in parallel: the read-set and write-set come from the EPT's
+ * accessed and dirty flags, written pages are compared with their originals.
+ * Commit, under commit_lock: check the sets, take the next number, stamp the
+ * pages written.  The stamps are the conflict set of every other agent at
+ * once: a page conflicts with a chunk if its stamp is above the chunk's
+ * start_seq.  Nothing is copied or allocated here.
+ * Synchronisation, in parallel: copy the changed pages to the originals, wait
+ * for earlier commits.
+ *
+ * core/smr_order.h holds the proof that a chunk which passes the check has run
+ * as if alone at its place in the order.
+ */
+#include "chunk.h"
+#include "commit.h"
+#include "contended.h"
+#include "copies.h"
+#include "counter.h"
+#include "ept.h"
+#include "length.h"
+#include "memory.h"
+#include "mode.h"
+#include "order.h"
+#include "phase.h"
+#include "position.h"
+#include "samsara.h"
+#include "turns.h"
+#include "vm.h"
+
+static int init_vcpu(struct samsara_vcpu *sv)
+{
+	samsara_use_ept(sv, &sv->copies_ept);
+	return samsara_ept_init(sv->ept) ?: samsara_copies_init(sv);
+}
+
+/*
+ * At a boundary: a chunk is about to begin.  Not with interrupts off, since
+ * the work grows with the guest's memory.  If more commits come before the chunk begins,
+ * it can fail for pages of theirs, as if they had come a little later.
+ */
+static void look_at_memory(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	/*
+	 * Before start_seq: a vCPU that committed without seeing the token may
+	 * cost us one more rollback, none after that can.
+	 */
+	if (sv->rollbacks_in_a_row >= vm->tune.rollback_limit &&
+	    !cmpxchg(&vm->exclusive, NULL, sv))
+		samsara_stat(sv)->samsara_exclusive++;
+	sv->start_seq = smr_order_prefix(vm->order);
+	/* After start_seq: what is committed up to it must not be hidden by an older copy. */
+	samsara_drop_stale(sv);
+}
+
+static void prepare(struct samsara_vcpu *sv)
+{
+	samsara_use_ept(sv, &sv->copies_ept);
+	samsara_set_length(sv, sv->limit);
+	samsara_find_contended(sv);
+	samsara_wait_for_page(sv);
+	look_at_memory(sv);
+}
+
+static int get_ready(struct samsara_vcpu *sv)
+{
+	int r;
+
+	samsara_choose_phase(sv);
+	r = samsara_take_turn(sv);
+	/*
+	 * Only who has the turn ends a serial phase, and one can't begin before this
+	 * vCPU has been here again.
+	 */
+	if (!r && samsara_in_turns(sv->vm))
+		sv->mode = &samsara_mode_turns;
+	return r;
+}
+
+static void begin(struct samsara_vcpu *sv)
+{
+	/* start_seq is what look_at_memory() has seen. */
+	samsara_withhold_contended(sv);
+	WRITE_ONCE(sv->chunk_open, true);
+}
+
+static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
+{
+	int r;
+
+	if (*sptep & EPT_WITHHELD) {
+		if (samsara_touch_ends_chunk(sv, sp, write, *sptep & EPT_R))
+			return SAMSARA_FAULT_TOUCH;
+		samsara_ept_give_back_read(sptep, sp);
+		if (write)
+			samsara_ept_give_back(sptep);
+	}
+	if (!write) {
+		if (!(*sptep & EPT_R))
+			*sptep = samsara_ept_entry(sp->page, EPT_LEAF_RO);
+		return SAMSARA_FAULT_MAPPED;
+	}
+	if (*sptep & EPT_W)	/* withheld, or a translation from before the copy was made */
+		return SAMSARA_FAULT_MAPPED;
+	r = samsara_make_copy(sv, sp, sptep);
+	/*
+	 * A chunk can't end in the middle of an instruction.  From its start, with all
+	 * copies, it goes further.
+	 */
+	sv->out_of_copies = r == -ENOSPC;
+	return r && !sv->out_of_copies ? r : SAMSARA_FAULT_MAPPED;
+}
+
+static bool must_end(struct samsara_vcpu *sv)
+{
+	return samsara_phase_changes(sv->vm) || READ_ONCE(sv->limit_hit) ||
+	       READ_ONCE(sv->asked) || sv->spinning ||
+	       sv->nr_free_copies < SAMSARA_COPY_RESERVE ||
+	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+}
+
+/*
+ * The guest spins, waiting for another processor.  It waits in vain if the chunk
+ * has seen a page that has changed since, has written something that the other
+ * may be waiting for, or keeps everyone from committing.
+ */
+static bool spins(struct samsara_vcpu *sv)
+{
+	if (READ_ONCE(sv->vm->exclusive) == sv)
+		return true;
+	samsara_harvest(sv, false);
+	return samsara_conflicts(sv) || samsara_has_written(sv);
+}
+
+static void rollback(struct samsara_vcpu *sv)
+{
+	samsara_trace_end(sv, 0);
+	samsara_refresh_dirty(sv);
+	samsara_rollback(sv);
+}
+
+/* Host time at which the parts of a chunk's end were over. */
+struct end_times {
+	u64 run;
+	u64 compared;
+	u64 locked;
+	u64 unlocked;
+};
+
+static void count_end(struct samsara_vcpu *sv, const struct end_times *t, bool committed)
+{
+	struct kvm_vcpu_stat *stat = samsara_stat(sv);
+	u64 length = t->run - sv->chunk_tsc;
+
+	if (!committed) {
+		stat->samsara_lost_cycles += length;
+	} else if (sv->paused) {
+		stat->samsara_spin_cycles += length;
+	} else {
+		stat->samsara_chunk_cycles += length;
+		sv->fault_cycles += sv->chunk_fault_cycles;
+	}
+	stat->samsara_precommit_cycles += t->compared - t->run;
+	stat->samsara_wait_cycles += t->locked - t->compared;
+	stat->samsara_commit_cycles += t->unlocked - t->locked;
+	sv->end_tsc = rdtsc();
+	stat->samsara_sync_cycles += sv->end_tsc - t->unlocked;
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_chunk_length, length);
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_access_set, sv->nr_access);
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_dirty_set, sv->nr_dirty);
+}
+
+/* Returns false if the sets conflict with another commit, or the vCPU's thread is killed. */
+static bool commit(struct samsara_vcpu *sv, struct end_times *t)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool digest;
+	u32 i;
+	u64 n;
+
+	if (samsara_lock_commit(vm, sv))
+		return false;
+	t->locked = rdtsc();
+	if (samsara_conflicts(sv)) {
+		n = vm->order->committed;
+		mutex_unlock(&vm->commit_lock);
+		t->unlocked = rdtsc();
+		/* Or the next attempt might start too early, and fail for the same reason. */
+		samsara_wait_for_earlier(vm, sv->id, n + 1);
+		return false;
+	}
+	n = smr_order_commit(vm->order, sv->id);
+	for (i = 0; i < sv->nr_dirty; i++) {
+		if (!sv->dirty[i]->changed)
+			continue;
+		smr_page_commit(&sv->dirty[i]->orig->meta, n);
+		samsara_page_changed(vm, sv->dirty[i]->orig);
+	}
+	sv->rec.commit_seq = n;
+	digest = samsara_wants_memdigest(vm, n);
+	if (digest) {
+		/* Memory has to be what it is at commit n: nobody else may commit. */
+		samsara_publish(sv, n);
+		samsara_wait_for_earlier(vm, sv->id, n);
+		samsara_add_memdigest(vm, &sv->rec, sv->id);
+	}
+	samsara_release_exclusive(sv);
+	mutex_unlock(&vm->commit_lock);
+	t->unlocked = rdtsc();
+
+	if (!digest)
+		samsara_publish(sv, n);
+	samsara_finish_commit(sv, n);
+	samsara_wait_for_earlier(vm, sv->id, n);
+	return true;
+}
+
+static int try_commit(struct samsara_vcpu *sv)
+{
+	struct end_times t = { .run = rdtsc() };
+
+	if (!samsara_counter_complete(sv)) {
+		samsara_fail(sv->vm, -EBUSY, SAMSARA_COUNTER_LOST);
+		sv->go_back = true;
+	}
+	samsara_harvest(sv, true);
+	samsara_compare_dirty(sv);
+	if (samsara_chunk_is_empty(sv)) {
+		rollback(sv);
+		return -EAGAIN;
+	}
+	t.compared = t.locked = t.unlocked = rdtsc();
+	if (!sv->go_back && !samsara_ends_in_the_middle(sv) && commit(sv, &t)) {
+		samsara_adapt_length(sv, true);
+		count_end(sv, &t, true);
+		return 0;
+	}
+	samsara_adapt_length(sv, false);
+	/*
+	 * Who only waits for another vCPU must not get the token and stop it.  A
+	 * chunk that has written something before it began to wait is another
+	 * matter: it may be the way into a queue, and has to get through.
+	 */
+	if (!sv->go_back && (!sv->spinning || samsara_has_written(sv))) {
+		sv->rollbacks_in_a_row++;
+		samsara_note_conflicts(sv);
+	}
+	samsara_stat(sv)->samsara_rollbacks++;
+	rollback(sv);
+	count_end(sv, &t, false);
+	return -EAGAIN;
+}
+
+static int end(struct samsara_vcpu *sv)
+{
+	bool async = sv->rec.end == SMR_END_ASYNC;
+	bool out_of_copies = sv->out_of_copies;
+	int r;
+
+	if (out_of_copies)
+		sv->go_back = true;
+	else if (async)
+		samsara_maybe_go_back(sv);
+	r = try_commit(sv);
+	sv->go_back = false;
+	sv->out_of_copies = false;
+	samsara_release_pages(sv, !r);
+	/* Bound the memory the copies take. */
+	if (out_of_copies || (async && sv->nr_copies > sv->vm->tune.max_copies))
+		samsara_drop_copies(sv);
+	return r;
+}
+
+/* The vCPU may have got a page that it waited for, and not have begun. */
+static void let_go(struct samsara_vcpu *sv)
+{
+	samsara_release_pages(sv, false);
+}
+
+const struct samsara_mode samsara_mode_speculate = {
+	.can_roll_back = true,
+	.init_vm = samsara_phase_init,
+	.init_vcpu = init_vcpu,
+	.pre_enter = samsara_record_pre_enter,
+	.complete_io = samsara_record_complete_io,
+	.leave = samsara_record_leave,
+	.enter = samsara_record_enter,
+	.exit = samsara_record_exit,
+	.take_turn = samsara_take_turn,
+	.get_ready = get_ready,
+	.prepare = prepare,
+	.begin = begin,
+	.fault = fault,
+	.must_end = must_end,
+	.spins = spins,
+	.end = end,
+	.let_go = let_go,
+	.dma_begin = samsara_borrow_turn,
+	.dma_end = samsara_return_turn,
+};

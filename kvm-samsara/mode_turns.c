@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Serial recording: one vCPU at a time, in long slices, directly on shared memory, which
+ * is all mapped from the start.  No copies, no conflicts, no rollbacks; what a
+ * multiprocessor guest loses is its processors.  turns.c says whose turn it is.
+ *
+ * A whole recording (mode=serial) or a phase of a parallel one: phase.c.
+ */
+#include "chunk.h"
+#include "commit.h"
+#include "ept.h"
+#include "length.h"
+#include "mode.h"
+#include "phase.h"
+#include "samsara.h"
+#include "turns.h"
+
+static int init_vcpu(struct samsara_vcpu *sv)
+{
+	samsara_use_ept(sv, &sv->direct_ept);
+	return samsara_ept_map_all(sv->ept, sv->vm);
+}
+
+static int get_ready(struct samsara_vcpu *sv)
+{
+	int r;
+
+	samsara_choose_phase(sv);
+	samsara_yield_turn(sv);
+	r = samsara_take_turn(sv);
+	/* The serial phase is over: back to what the VM was started with. */
+	if (!r && !samsara_in_turns(sv->vm))
+		sv->mode = sv->vm->mode;
+	return r;
+}
+
+/* There is no longest chunk: the vCPU looks whether its turn is over. */
+static void prepare(struct samsara_vcpu *sv)
+{
+	samsara_use_ept(sv, &sv->direct_ept);
+	samsara_set_length(sv, samsara_first_length(sv->vm));
+}
+
+static void begin(struct samsara_vcpu *sv)
+{
+	sv->start_seq = smr_order_prefix(sv->vm->order);
+	WRITE_ONCE(sv->chunk_open, true);
+}
+
+/* All of memory is mapped. */
+static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
+{
+	KVM_BUG_ON(true, sv->vm->kvm);
+	return -EIO;
+}
+
+const struct samsara_mode samsara_mode_turns = {
+	.init_vm = samsara_turns_only,
+	.init_vcpu = init_vcpu,
+	.pre_enter = samsara_record_pre_enter,
+	.complete_io = samsara_record_complete_io,
+	.leave = samsara_record_leave,
+	.enter = samsara_record_enter,
+	.exit = samsara_record_exit,
+	.take_turn = samsara_take_turn,
+	.get_ready = get_ready,
+	.prepare = prepare,
+	.begin = begin,
+	.fault = fault,
+	.must_end = samsara_turn_is_over,
+	.spins = samsara_someone_waits,
+	.end = samsara_end_direct,
+	.dma_begin = samsara_borrow_turn,
+	.dma_end = samsara_return_turn,
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Who may touch guest memory if one vCPU runs at a time, see turns.c. */
+#ifndef __KVM_X86_SAMSARA_TURNS_H
+#define __KVM_X86_SAMSARA_TURNS_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct samsara_vcpu;
+struct samsara_vm;
+
+enum samsara_phase {
+	SAMSARA_PARALLEL,
+	SAMSARA_CHANGING,	/* to serial: no chunk may begin */
+	SAMSARA_SERIAL,
+};
+
+/* A place in the queue of those who may touch guest memory, see turns.c. */
+struct samsara_turn {
+	struct list_head link;
+	struct samsara_vcpu *sv;	/* NULL: a device model's write */
+	u64 slice_tsc;			/* when it came to the head */
+	bool give_up;			/* someone can't wait for the end of the slice */
+};
+
+void samsara_turns_init(struct samsara_vm *vm);
+void samsara_turns_only(struct samsara_vm *vm);
+void samsara_arm_cut(struct samsara_vcpu *sv);
+void samsara_disarm_cut(struct samsara_vcpu *sv);
+u64 samsara_slice_cycles(struct samsara_vm *vm);
+int samsara_take_turn(struct samsara_vcpu *sv);
+int samsara_wait_turn(struct samsara_vcpu *sv);
+bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn);
+void samsara_give_turn(struct samsara_vcpu *sv);
+void samsara_yield_turn(struct samsara_vcpu *sv);
+bool samsara_turn_is_over(struct samsara_vcpu *sv);
+bool samsara_someone_waits(struct samsara_vcpu *sv);
+int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn);
+void samsara_return_turn(struct samsara_vm *vm, struct samsara_turn *turn);
+
+#endif /* __KVM_X86_SAMSARA_TURNS_H */
