@@ -212,7 +212,7 @@ bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 }
 
 /*
- * So would these, for all vCPUs.  Without a lock: who races with START spoils a
+ * So would these, for all vCPUs.  Without a lock: a caller that races with START spoils a
  * recording of his own only, and replay tells.
  */
 bool samsara_refuses_vm_ioctl(struct kvm *kvm, unsigned int ioctl)

@@ -58,25 +58,22 @@ static void note_event(struct samsara_vcpu *sv)
 void samsara_record_enter(struct samsara_vcpu *sv)
 {
 	sv->nr_begun++;
-	/* INIT and start-up IPI have been noted already; a retry may begin with another event. */
-	sv->rec.flags &= SMR_F_INIT | SMR_F_SIPI;
-	sv->rec.type = SMR_CHUNK;
+	sv->reserve.paused_before = sv->chunk.paused;
+	sv->chunk = (struct samsara_chunk) {};
+	sv->copies.nr_access = 0;
+	sv->copies.nr_dirty = 0;
+	/* A retry may begin with another event. */
+	sv->rec = sv->next_start;
 	note_event(sv);
 	samsara_regs_save(sv);
-	samsara_counter_begin(sv);
-	WRITE_ONCE(sv->limit_hit, false);
-	sv->spinning = false;
-	sv->paused_before = sv->paused;
-	sv->paused = false;
-	sv->chunk_tsc = rdtsc();
-	sv->chunk_fault_cycles = 0;
-	if (sv->end_tsc)
-		sv->between_cycles += sv->chunk_tsc - sv->end_tsc;
-	sv->end_tsc = 0;
-	sv->fault_seen = false;
+	samsara_counter_begin(&sv->counter, &sv->chunk.start);
+	WRITE_ONCE(sv->counter.overflowed, false);
+	sv->chunk.tsc = rdtsc();
+	if (sv->cost.end_tsc)
+		sv->cost.between_cycles += sv->chunk.tsc - sv->cost.end_tsc;
+	sv->cost.end_tsc = 0;
 	/* RULE 6: the flags were cleared; cached translations would keep them so. */
 	sv->flush = true;
-	sv->begun = true;
 	sv->mode->begin(sv);
 	sv->rec.start_seq = sv->start_seq;
 	trace_kvm_samsara_chunk_begin(sv->id, sv->start_seq, kvm_rip_read(sv->vcpu),
@@ -94,9 +91,9 @@ static bool must_end(struct samsara_vcpu *sv)
 static int end_touched(struct samsara_vcpu *sv)
 {
 	sv->rec.end = SMR_END_TOUCH;
-	sv->rec.gpa = sv->fault_gpa;
-	if (sv->fault_could_read)
-		sv->rec.flags |= SMR_F_WRITE;
+	sv->rec.gpa = sv->chunk.fault_gpa;
+	if (sv->chunk.fault_could_read)
+		sv->rec.flags |= SMR_F_WAS_READABLE;
 	return sv->mode->end(sv);
 }
 
@@ -112,7 +109,7 @@ static void end_async(struct samsara_vcpu *sv)
 	sv->rec.end = SMR_END_ASYNC;
 	samsara_position(sv, &sv->rec.pos);
 	if (samsara_may_be_in_rep(sv) || !samsara_breakpoint_fires_here(sv))
-		sv->rec.flags |= SMR_F_STEP;
+		sv->rec.flags |= SMR_F_RCX;
 	samsara_normalise(sv);
 	samsara_set_stepping(sv, false);
 	sv->mode->end(sv);
@@ -131,7 +128,8 @@ static int handle_pending_exit(struct samsara_vcpu *sv)
 		if (section < 0)
 			return section;
 	}
-	sv->exit_pending = false;
+	if (!section)
+		sv->state = SAMSARA_AT_BOUNDARY;
 	r = samsara_run_exit_handler(sv);
 	if (section)
 		samsara_section_end(sv);
@@ -154,7 +152,7 @@ static int pre_enter_stopped(struct samsara_vcpu *sv)
 		sv->vcpu->run->exit_reason = KVM_EXIT_SAMSARA;
 		return 0;
 	}
-	if (!sv->exit_pending)
+	if (sv->state != SAMSARA_AT_EXIT)
 		return 1;
 	r = handle_pending_exit(sv);
 	return r > 0 ? 2 : r;
@@ -179,8 +177,8 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 {
 	int r;
 
-	r = samsara_counter_init(sv);
-	if (!r && !samsara_counter_ok(sv))
+	r = samsara_counter_init(&sv->counter, sv->length.limit, false);
+	if (!r && !samsara_counter_ok(&sv->counter))
 		r = -EBUSY;
 	if (r) {
 		samsara_fail(sv->vm, r, "the branch counter is not available");
@@ -210,10 +208,8 @@ static void defer_requests(struct samsara_vcpu *sv)
 static bool go_on(struct samsara_vcpu *sv)
 {
 	/* After an error what was begun can't be finished, where it can be rolled back. */
-	bool at_once = sv->mode->can_roll_back ? READ_ONCE(sv->vm->error) || sv->out_of_copies :
-						 must_end(sv);
-
-	if (at_once) {
+	if (sv->mode->can_roll_back ? READ_ONCE(sv->vm->error) || sv->chunk.out_of_copies :
+				      must_end(sv)) {
 		end_async(sv);
 		return false;
 	}
@@ -245,13 +241,13 @@ int samsara_record_pre_enter(struct samsara_vcpu *sv)
 	int r;
 
 	samsara_note_running(sv, true);
-	if (sv->chunk_open && go_on(sv))
+	if (sv->state == SAMSARA_IN_CHUNK && go_on(sv))
 		return 1;
 	/* First the request, then what it is about: samsara_stop() sets them the other way. */
 	kvm_check_request(KVM_REQ_SAMSARA, sv->vcpu);
 	if (!samsara_recording(sv->vm) || READ_ONCE(sv->vm->stopping))
 		return pre_enter_stopped(sv);
-	if (sv->exit_pending) {
+	if (sv->state == SAMSARA_AT_EXIT) {
 		r = handle_pending_exit(sv);
 		return r > 0 ? 2 : r;
 	}
@@ -270,7 +266,7 @@ void samsara_record_exit(struct samsara_vcpu *sv, u16 end)
 	sv->rec.end = end;
 	r = sv->mode->end(sv);
 	if (!r)
-		sv->exit_pending = true;
+		sv->state = SAMSARA_AT_EXIT;
 }
 
 /* User space has done its part of an exit; the rest writes registers or memory. */
@@ -308,17 +304,17 @@ int samsara_record_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
  */
 void samsara_record_leave(struct samsara_vcpu *sv)
 {
-	if (sv->chunk_open)
+	if (sv->state == SAMSARA_IN_CHUNK)
 		end_async(sv);
-	sv->end_tsc = 0;
+	sv->cost.end_tsc = 0;
 	samsara_note_running(sv, false);
 	if (sv->mode->let_go)
 		sv->mode->let_go(sv);
 	samsara_give_turn(sv);
 	samsara_release_exclusive(sv);
 	/*
-	 * chunk_open before what says that somebody waits for it: they set that
-	 * first and look at chunk_open then (samsara_stop(), go_serial()).
+	 * The vCPU's state before what says that somebody waits for it: they set that
+	 * first and look at the state then (samsara_stop(), go_serial()).
 	 */
 	smp_mb();
 	if (READ_ONCE(sv->vm->stopping) || samsara_phase_changes(sv->vm))

@@ -16,8 +16,8 @@
 /* @n: the chunk's number, 0: it is rolled back. */
 void samsara_trace_end(struct samsara_vcpu *sv, u64 n)
 {
-	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->nr_access, sv->nr_dirty,
-				    kvm_rip_read(sv->vcpu));
+	trace_kvm_samsara_chunk_end(sv->id, n, sv->rec.end, sv->copies.nr_access,
+				    sv->copies.nr_dirty, kvm_rip_read(sv->vcpu));
 }
 
 /* Back to the chunk's start.  The mode has forgotten what the chunk has written. */
@@ -25,8 +25,7 @@ void samsara_rollback(struct samsara_vcpu *sv)
 {
 	samsara_regs_restore(sv);
 	samsara_forget_inputs(sv);
-	sv->begun = false;
-	WRITE_ONCE(sv->chunk_open, false);
+	WRITE_ONCE(sv->state, SAMSARA_AT_BOUNDARY);
 	/* The injection the chunk began with has to be done again. */
 	kvm_make_request(KVM_REQ_EVENT, sv->vcpu);
 }
@@ -65,11 +64,10 @@ void samsara_finish_commit(struct samsara_vcpu *sv, u64 n)
 	else if (sv->rec.end == SMR_END_TOUCH)
 		samsara_stat(sv)->samsara_touch_ends++;
 	sv->rollbacks_in_a_row = 0;
-	sv->returns = 0;
-	sv->begun = false;
-	/* Release: who sees it may use what the chunk wrote (mode_own.c). */
-	smp_store_release(&sv->chunk_open, false);
-	memset(&sv->rec, 0, sizeof(sv->rec));
+	sv->reserve.nr_abandoned = 0;
+	/* Release: a vCPU that sees it may use what the chunk wrote (mode_own.c). */
+	smp_store_release(&sv->state, SAMSARA_AT_BOUNDARY);
+	sv->next_start = (struct smr_record) { .type = SMR_CHUNK };
 }
 
 static void commit_direct(struct samsara_vcpu *sv)
@@ -81,7 +79,7 @@ static void commit_direct(struct samsara_vcpu *sv)
 	n = smr_order_commit(vm->order, sv->id);
 	sv->rec.commit_seq = n;
 	/* It has been done, and can't be logged. */
-	if (!samsara_counter_complete(sv))
+	if (!samsara_counter_complete(&sv->counter, &sv->chunk.start))
 		samsara_fail_from(vm, n, -EBUSY, SAMSARA_COUNTER_LOST);
 	samsara_ept_note_dirty(sv);
 	samsara_maybe_add_memdigest(vm, &sv->rec, sv->id);

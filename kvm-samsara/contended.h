@@ -15,8 +15,8 @@ struct samsara_vm;
 /* A page over which chunks have failed, see contended.c. */
 struct samsara_contended {
 	struct samsara_page *page;	/* NULL: not in use */
-	struct samsara_vcpu *writer;	/* has reserved it for writing ... */
-	u64 since;		/* ... in this host cycle */
+	struct samsara_vcpu *writer;	/* has reserved it for writing */
+	u64 since;		/* host cycle in which the writer did */
 	u64 hold;		/* host cycles for which the writer is not asked for it */
 	struct samsara_vcpu *last;	/* had reserved it for writing before */
 	u64 readers;		/* vCPUs that have reserved it for reading, a bit each */
@@ -27,13 +27,27 @@ struct samsara_contended {
 	u32 unchanged;		/* commits in a row that have written it as it was */
 };
 
-void samsara_note_conflicts(struct samsara_vcpu *sv);
-void samsara_find_contended(struct samsara_vcpu *sv);
-void samsara_withhold_contended(struct samsara_vcpu *sv);
-bool samsara_touch_ends_chunk(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,
-			      bool read);
-void samsara_release_pages(struct samsara_vcpu *sv, bool committed);
-void samsara_maybe_go_back(struct samsara_vcpu *sv);
-void samsara_wait_for_page(struct samsara_vcpu *sv);
+/* What a vCPU has to do with contended pages. */
+struct samsara_reserve {
+	u64 *entries[SAMSARA_MAX_CONTENDED];	/* of the pages that were in vm->contended */
+	u64 seen;			/* vm->contended_changes at that time */
+	bool any;			/* a page is reserved */
+	bool abandon;			/* the open chunk has too little work to commit it */
+	u32 nr_abandoned;		/* such chunks since the last commit */
+	bool paused_before;		/* the chunk before had a pause-loop exit */
+	/* under vm->pages_lock: */
+	struct samsara_page *wanted;	/* the page waited for */
+	bool wanted_write;
+	bool asked_as_reader;		/* someone waits to write what this vCPU has read */
+};
+
+void samsara_reserve_note_conflicts(struct samsara_vcpu *sv);
+void samsara_reserve_find(struct samsara_vcpu *sv);
+void samsara_reserve_withhold(struct samsara_vcpu *sv);
+bool samsara_reserve_touch(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,
+			   bool read);
+void samsara_reserve_release(struct samsara_vcpu *sv, bool committed);
+void samsara_reserve_abandon(struct samsara_vcpu *sv);
+void samsara_reserve_wait(struct samsara_vcpu *sv);
 
 #endif /* __KVM_X86_SAMSARA_CONTENDED_H */

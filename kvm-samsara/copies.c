@@ -24,58 +24,59 @@
 #define PAGE_BLOCKS	(PAGE_SIZE / BLOCK_BYTES)
 
 /* Those without a page come first in the list, and are taken last. */
-static void put_free(struct samsara_vcpu *sv, struct samsara_copy *copy)
+static void put_free(struct samsara_copies *copies, struct samsara_copy *copy)
 {
-	sv->free_copies[sv->nr_free_copies] = copy;
+	copies->free[copies->nr_free] = copy;
 	if (!copy->page) {
-		swap(sv->free_copies[sv->nr_free_copies], sv->free_copies[sv->nr_empty]);
-		sv->nr_empty++;
+		swap(copies->free[copies->nr_free], copies->free[copies->nr_empty]);
+		copies->nr_empty++;
 	}
-	sv->nr_free_copies++;
+	copies->nr_free++;
 }
 
-int samsara_copies_init(struct samsara_vcpu *sv)
+int samsara_copies_init(struct samsara_copies *copies, u64 nr_pages)
 {
 	u32 i;
 
-	sv->access = __vmalloc_array(sv->vm->nr_pages, sizeof(*sv->access), SAMSARA_GFP_LARGE);
-	sv->copies = __vcalloc(SAMSARA_MAX_COPIES, sizeof(*sv->copies), GFP_KERNEL_ACCOUNT);
-	sv->dirty = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->dirty), GFP_KERNEL_ACCOUNT);
-	sv->free_copies = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*sv->free_copies),
-					  GFP_KERNEL_ACCOUNT);
-	if (!sv->access || !sv->copies || !sv->dirty || !sv->free_copies)
+	copies->access = __vmalloc_array(nr_pages, sizeof(*copies->access), SAMSARA_GFP_LARGE);
+	copies->all = __vcalloc(SAMSARA_MAX_COPIES, sizeof(*copies->all), GFP_KERNEL_ACCOUNT);
+	copies->dirty = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*copies->dirty),
+					GFP_KERNEL_ACCOUNT);
+	copies->free = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*copies->free),
+				       GFP_KERNEL_ACCOUNT);
+	if (!copies->access || !copies->all || !copies->dirty || !copies->free)
 		return -ENOMEM;
 	for (i = SAMSARA_MAX_COPIES; i--; )
-		put_free(sv, &sv->copies[i]);
+		put_free(copies, &copies->all[i]);
 	return 0;
 }
 
-void samsara_copies_free(struct samsara_vcpu *sv)
+void samsara_copies_free(struct samsara_copies *copies)
 {
 	u32 i;
 
-	for (i = 0; sv->copies && i < SAMSARA_MAX_COPIES; i++)
-		if (sv->copies[i].page)
-			__free_page(sv->copies[i].page);
-	vfree(sv->copies);
-	vfree(sv->dirty);
-	vfree(sv->free_copies);
-	vfree(sv->access);
+	for (i = 0; copies->all && i < SAMSARA_MAX_COPIES; i++)
+		if (copies->all[i].page)
+			__free_page(copies->all[i].page);
+	vfree(copies->all);
+	vfree(copies->dirty);
+	vfree(copies->free);
+	vfree(copies->access);
 }
 
 /* One that can be filled; NULL: no memory. */
-static struct samsara_copy *get_free(struct samsara_vcpu *sv)
+static struct samsara_copy *get_free(struct samsara_copies *copies)
 {
-	struct samsara_copy *copy = sv->free_copies[sv->nr_free_copies - 1];
+	struct samsara_copy *copy = copies->free[copies->nr_free - 1];
 
 	if (!copy->page) {
 		copy->page = alloc_page(GFP_KERNEL_ACCOUNT);
 		if (!copy->page)
 			return NULL;
 		set_page_private(copy->page, (unsigned long)copy);
-		sv->nr_empty--;
+		copies->nr_empty--;
 	}
-	sv->nr_free_copies--;
+	copies->nr_free--;
 	return copy;
 }
 
@@ -84,29 +85,30 @@ static struct samsara_copy *get_free(struct samsara_vcpu *sv)
  * allocation.  Another CPU may have translations to it; nothing uses them before they
  * are flushed (samsara_before_entry()).
  */
-static void drop_copy(struct samsara_vcpu *sv, struct samsara_copy *copy, bool free_page)
+static void drop_copy(struct samsara_copies *copies, struct samsara_copy *copy, bool free_page)
 {
 	*copy->sptep = samsara_ept_entry(copy->orig->page, EPT_LEAF_RO);
 	copy->sptep = NULL;
-	sv->nr_copies--;
+	copies->nr--;
 	if (free_page) {
 		__free_page(copy->page);
 		copy->page = NULL;
 	}
-	put_free(sv, copy);
+	put_free(copies, copy);
 }
 
 /* Returns 0; -ENOSPC: none left, the chunk has to end first; -ENOMEM. */
-int samsara_make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep)
+int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep)
 {
+	struct samsara_copies *copies = &sv->copies;
 	struct samsara_copy *copy;
 
-	if (!sv->nr_free_copies)
+	if (!copies->nr_free)
 		return -ENOSPC;
-	copy = get_free(sv);
+	copy = get_free(copies);
 	if (!copy)
 		return -ENOMEM;
-	sv->nr_copies++;
+	copies->nr++;
 	samsara_stat(sv)->samsara_copies++;
 	trace_kvm_samsara_copy(sv->id, sp->gfn);
 
@@ -133,6 +135,7 @@ int samsara_make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *spt
 
 static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
+	struct samsara_copies *copies = &sv->copies;
 	u64 e = *sptep;
 	struct page *page;
 
@@ -140,20 +143,22 @@ static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 	if (e & (EPT_W | EPT_WAS_W)) {
 		struct samsara_copy *copy = (void *)page_private(page);
 
-		sv->access[sv->nr_access++] = copy->orig;
+		copies->access[copies->nr_access++] = copy->orig;
 		copy->used = sv->nr_begun;
 		if (e & EPT_D)
-			sv->dirty[sv->nr_dirty++] = copy;
+			copies->dirty[copies->nr_dirty++] = copy;
 		return;
 	}
-	sv->access[sv->nr_access++] = samsara_gfn_to_page(sv->vm, gfn, NULL);
+	copies->access[copies->nr_access++] = samsara_gfn_to_page(sv->vm, gfn, NULL);
 }
 
 /* Fill access[] and dirty[] from the EPT's flags, and clear them if @clear. */
-void samsara_harvest(struct samsara_vcpu *sv, bool clear)
+void samsara_copies_harvest(struct samsara_vcpu *sv, bool clear)
 {
-	sv->nr_access = 0;
-	sv->nr_dirty = 0;
+	struct samsara_copies *copies = &sv->copies;
+
+	copies->nr_access = 0;
+	copies->nr_dirty = 0;
 	samsara_ept_walk(sv, clear, note_leaf);
 }
 
@@ -199,41 +204,41 @@ static bool compare_copy(struct samsara_copy *copy)
 }
 
 /* Which of the copies harvested have changed; all of them, if they are not compared. */
-void samsara_compare_dirty(struct samsara_vcpu *sv)
+void samsara_copies_compare(struct samsara_copies *copies, bool compare)
 {
 	u32 i;
 
-	if (!sv->vm->tune.compare) {
-		for (i = 0; i < sv->nr_dirty; i++)
-			sv->dirty[i]->changed = true;
+	if (!compare) {
+		for (i = 0; i < copies->nr_dirty; i++)
+			copies->dirty[i]->changed = true;
 		return;
 	}
 	kernel_fpu_begin();
-	for (i = 0; i < sv->nr_dirty; i++)
-		compare_copy(sv->dirty[i]);
+	for (i = 0; i < copies->nr_dirty; i++)
+		compare_copy(copies->dirty[i]);
 	kernel_fpu_end();
 }
 
-/* Has the chunk changed anything?  After samsara_harvest(). */
-bool samsara_has_written(struct samsara_vcpu *sv)
+/* Has the chunk changed anything?  After samsara_copies_harvest(). */
+bool samsara_copies_written(struct samsara_copies *copies)
 {
 	bool written = false;
 	u32 i;
 
 	kernel_fpu_begin();
-	for (i = 0; i < sv->nr_dirty && !written; i++)
-		written = compare_copy(sv->dirty[i]);
+	for (i = 0; i < copies->nr_dirty && !written; i++)
+		written = compare_copy(copies->dirty[i]);
 	kernel_fpu_end();
 	return written;
 }
 
 /* Final under commit_lock.  Without it: true stays true, false may change. */
-bool samsara_conflicts(struct samsara_vcpu *sv)
+bool samsara_copies_conflict(struct samsara_copies *copies, u64 start_seq)
 {
 	u32 i;
 
-	for (i = 0; i < sv->nr_access; i++)
-		if (!smr_page_valid(&sv->access[i]->meta, sv->start_seq))
+	for (i = 0; i < copies->nr_access; i++)
+		if (!smr_page_valid(&copies->access[i]->meta, start_seq))
 			return true;
 	return false;
 }
@@ -248,47 +253,40 @@ static void publish_copy(struct samsara_copy *copy)
 		copy_page(page_address(copy->orig->page), page_address(copy->page));
 }
 
-void samsara_publish(struct samsara_vcpu *sv, u64 n)
+void samsara_copies_publish(struct samsara_copies *copies, u64 n)
 {
 	u32 i;
 
-	for (i = 0; i < sv->nr_dirty; i++) {
-		publish_copy(sv->dirty[i]);
-		sv->dirty[i]->valid = n;
+	for (i = 0; i < copies->nr_dirty; i++) {
+		publish_copy(copies->dirty[i]);
+		copies->dirty[i]->valid = n;
 	}
-	smr_order_published(sv->vm->order, sv->id);
-}
-
-static bool is_aged(struct samsara_vcpu *sv, struct samsara_copy *copy)
-{
-	u64 age = sv->vm->tune.copy_age;
-
-	return age && sv->nr_begun - copy->used > age;
 }
 
 /*
  * Before a chunk, after start_seq was taken: drop the copies that are older than their
  * page, and what has not been used for long.  A commit that comes after we looked is
  * above start_seq: it is found when this chunk commits, if it used the page, and by the
- * next chunk's look if not.
+ * next chunk's look if not.  @now: chunks begun; @age: how many a copy is kept without
+ * being used, 0: for ever.
  */
-void samsara_drop_stale(struct samsara_vcpu *sv)
+void samsara_copies_drop_stale(struct samsara_copies *copies, u64 now, u64 age)
 {
 	struct samsara_copy *copy;
-	u32 i, left = sv->nr_copies;
+	u32 i, left = copies->nr;
 
 	for (i = 0; left; i++) {
-		copy = &sv->copies[i];
+		copy = &copies->all[i];
 		if (!copy->sptep)
 			continue;
 		left--;
-		if (is_aged(sv, copy))
-			drop_copy(sv, copy, true);
+		if (age && now - copy->used > age)
+			drop_copy(copies, copy, true);
 		else if (smr_page_stale(&copy->orig->meta, copy->valid))
-			drop_copy(sv, copy, false);
+			drop_copy(copies, copy, false);
 	}
-	if (!(sv->nr_begun % COLD_CHUNKS))
-		samsara_ept_forget_cold(&sv->copies_ept);
+	if (!(now % COLD_CHUNKS))
+		samsara_ept_forget_cold(&copies->ept);
 }
 
 /*
@@ -297,25 +295,24 @@ void samsara_drop_stale(struct samsara_vcpu *sv)
  * above the prefix may be half copied; its stamp is above `valid`, so the copy
  * is dropped before it is used, or the chunk does not commit.
  */
-void samsara_refresh_dirty(struct samsara_vcpu *sv)
+void samsara_copies_refresh(struct samsara_copies *copies, u64 prefix)
 {
-	u64 valid = smr_order_prefix(sv->vm->order);
 	struct samsara_copy *copy;
 	u32 i;
 
-	for (i = 0; i < sv->nr_dirty; i++) {
-		copy = sv->dirty[i];
-		copy->valid = valid;
+	for (i = 0; i < copies->nr_dirty; i++) {
+		copy = copies->dirty[i];
+		copy->valid = prefix;
 		copy_page(page_address(copy->page), page_address(copy->orig->page));
 	}
-	sv->nr_dirty = 0;
+	copies->nr_dirty = 0;
 }
 
-void samsara_drop_copies(struct samsara_vcpu *sv)
+void samsara_copies_drop_all(struct samsara_copies *copies)
 {
 	u32 i;
 
-	for (i = 0; sv->nr_copies; i++)
-		if (sv->copies[i].sptep)
-			drop_copy(sv, &sv->copies[i], false);
+	for (i = 0; copies->nr; i++)
+		if (copies->all[i].sptep)
+			drop_copy(copies, &copies->all[i], false);
 }

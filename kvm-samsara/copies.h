@@ -5,6 +5,8 @@
 
 #include <linux/types.h>
 
+#include "ept.h"
+
 struct page;
 struct samsara_page;
 struct samsara_vcpu;
@@ -28,16 +30,33 @@ struct samsara_copy {
 	u8 changed_block;	/* where it did the last time */
 };
 
-int samsara_copies_init(struct samsara_vcpu *sv);
-void samsara_copies_free(struct samsara_vcpu *sv);
-int samsara_make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
-void samsara_harvest(struct samsara_vcpu *sv, bool clear);
-void samsara_compare_dirty(struct samsara_vcpu *sv);
-bool samsara_has_written(struct samsara_vcpu *sv);
-bool samsara_conflicts(struct samsara_vcpu *sv);
-void samsara_publish(struct samsara_vcpu *sv, u64 n);
-void samsara_drop_stale(struct samsara_vcpu *sv);
-void samsara_refresh_dirty(struct samsara_vcpu *sv);
-void samsara_drop_copies(struct samsara_vcpu *sv);
+/* What a vCPU needs to speculate. */
+struct samsara_copies {
+	struct samsara_ept ept;		/* written pages are private copies */
+
+	/* Harvest: pages read or written in the chunk, copies written. */
+	struct samsara_page **access;
+	u32 nr_access;
+	struct samsara_copy **dirty;
+	u32 nr_dirty;
+
+	struct samsara_copy *all;
+	u32 nr;
+	struct samsara_copy **free;
+	u32 nr_free;
+	u32 nr_empty;			/* of them, those without a page */
+};
+
+int samsara_copies_init(struct samsara_copies *copies, u64 nr_pages);
+void samsara_copies_free(struct samsara_copies *copies);
+int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
+void samsara_copies_harvest(struct samsara_vcpu *sv, bool clear);
+void samsara_copies_compare(struct samsara_copies *copies, bool compare);
+bool samsara_copies_written(struct samsara_copies *copies);
+bool samsara_copies_conflict(struct samsara_copies *copies, u64 start_seq);
+void samsara_copies_publish(struct samsara_copies *copies, u64 n);
+void samsara_copies_drop_stale(struct samsara_copies *copies, u64 now, u64 age);
+void samsara_copies_refresh(struct samsara_copies *copies, u64 prefix);
+void samsara_copies_drop_all(struct samsara_copies *copies);
 
 #endif /* __KVM_X86_SAMSARA_COPIES_H */

@@ -14,7 +14,6 @@
 #include <asm/perf_event.h>
 
 #include "counter.h"
-#include "samsara.h"
 
 #define EVENT_NEAR_TAKEN	0x20c4	/* BR_INST_RETIRED.NEAR_TAKEN */
 /*
@@ -34,10 +33,10 @@ MODULE_PARM_DESC(samsara_selftest_skew,
 static void on_overflow(struct perf_event *event, struct perf_sample_data *data,
 			struct pt_regs *regs)
 {
-	struct samsara_vcpu *sv = event->overflow_handler_context;
+	struct samsara_counter *counter = event->overflow_handler_context;
 
 	/* NMI context.  The NMI was a VM-exit; the exit path looks at the flag. */
-	WRITE_ONCE(sv->limit_hit, true);
+	WRITE_ONCE(counter->overflowed, true);
 }
 
 static void never_overflows(struct perf_event *event, struct perf_sample_data *data,
@@ -89,12 +88,12 @@ static bool event_runs(struct perf_event *event)
 }
 
 /* False: perf took a counter away or throttled it, counts are not to be trusted. */
-bool samsara_counter_ok(struct samsara_vcpu *sv)
+bool samsara_counter_ok(struct samsara_counter *counter)
 {
 	bool ok;
 
 	preempt_disable();
-	ok = event_runs(sv->branch_event) && event_runs(sv->jump_event);
+	ok = event_runs(counter->branches) && event_runs(counter->jumps);
 	preempt_enable();
 	return ok;
 }
@@ -111,43 +110,44 @@ static void forget_interrupts(struct perf_event *event)
 }
 
 /* Counts of the vCPU thread so far; the guest is not running. */
-void samsara_counter_read(struct samsara_vcpu *sv, struct samsara_counts *c)
+void samsara_counter_read(struct samsara_counter *counter, struct samsara_counts *c)
 {
 	unsigned long flags;
 
 	/* Off: perf must not schedule the events meanwhile. */
 	local_irq_save(flags);
-	forget_interrupts(sv->branch_event);
-	forget_interrupts(sv->jump_event);
-	c->branches = read_event(sv->branch_event);
-	c->jumps = read_event(sv->jump_event);
+	forget_interrupts(counter->branches);
+	forget_interrupts(counter->jumps);
+	c->branches = read_event(counter->branches);
+	c->jumps = read_event(counter->jumps);
 	local_irq_restore(flags);
 }
 
 /* Time in which perf wanted to count the events of the vCPU's thread, and could not. */
-static u64 lost_time(struct samsara_vcpu *sv)
+static u64 lost_time(struct samsara_counter *counter)
 {
-	return sv->branch_event->total_time_enabled - sv->branch_event->total_time_running +
-	       sv->jump_event->total_time_enabled - sv->jump_event->total_time_running;
+	return counter->branches->total_time_enabled - counter->branches->total_time_running +
+	       counter->jumps->total_time_enabled - counter->jumps->total_time_running;
 }
 
 /* A chunk begins here.  IRQs off. */
-void samsara_counter_begin(struct samsara_vcpu *sv)
+void samsara_counter_begin(struct samsara_counter *counter, struct samsara_counter_start *start)
 {
-	samsara_counter_read(sv, &sv->start_counts);
-	sv->start_lost = lost_time(sv);
+	samsara_counter_read(counter, &start->counts);
+	start->lost = lost_time(counter);
 }
 
 /*
  * Has everything been counted since samsara_counter_begin()?  perf may give a counter to
  * others at any time, and back.
  */
-bool samsara_counter_complete(struct samsara_vcpu *sv)
+bool samsara_counter_complete(struct samsara_counter *counter,
+			      const struct samsara_counter_start *start)
 {
 	bool ret;
 
 	preempt_disable();
-	ret = samsara_counter_ok(sv) && lost_time(sv) == sv->start_lost;
+	ret = samsara_counter_ok(counter) && lost_time(counter) == start->lost;
 	preempt_enable();
 	return ret;
 }
@@ -156,59 +156,63 @@ bool samsara_counter_complete(struct samsara_vcpu *sv)
  * The events belong to the thread that runs the vCPU.  Another one gets its own, at a
  * boundary; within a chunk, in replay, the counts so far would be lost.
  */
-static int leave_other_thread(struct samsara_vcpu *sv)
+static int leave_other_thread(struct samsara_counter *counter, bool in_chunk)
 {
-	if (sv->branch_event->hw.target == current)
+	if (counter->branches->hw.target == current)
 		return 0;
-	if (sv->chunk_open && sv->begun)
+	if (in_chunk)
 		return -EBUSY;
-	samsara_counter_free(sv);
+	samsara_counter_free(counter);
 	return 0;
 }
 
-int samsara_counter_init(struct samsara_vcpu *sv)
+/*
+ * @in_chunk: counts go on from those of before.  Returns 0, -EBUSY if somebody else counts, or
+ * the errno of perf.
+ */
+int samsara_counter_init(struct samsara_counter *counter, u64 period, bool in_chunk)
 {
 	struct perf_event *event;
 	int r;
 
-	if (sv->branch_event) {
-		r = leave_other_thread(sv);
-		if (r || sv->branch_event)
+	if (counter->branches) {
+		r = leave_other_thread(counter, in_chunk);
+		if (r || counter->branches)
 			return r;
 	}
-	event = create(cond_branches_event, sv->limit, true, sv);
+	event = create(cond_branches_event, period, true, counter);
 	if (IS_ERR(event))
 		return PTR_ERR(event);
-	sv->branch_event = event;
-	sv->period = sv->limit;
-	event = create(EVENT_NEAR_TAKEN, SAMSARA_PERIOD_NEVER, true, sv);
+	counter->branches = event;
+	counter->period = period;
+	event = create(EVENT_NEAR_TAKEN, SAMSARA_PERIOD_NEVER, true, counter);
 	if (IS_ERR(event)) {
 		/* Both or none: the vCPU may be back here before it sees that this failed. */
-		samsara_counter_free(sv);
+		samsara_counter_free(counter);
 		return PTR_ERR(event);
 	}
-	sv->jump_event = event;
-	return samsara_counter_ok(sv) ? 0 : -EBUSY;
+	counter->jumps = event;
+	return samsara_counter_ok(counter) ? 0 : -EBUSY;
 }
 
-void samsara_counter_free(struct samsara_vcpu *sv)
+void samsara_counter_free(struct samsara_counter *counter)
 {
-	if (sv->jump_event)
-		perf_event_release_kernel(sv->jump_event);
-	if (sv->branch_event)
-		perf_event_release_kernel(sv->branch_event);
-	sv->jump_event = NULL;
-	sv->branch_event = NULL;
+	if (counter->jumps)
+		perf_event_release_kernel(counter->jumps);
+	if (counter->branches)
+		perf_event_release_kernel(counter->branches);
+	counter->jumps = NULL;
+	counter->branches = NULL;
 }
 
 /* Replay: overflow after so many more events of each kind, 0: not at all. */
-int samsara_counter_arm(struct samsara_vcpu *sv, u64 branches, u64 jumps)
+int samsara_counter_arm(struct samsara_counter *counter, u64 branches, u64 jumps)
 {
 	int r;
 
-	WRITE_ONCE(sv->limit_hit, false);
-	r = perf_event_period(sv->branch_event, branches ?: SAMSARA_PERIOD_NEVER);
-	return r ?: perf_event_period(sv->jump_event, jumps ?: SAMSARA_PERIOD_NEVER);
+	WRITE_ONCE(counter->overflowed, false);
+	r = perf_event_period(counter->branches, branches ?: SAMSARA_PERIOD_NEVER);
+	return r ?: perf_event_period(counter->jumps, jumps ?: SAMSARA_PERIOD_NEVER);
 }
 
 /* 2 * n conditional branches, n of them taken but for the last round. */

@@ -95,7 +95,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 	smr_order_published(vm->order, agent);
 	vm->dma_commits++;
 	if (!r)
-		r = samsara_log_vm(vm, &rec);
+		r = samsara_log_vm_record(vm, &rec);
 unlock:
 	mutex_unlock(&vm->commit_lock);
 	vm->mode->dma_end(vm, &turn);

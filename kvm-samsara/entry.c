@@ -48,7 +48,7 @@ bool samsara_owns_events(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	return sv->chunk_open || sv->mode->from_log;
+	return sv->state == SAMSARA_IN_CHUNK || sv->mode->from_log;
 }
 
 void samsara_before_entry(struct kvm_vcpu *vcpu)
@@ -59,9 +59,9 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	if (!samsara_running(sv->vm))
 		return;
 	/* samsara_pre_enter() makes them, and START keeps vCPUs out of KVM_RUN. */
-	if (WARN_ON_ONCE(!sv->branch_event))
+	if (WARN_ON_ONCE(!sv->counter.branches))
 		return;
-	if (!sv->begun)
+	if (sv->state != SAMSARA_IN_CHUNK)
 		sv->mode->enter(sv);
 
 	sv->exit_done = false;
@@ -73,11 +73,11 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	}
 	if (sv->flush) {
 		sv->flush = false;
-		samsara_flush(sv);
+		samsara_ept_flush(sv);
 	}
-	if (sv->breakpoint)
-		samsara_load_breakpoint(sv);
-	if (unlikely(sv->cut_turn))
+	if (sv->landing.breakpoint)
+		samsara_land_load(sv);
+	if (unlikely(sv->turn.cut))
 		samsara_arm_cut(sv);
 }
 
@@ -127,9 +127,9 @@ static int handle_ept_violation(struct samsara_vcpu *sv)
 	r = samsara_ept_fault(sv, gpa, is_write(qualification));
 	if (r < 0)
 		samsara_fail(sv->vm, r, "no memory for a private page");
-	sv->fault_seen = true;
-	samsara_position(sv, &sv->fault_pos);
-	sv->chunk_fault_cycles += rdtsc() - start + SAMSARA_EXIT_COST;
+	sv->chunk.fault_seen = true;
+	samsara_position(sv, &sv->chunk.fault_pos);
+	sv->chunk.fault_cycles += rdtsc() - start + SAMSARA_EXIT_COST;
 	switch (r) {
 	case SAMSARA_FAULT_EXIT:
 		return EXIT_REASON_EPT_VIOLATION;
@@ -152,18 +152,18 @@ static int handle_inside(struct samsara_vcpu *sv)
 		++vcpu->stat.irq_exits;
 		return STAYS_INSIDE;
 	case EXIT_REASON_PREEMPTION_TIMER:
-		if (sv->cut_turn)
+		if (sv->turn.cut)
 			WRITE_ONCE(sv->turn.give_up, true);
 		return STAYS_INSIDE;
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return STAYS_INSIDE;
 	case EXIT_REASON_PAUSE_INSTRUCTION:
-		sv->paused = true;
-		sv->spinning = sv->mode->spins && sv->mode->spins(sv);
+		sv->chunk.paused = true;
+		sv->chunk.spinning = sv->mode->spins && sv->mode->spins(sv);
 		return STAYS_INSIDE;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
-		r = is_nmi(vmx_get_intr_info(vcpu)) || sv->breakpoint_hit;
+		r = is_nmi(vmx_get_intr_info(vcpu)) || sv->landing.hit;
 		break;
 	case EXIT_REASON_EPT_VIOLATION:
 		return handle_ept_violation(sv);
@@ -188,8 +188,9 @@ static bool is_rdtsc(u16 reason)
 /* Nothing else to do but to hand out the time stamp?  Then there is room for it. */
 static bool is_only_rdtsc(struct samsara_vcpu *sv)
 {
-	return is_rdtsc(samsara_exit_reason(sv->vcpu)) && sv->chunk_open && !sv->stepping &&
-	       !READ_ONCE(sv->limit_hit) && !READ_ONCE(sv->vm->error) &&
+	return is_rdtsc(samsara_exit_reason(sv->vcpu)) && sv->state == SAMSARA_IN_CHUNK &&
+	       !sv->stepping &&
+	       !READ_ONCE(sv->counter.overflowed) && !READ_ONCE(sv->vm->error) &&
 	       !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_TF) &&
 	       samsara_running(sv->vm) && samsara_has_input_room(sv);
 }
@@ -197,7 +198,7 @@ static bool is_only_rdtsc(struct samsara_vcpu *sv)
 static bool single_stepped(struct samsara_vcpu *sv)
 {
 	return sv->mode->step && !samsara_event_requeued(sv->vcpu) &&
-	       (sv->breakpoint_hit ||
+	       (sv->landing.hit ||
 		(sv->stepping &&
 		 samsara_exit_reason(sv->vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG));
 }
@@ -211,8 +212,8 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	samsara_unload_breakpoint(sv);
-	if (unlikely(sv->cut_armed))
+	samsara_land_unload(sv);
+	if (unlikely(sv->turn.cut_armed))
 		samsara_disarm_cut(sv);
 	if (is_only_rdtsc(sv)) {
 		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
@@ -227,8 +228,7 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 static void abandon_chunk(struct samsara_vcpu *sv)
 {
 	samsara_forget_inputs(sv);
-	WRITE_ONCE(sv->chunk_open, false);
-	sv->begun = false;
+	WRITE_ONCE(sv->state, SAMSARA_AT_BOUNDARY);
 	wake_up_all(&sv->vm->wq);
 }
 
@@ -241,7 +241,7 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 	/* KVM left the inner loop for another reason. */
 	if (sv->exit_done)
 		return 1;
-	if (!sv->chunk_open) {
+	if (sv->state != SAMSARA_IN_CHUNK) {
 		/* An ordinary VM by now, but for the intercepts and the fast path it has. */
 		if (is_rdtsc(reason))
 			return samsara_emulate_rdtsc(sv, reason == EXIT_REASON_RDTSCP);

@@ -164,7 +164,7 @@ int samsara_ept_map_all(struct samsara_ept *ept, struct samsara_vm *vm)
 				cond_resched();
 			}
 			*sptep = samsara_ept_entry(slot->pages[i].page,
-					 slot->readonly ? EPT_LEAF_RO : EPT_LEAF_RW);
+						   slot->readonly ? EPT_LEAF_RO : EPT_LEAF_RW);
 		}
 	}
 	ept->complete = true;
@@ -172,11 +172,9 @@ int samsara_ept_map_all(struct samsara_ept *ept, struct samsara_vm *vm)
 }
 
 /* Which of its EPTs the vCPU runs on from the next chunk on. */
-void samsara_use_ept(struct samsara_vcpu *sv, struct samsara_ept *ept)
+void samsara_ept_use(struct samsara_vcpu *sv, struct samsara_ept *ept)
 {
 	sv->ept = ept;
-	sv->nr_access = 0;
-	sv->nr_dirty = 0;
 }
 
 void samsara_ept_free(struct samsara_ept *ept)
@@ -195,10 +193,10 @@ u64 samsara_eptp(struct samsara_vcpu *sv)
 {
 	u64 eptp = __pa(sv->ept->root) | EPTP_FLAGS;
 
-	return sv->no_flags ? eptp & ~EPTP_AD : eptp;
+	return sv->ad_off ? eptp & ~EPTP_AD : eptp;
 }
 
-void samsara_flush(struct samsara_vcpu *sv)
+void samsara_ept_flush(struct samsara_vcpu *sv)
 {
 	lockdep_assert_preemption_disabled();
 	ept_sync_context(samsara_eptp(sv));

@@ -56,9 +56,9 @@ void samsara_ept_withhold_write(u64 *sptep);
 void samsara_ept_give_back(u64 *sptep);
 void samsara_ept_give_back_read(u64 *sptep, struct samsara_page *sp);
 
-void samsara_use_ept(struct samsara_vcpu *sv, struct samsara_ept *ept);
+void samsara_ept_use(struct samsara_vcpu *sv, struct samsara_ept *ept);
 u64 samsara_eptp(struct samsara_vcpu *sv);
-void samsara_flush(struct samsara_vcpu *sv);
+void samsara_ept_flush(struct samsara_vcpu *sv);
 const void *samsara_ept_view(struct samsara_vcpu *sv, gfn_t gfn);
 void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bool read,
 			    bool write);

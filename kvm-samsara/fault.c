@@ -20,8 +20,8 @@ int samsara_ept_fault(struct samsara_vcpu *sv, gpa_t gpa, bool write)
 	if (!sp || (write && readonly))
 		return SAMSARA_FAULT_EXIT;
 	/* A chunk that can't be rolled back ends before this page if there is no memory. */
-	sv->fault_gpa = gfn_to_gpa(gfn);
-	sv->fault_could_read = false;
+	sv->chunk.fault_gpa = gfn_to_gpa(gfn);
+	sv->chunk.fault_could_read = false;
 	sptep = samsara_ept_leaf(sv->ept, gfn);
 	if (!sptep)
 		return -ENOMEM;

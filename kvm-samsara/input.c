@@ -16,22 +16,22 @@ static void chain_output(struct samsara_vcpu *sv, u64 addr, const void *data, u3
 	u64 v = 0;
 	u32 part;
 
-	sv->chain = smr_chain(sv->chain, addr);
+	sv->progress.chain = smr_chain(sv->progress.chain, addr);
 	for (; len; len -= part, data += part) {
 		part = min_t(u32, len, 8);
 		memcpy(&v, data, part);
-		sv->chain = smr_chain(sv->chain, v);
+		sv->progress.chain = smr_chain(sv->progress.chain, v);
 	}
 }
 
 static bool record_input(struct samsara_vcpu *sv)
 {
-	return sv->in_section && !sv->mode->from_log;
+	return sv->state == SAMSARA_IN_SECTION && !sv->mode->from_log;
 }
 
 static bool replay_input(struct samsara_vcpu *sv)
 {
-	return sv->in_section && sv->mode->from_log;
+	return sv->state == SAMSARA_IN_SECTION && sv->mode->from_log;
 }
 
 /*
@@ -73,7 +73,7 @@ bool samsara_bus_before(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t 
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 	bool mmio = bus == KVM_MMIO_BUS;
 
-	if (!in && sv->in_section)
+	if (!in && sv->state == SAMSARA_IN_SECTION)
 		chain_output(sv, addr, data, len);
 	if (!replay_input(sv))
 		return false;
@@ -136,7 +136,7 @@ bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, in
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 	struct smr_item item;
 
-	if (!in && sv->in_section)
+	if (!in && sv->state == SAMSARA_IN_SECTION)
 		chain_output(sv, index, data, sizeof(*data));
 	*r = 1;
 	if (in)
@@ -185,16 +185,15 @@ void samsara_note_init(struct kvm_vcpu *vcpu)
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
 	/* A later INIT makes an earlier start-up IPI void. */
-	sv->rec.flags &= ~SMR_F_SIPI;
-	sv->rec.flags |= SMR_F_INIT;
+	sv->next_start.flags = SMR_F_INIT;
 }
 
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	sv->rec.flags |= SMR_F_SIPI;
-	sv->rec.sipi_vector = vector;
+	sv->next_start.flags |= SMR_F_SIPI;
+	sv->next_start.sipi_vector = vector;
 }
 
 /*
@@ -207,13 +206,13 @@ int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
 	struct smr_item item;
 	u64 tsc, aux;
 
-	if (sv->chunk_open && sv->mode->from_log) {
+	if (sv->state == SAMSARA_IN_CHUNK && sv->mode->from_log) {
 		if (!samsara_replay_item(sv, SMR_IN_TSC, &item))
 			return 1;
 		tsc = item.value;
 	} else {
 		tsc = kvm_read_l1_tsc(vcpu, rdtsc());
-		if (sv->chunk_open)
+		if (sv->state == SAMSARA_IN_CHUNK)
 			smr_in_tsc(&sv->inputs, &sv->chunk_last_tsc, tsc);
 	}
 	kvm_rax_write(vcpu, (u32)tsc);

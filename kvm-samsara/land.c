@@ -29,28 +29,28 @@
  * The breakpoint is only in the VMCS and DR0 while the guest runs: neither the
  * guest nor a digest sees it.  IRQs off.
  */
-void samsara_load_breakpoint(struct samsara_vcpu *sv)
+void samsara_land_load(struct samsara_vcpu *sv)
 {
-	sv->guest_dr7 = vmcs_readl(GUEST_DR7);
+	sv->landing.guest_dr7 = vmcs_readl(GUEST_DR7);
 	set_debugreg(sv->rec.pos.rip, 0);
 	vmcs_writel(GUEST_DR7, DR7_FIXED_1 | DR_GLOBAL_ENABLE);
-	sv->breakpoint_loaded = true;
+	sv->landing.loaded = true;
 }
 
 /* After VM-exit, IRQs off: also finds out if the exit is the breakpoint's. */
-void samsara_unload_breakpoint(struct samsara_vcpu *sv)
+void samsara_land_unload(struct samsara_vcpu *sv)
 {
 	u32 info;
 
-	sv->breakpoint_hit = false;
-	if (!sv->breakpoint_loaded)
+	sv->landing.hit = false;
+	if (!sv->landing.loaded)
 		return;
-	sv->breakpoint_loaded = false;
-	vmcs_writel(GUEST_DR7, sv->guest_dr7);
+	sv->landing.loaded = false;
+	vmcs_writel(GUEST_DR7, sv->landing.guest_dr7);
 	if (samsara_exit_reason(sv->vcpu) != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	info = vmx_get_intr_info(sv->vcpu);
-	sv->breakpoint_hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
+	sv->landing.hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
 }
 
 /*
@@ -60,7 +60,7 @@ void samsara_unload_breakpoint(struct samsara_vcpu *sv)
 static bool can_break(struct samsara_vcpu *sv)
 {
 	return sv->vm->tune.landing_breakpoint &&
-	       !(sv->rec.flags & SMR_F_STEP) &&
+	       !(sv->rec.flags & SMR_F_RCX) &&
 	       (sv->vcpu->arch.efer & EFER_LMA) && !sv->vcpu->arch.switch_db_regs &&
 	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);
 }
@@ -79,10 +79,10 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 	bool at_rip = now->rip == end->rip;
 	bool last = now->branches == end->branches && now->jumps == end->jumps;
 
-	sv->breakpoint = !(at_rip && last) && can_break(sv);
-	if (sv->breakpoint && at_rip)
+	sv->landing.breakpoint = !(at_rip && last) && can_break(sv);
+	if (sv->landing.breakpoint && at_rip)
 		vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
-	samsara_set_stepping(sv, !sv->breakpoint);
+	samsara_set_stepping(sv, !sv->landing.breakpoint);
 	samsara_stat(sv)->samsara_landing_steps++;
 }
 
@@ -107,11 +107,11 @@ static bool at_end(const struct samsara_vcpu *sv, const struct smr_position *now
 	const struct smr_position *end = &sv->rec.pos;
 
 	return samsara_same_place(now, end) && now->jumps == end->jumps &&
-	       (!(sv->rec.flags & SMR_F_STEP) || now->rcx == end->rcx);
+	       (!(sv->rec.flags & SMR_F_RCX) || now->rcx == end->rcx);
 }
 
 /* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
-bool samsara_replay_step(struct samsara_vcpu *sv)
+bool samsara_land_step(struct samsara_vcpu *sv)
 {
 	const struct smr_position *end = &sv->rec.pos;
 	struct smr_position now;
@@ -127,36 +127,36 @@ bool samsara_replay_step(struct samsara_vcpu *sv)
 static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 {
 	const struct smr_position *end = &sv->rec.pos;
-	bool near = sv->stepping || sv->breakpoint;
+	bool near = sv->stepping || sv->landing.breakpoint;
 
-	if (sv->armed && !READ_ONCE(sv->limit_hit))
+	if (sv->landing.armed && !READ_ONCE(sv->counter.overflowed))
 		return 0;
-	sv->armed = false;
+	sv->landing.armed = false;
 	if (is_far(now->branches, end->branches)) {
-		sv->armed = true;
-		return samsara_counter_arm(sv, end->branches - now->branches -
+		sv->landing.armed = true;
+		return samsara_counter_arm(&sv->counter, end->branches - now->branches -
 					   LANDING_MARGIN, 0);
 	}
 	if (is_far(now->jumps, end->jumps)) {
 		samsara_set_stepping(sv, false);
-		sv->breakpoint = false;
-		sv->armed = true;
-		return samsara_counter_arm(sv, 0, end->jumps - now->jumps -
+		sv->landing.breakpoint = false;
+		sv->landing.armed = true;
+		return samsara_counter_arm(&sv->counter, 0, end->jumps - now->jumps -
 					   LANDING_MARGIN);
 	}
 	choose_step(sv, now);
-	return near ? 0 : samsara_counter_arm(sv, 0, 0);
+	return near ? 0 : samsara_counter_arm(&sv->counter, 0, 0);
 }
 
 /* Is the guest at the end of its chunk?  Returns 1: yes; 0: run on; or an error. */
-int samsara_landed(struct samsara_vcpu *sv)
+int samsara_land(struct samsara_vcpu *sv)
 {
 	const struct smr_position *end = &sv->rec.pos;
 	struct smr_position now = {};
 
 	if (sv->rec.end != SMR_END_ASYNC)
 		return 0;
-	if (sv->begun) {
+	if (sv->state == SAMSARA_IN_CHUNK) {
 		samsara_position(sv, &now);
 	} else {
 		now.rip = kvm_rip_read(sv->vcpu);

@@ -3,11 +3,21 @@
 #ifndef __KVM_X86_SAMSARA_LAND_H
 #define __KVM_X86_SAMSARA_LAND_H
 
-#include "samsara.h"
+#include <linux/types.h>
 
-int samsara_landed(struct samsara_vcpu *sv);
-bool samsara_replay_step(struct samsara_vcpu *sv);
-void samsara_load_breakpoint(struct samsara_vcpu *sv);
-void samsara_unload_breakpoint(struct samsara_vcpu *sv);
+struct samsara_vcpu;
+
+struct samsara_landing {
+	bool armed;		/* a counter will overflow before the end */
+	bool breakpoint;	/* an instruction breakpoint at the landing point */
+	bool loaded;		/* it is in the VMCS */
+	bool hit;		/* the last exit was its #DB */
+	unsigned long guest_dr7;	/* meanwhile */
+};
+
+int samsara_land(struct samsara_vcpu *sv);
+bool samsara_land_step(struct samsara_vcpu *sv);
+void samsara_land_load(struct samsara_vcpu *sv);
+void samsara_land_unload(struct samsara_vcpu *sv);
 
 #endif /* __KVM_X86_SAMSARA_LAND_H */

@@ -5,7 +5,7 @@
  *
  * A long chunk costs less in commits and more when it is rolled back.  Each vCPU
  * has a limit of its own, between chunk_min and chunk_limit.  It is halved when a
- * chunk that was long fails, and doubled after CALM ones in a row have committed: so
+ * chunk that was long fails, and doubled after CALM_CHUNKS ones in a row have committed: so
  * about one in ten fails, which costs about as much as the commits.  Replay does not
  * depend on it, an end is a position.
  */
@@ -14,39 +14,39 @@
 #include "position.h"
 #include "samsara.h"
 
-#define FIRST_LIMIT	50000
-#define CALM		8
+#define FIRST_LIMIT_BRANCHES	50000
+#define CALM_CHUNKS		8
 
 /* Before the vCPU knows better; and how often it looks, where chunks have no limit. */
 u64 samsara_first_length(const struct samsara_vm *vm)
 {
 	const struct samsara_tunables *tune = &vm->tune;
 
-	return tune->chunk_adaptive ? min_t(u64, tune->chunk_limit, FIRST_LIMIT) :
+	return tune->chunk_adaptive ? min_t(u64, tune->chunk_limit, FIRST_LIMIT_BRANCHES) :
 				      tune->chunk_limit;
 }
 
 /* The counters are made later, with the period set here. */
 void samsara_length_init(struct samsara_vcpu *sv)
 {
-	sv->limit = samsara_first_length(sv->vm);
-	sv->period = sv->limit;
+	sv->length.limit = samsara_first_length(sv->vm);
+	sv->counter.period = sv->length.limit;
 }
 
 /* A chunk is about to begin. */
 void samsara_set_length(struct samsara_vcpu *sv, u64 period)
 {
-	if (sv->period == period)
+	if (sv->counter.period == period)
 		return;
-	sv->period = period;
-	samsara_counter_arm(sv, period, 0);
+	sv->counter.period = period;
+	samsara_counter_arm(&sv->counter, period, 0);
 }
 
 /* A chunk has committed or not. */
 void samsara_adapt_length(struct samsara_vcpu *sv, bool committed)
 {
 	const struct samsara_tunables *tune = &sv->vm->tune;
-	u64 limit = sv->limit;
+	u64 limit = sv->length.limit;
 	struct smr_position now;
 
 	if (!tune->chunk_adaptive)
@@ -57,10 +57,10 @@ void samsara_adapt_length(struct samsara_vcpu *sv, bool committed)
 		return;
 	if (!committed)
 		limit = max(limit / 2, min(tune->chunk_min, tune->chunk_limit));
-	else if (++sv->calm == CALM)
+	else if (++sv->length.calm == CALM_CHUNKS)
 		limit = min(limit * 2, tune->chunk_limit);
 	else
 		return;
-	sv->calm = 0;
-	sv->limit = limit;
+	sv->length.calm = 0;
+	sv->length.limit = limit;
 }

@@ -8,6 +8,11 @@
 struct samsara_vcpu;
 struct samsara_vm;
 
+struct samsara_length {
+	u64 limit;		/* of chunks, conditional branches */
+	u32 calm;		/* chunks as long as that which have committed since it changed */
+};
+
 void samsara_length_init(struct samsara_vcpu *sv);
 u64 samsara_first_length(const struct samsara_vm *vm);
 void samsara_set_length(struct samsara_vcpu *sv, u64 period);

@@ -11,8 +11,8 @@
 #include "vm.h"
 
 /* A record that can't be put, and all later ones, are missing from the log. */
-static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scratch,
-		      struct smr_record *rec)
+static int put_record(struct samsara_vm *vm, struct samsara_ring *ring,
+		      struct smr_stream *stream, u8 *scratch, struct smr_record *rec)
 {
 	struct smr_buf buf = { .p = scratch, .size = SMR_RECORD_MAX };
 	u32 used;
@@ -20,7 +20,7 @@ static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scra
 
 	if (rec->commit_seq >= READ_ONCE(vm->log_end))
 		return 0;
-	r = smr_encode(&ring->stream, rec, &buf);
+	r = smr_encode(stream, rec, &buf);
 	if (!r)
 		r = samsara_ring_put(ring, scratch, buf.len);
 	if (r) {
@@ -33,9 +33,9 @@ static int put_record(struct samsara_vm *vm, struct samsara_ring *ring, u8 *scra
 	return buf.len;
 }
 
-int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec)
+int samsara_log_record(struct samsara_vcpu *sv, struct smr_record *rec)
 {
-	int r = put_record(sv->vm, &sv->ring, sv->scratch, rec);
+	int r = put_record(sv->vm, &sv->ring, &sv->progress.stream, sv->scratch, rec);
 
 	if (r > 0)
 		samsara_stat(sv)->samsara_log_bytes += r;
@@ -43,12 +43,12 @@ int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec)
 }
 
 /* Under commit_lock. */
-int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec)
+int samsara_log_vm_record(struct samsara_vm *vm, struct smr_record *rec)
 {
 	int r;
 
 	lockdep_assert_held(&vm->commit_lock);
-	r = put_record(vm, &vm->vm_ring, vm->scratch, rec);
+	r = put_record(vm, &vm->vm_ring, &vm->vm_stream, vm->scratch, rec);
 	return r < 0 ? r : 0;
 }
 
@@ -68,15 +68,15 @@ void samsara_log_commit(struct samsara_vcpu *sv)
 {
 	sv->rec.data = sv->inputs.p;
 	sv->rec.data_len = sv->inputs.len;
-	sv->rec.digest = (u32)sv->chain;
+	sv->rec.digest = (u32)sv->progress.chain;
 	inject_fault(sv);
 	if (sv->inputs.full)
 		samsara_fail_from(sv->vm, sv->rec.commit_seq, -E2BIG,
 				  "one exit has more inputs than can be logged");
-	samsara_log(sv, &sv->rec);
+	samsara_log_record(sv, &sv->rec);
 	sv->inputs.len = 0;
 	sv->inputs.full = false;
-	sv->last_tsc = sv->chunk_last_tsc;
+	sv->progress.last_tsc = sv->chunk_last_tsc;
 }
 
 /* The open chunk does not commit: it has had no inputs. */
@@ -84,7 +84,7 @@ void samsara_forget_inputs(struct samsara_vcpu *sv)
 {
 	sv->inputs.len = 0;
 	sv->inputs.full = false;
-	sv->chunk_last_tsc = sv->last_tsc;
+	sv->chunk_last_tsc = sv->progress.last_tsc;
 }
 
 /* Is there room, or no need for any more? */
@@ -139,7 +139,7 @@ void samsara_vm_diverged(struct samsara_vm *vm, u32 field, u64 expected, u64 got
 /* The next input item of the record being replayed. */
 bool samsara_replay_item(struct samsara_vcpu *sv, u8 kind, struct smr_item *item)
 {
-	int r = smr_next_item(&sv->items, &sv->last_tsc, item);
+	int r = smr_next_item(&sv->replay.items, &sv->progress.last_tsc, item);
 
 	if (r == 1 && item->kind == kind)
 		return true;

@@ -5,8 +5,8 @@
 
 #include "samsara.h"
 
-int samsara_log(struct samsara_vcpu *sv, struct smr_record *rec);
-int samsara_log_vm(struct samsara_vm *vm, struct smr_record *rec);
+int samsara_log_record(struct samsara_vcpu *sv, struct smr_record *rec);
+int samsara_log_vm_record(struct samsara_vm *vm, struct smr_record *rec);
 void samsara_log_commit(struct samsara_vcpu *sv);
 void samsara_forget_inputs(struct samsara_vcpu *sv);
 bool samsara_ring_has_room(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);

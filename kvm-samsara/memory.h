@@ -14,8 +14,8 @@ struct samsara_page {
 	struct smr_page meta;
 	struct page *page;
 	u64 gfn;
-	u64 owners;		/* vCPUs with rights to it ... */
-	bool exclusive;		/* ... who may write, too; both under vm->pages_lock */
+	u64 owners;		/* vCPUs with rights to it; under vm->pages_lock */
+	bool exclusive;		/* the one owner may write it; under vm->pages_lock */
 	bool changed;		/* since its digest was taken; it is in vm->changed */
 };
 

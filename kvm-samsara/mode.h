@@ -58,7 +58,7 @@ struct samsara_mode {
 	int (*get_ready)(struct samsara_vcpu *sv);
 	/* Then, in the mode that the chunk will have. */
 	void (*prepare)(struct samsara_vcpu *sv);
-	/* The chunk begins: start_seq is its, and chunk_open is set.  Interrupts are off. */
+	/* The chunk begins: sets start_seq and SAMSARA_IN_CHUNK.  Interrupts are off. */
 	void (*begin)(struct samsara_vcpu *sv);
 	/* An EPT violation on @sp, whose entry is *@sptep: enum samsara_fault, or an errno. */
 	int (*fault)(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write);

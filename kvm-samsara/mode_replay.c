@@ -22,10 +22,10 @@
 #include "trace.h"
 #include "vm.h"
 
-static int init_vcpu(struct samsara_vcpu *sv)
+static int replay_init(struct samsara_vcpu *sv)
 {
-	samsara_use_ept(sv, &sv->direct_ept);
-	sv->limit = SAMSARA_PERIOD_NEVER;
+	samsara_ept_use(sv, &sv->direct);
+	sv->length.limit = SAMSARA_PERIOD_NEVER;
 	return samsara_ept_map_all(sv->ept, sv->vm);
 }
 
@@ -55,8 +55,8 @@ static void wake_next(struct samsara_vm *vm)
 	lockdep_assert_held(&vm->commit_lock);
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		sv = vm->vcpus[i];
-		if (sv->waiter && sv->rec.commit_seq == vm->replayed + 1)
-			wake_up_process(sv->waiter);
+		if (sv->replay.waiter && sv->rec.commit_seq == vm->replayed + 1)
+			wake_up_process(sv->replay.waiter);
 	}
 }
 
@@ -72,7 +72,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 	lockdep_assert_held(&vm->commit_lock);
 	for (;;) {
 		if (!vm->have_vm_rec) {
-			r = samsara_ring_get(&vm->vm_ring, vm->scratch, rec);
+			r = samsara_ring_get(&vm->vm_ring, &vm->vm_stream, vm->scratch, rec);
 			if (!r)
 				return false;
 			if (r == -ENODATA)
@@ -87,7 +87,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 		case SMR_VM_START:
 			if (rec->mem_digest != vm->mem_digest)
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
-					    vm->mem_digest);
+						    vm->mem_digest);
 			break;
 		case SMR_DMA:
 			if (rec->commit_seq != vm->replayed + 1 || past_stop(vm, rec->commit_seq))
@@ -95,7 +95,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			/* A vCPU does this commit: two streams have the same number. */
 			if (vm->runner) {
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
-					    rec->commit_seq);
+						    rec->commit_seq);
 				return true;
 			}
 			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
@@ -103,7 +103,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
 			if (memdigest_differs(vm, rec, samsara_dma_agent(vm)))
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
-					    vm->mem_digest);
+						    vm->mem_digest);
 			WRITE_ONCE(vm->replayed, rec->commit_seq);
 			wake_next(vm);
 			vm->dma_commits++;
@@ -141,7 +141,7 @@ static int look_for_turn(struct samsara_vcpu *sv)
 	past = n <= vm->replayed || (mine && vm->runner);
 	if (mine && !past)
 		vm->runner = sv;
-	sv->waiter = mine ? NULL : current;
+	sv->replay.waiter = mine ? NULL : current;
 	mutex_unlock(&vm->commit_lock);
 	if (!samsara_alive(vm))
 		return -ESHUTDOWN;
@@ -165,23 +165,26 @@ static int wait_turn(struct samsara_vcpu *sv)
 
 	while (!(r = look_for_turn(sv)))
 		cond_resched();
-	if (sv->waiter) {
+	if (sv->replay.waiter) {
 		mutex_lock(&vm->commit_lock);
-		sv->waiter = NULL;
+		sv->replay.waiter = NULL;
 		mutex_unlock(&vm->commit_lock);
 	}
 	return min(r, 0);
 }
 
-/* Take the vCPU's next record, if it is not there yet.  Returns 1, -ENODATA at the end, or as above. */
-static int fetch(struct samsara_vcpu *sv)
+/*
+ * Take the vCPU's next record, if it is not there yet.  Returns 1, -ENODATA at the end, -EINTR,
+ * or -ESHUTDOWN.
+ */
+static int fetch_record(struct samsara_vcpu *sv)
 {
 	int r;
 
-	while (!sv->have_rec) {
-		r = samsara_ring_get(&sv->ring, sv->scratch, &sv->rec);
+	while (!sv->replay.have_rec) {
+		r = samsara_ring_get(&sv->ring, &sv->progress.stream, sv->scratch, &sv->rec);
 		if (r == 1) {
-			sv->have_rec = true;
+			sv->replay.have_rec = true;
 			break;
 		}
 		if (r == -ENODATA)
@@ -218,22 +221,22 @@ static bool record_is_sound(struct samsara_vcpu *sv)
 
 static void take_items(struct samsara_vcpu *sv)
 {
-	sv->items.p = sv->rec.data;
-	sv->items.end = sv->rec.data + sv->rec.data_len;
-	sv->items.bad = false;
+	sv->replay.items.p = sv->rec.data;
+	sv->replay.items.end = sv->rec.data + sv->rec.data_len;
+	sv->replay.items.bad = false;
 }
 
 /* The commit in sv->rec has been done: compare, and let the next one go. */
-static void done(struct samsara_vcpu *sv)
+static void commit_done(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct smr_item item;
 
-	if (smr_next_item(&sv->items, &sv->last_tsc, &item))
+	if (smr_next_item(&sv->replay.items, &sv->progress.last_tsc, &item))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
 	samsara_chain_state(sv, sv->rec.data, sv->rec.data_len);
-	if ((u32)sv->chain != sv->rec.digest)
-		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->chain);
+	if ((u32)sv->progress.chain != sv->rec.digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->progress.chain);
 	if (memdigest_differs(vm, &sv->rec, sv->id))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->mem_digest);
 
@@ -247,7 +250,7 @@ static void done(struct samsara_vcpu *sv)
 		advance_vm_stream(vm);
 	}
 	mutex_unlock(&vm->commit_lock);
-	sv->have_rec = false;
+	sv->replay.have_rec = false;
 	if (READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
 		samsara_signal_user(vm);
 }
@@ -297,57 +300,57 @@ static void apply_start(struct samsara_vcpu *sv)
 	set_event(sv);
 	set_windows(sv);
 	take_items(sv);
-	sv->armed = false;
-	sv->begun = false;
-	sv->chunk_open = true;
-	sv->withheld = NULL;
+	sv->landing.armed = false;
+	sv->state = SAMSARA_AT_START;
+	sv->replay.withheld = NULL;
 	if (sv->rec.end != SMR_END_TOUCH)
 		return;
 	if (!samsara_gfn_to_page(sv->vm, gpa_to_gfn(sv->rec.gpa), NULL)) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, sv->rec.gpa, 0);
 		return;
 	}
-	sv->withheld = samsara_ept_leaf(sv->ept, gpa_to_gfn(sv->rec.gpa));
-	if (!(sv->rec.flags & SMR_F_WRITE)) {
-		samsara_ept_withhold(sv->withheld);
+	sv->replay.withheld = samsara_ept_leaf(sv->ept, gpa_to_gfn(sv->rec.gpa));
+	if (!(sv->rec.flags & SMR_F_WAS_READABLE)) {
+		samsara_ept_withhold(sv->replay.withheld);
 		return;
 	}
 	/* Without the flags, what the chunk changes is not known. */
-	sv->no_flags = true;
+	sv->ad_off = true;
 	WRITE_ONCE(sv->vm->digest_off, true);
-	samsara_ept_withhold_write(sv->withheld);
+	samsara_ept_withhold_write(sv->replay.withheld);
 }
 
-static void enter(struct samsara_vcpu *sv)
+static void replay_enter(struct samsara_vcpu *sv)
 {
-	samsara_counter_begin(sv);
+	samsara_counter_begin(&sv->counter, &sv->chunk.start);
 	/* RULE 6: the recording flushed here. */
 	sv->flush = true;
-	sv->begun = true;
+	sv->state = SAMSARA_IN_CHUNK;
 }
 
 /* Everything of the open chunk has run. */
 static void end_chunk(struct samsara_vcpu *sv)
 {
 	samsara_set_stepping(sv, false);
-	sv->breakpoint = false;
-	if (sv->withheld)
-		samsara_ept_give_back(sv->withheld);
-	sv->no_flags = false;
+	sv->landing.breakpoint = false;
+	if (sv->replay.withheld)
+		samsara_ept_give_back(sv->replay.withheld);
+	sv->ad_off = false;
 	samsara_ept_note_dirty(sv);
-	sv->chunk_open = false;
+	sv->state = SAMSARA_AT_BOUNDARY;
 	samsara_stat(sv)->samsara_chunks++;
-	done(sv);
+	commit_done(sv);
 }
 
-static void sync_end(struct samsara_vcpu *sv, u16 end)
+static void replay_exit(struct samsara_vcpu *sv, u16 end)
 {
 	if (sv->rec.end != end) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_EXIT_REASON, sv->rec.end, end);
 		return;
 	}
 	end_chunk(sv);
-	sv->exit_pending = end != SMR_END_TOUCH;
+	if (end != SMR_END_TOUCH)
+		sv->state = SAMSARA_AT_EXIT;
 }
 
 /*
@@ -358,7 +361,7 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 {
 	int err;
 
-	err = fetch(sv);
+	err = fetch_record(sv);
 	if (err == -ENODATA)
 		return err;
 	if (err == 1 && sv->rec.type != SMR_SECTION) {
@@ -371,35 +374,35 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 		return err;
 
 	take_items(sv);
-	sv->nr_section_gfns = 0;
-	sv->in_section = true;
+	sv->section.nr_gfns = 0;
+	sv->state = SAMSARA_IN_SECTION;
 	if (cui) {
 		samsara_user_input(sv);
 		*r = cui(sv->vcpu);
 	} else {
 		*r = samsara_run_exit_handler(sv);
 	}
-	sv->in_section = false;
+	sv->state = SAMSARA_AT_BOUNDARY;
 	samsara_section_changed(sv);
 	samsara_stat(sv)->samsara_sections++;
-	done(sv);
+	commit_done(sv);
 	return 0;
 }
 
 /* The vCPU's log is over: wait for the others, then report. */
-static int ended(struct samsara_vcpu *sv)
+static int stream_ended(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 
-	if (!sv->ended) {
-		sv->ended = true;
-		if (sv->have_rec && sv->rec.type == SMR_VCPU_END) {
-			if (sv->rec.chain != sv->chain)
+	if (!sv->replay.ended) {
+		sv->replay.ended = true;
+		if (sv->replay.have_rec && sv->rec.type == SMR_VCPU_END) {
+			if (sv->rec.chain != sv->progress.chain)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain,
-						 sv->chain);
-			if (sv->rec.state_digest != sv->state_digest)
+						 sv->progress.chain);
+			if (sv->rec.state_digest != sv->progress.state_digest)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
-						 sv->rec.state_digest, sv->state_digest);
+						 sv->rec.state_digest, sv->progress.state_digest);
 		}
 		mutex_lock(&vm->commit_lock);
 		vm->nr_ended++;
@@ -442,9 +445,9 @@ static int replay_pending_exit(struct samsara_vcpu *sv)
 		if (err)
 			return err;
 	} else {
+		sv->state = SAMSARA_AT_BOUNDARY;
 		r = samsara_run_exit_handler(sv);
 	}
-	sv->exit_pending = false;
 	/* Nothing wakes a halted vCPU but its log. */
 	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 	return r > 0 ? 2 : r;
@@ -452,7 +455,7 @@ static int replay_pending_exit(struct samsara_vcpu *sv)
 
 static int next_chunk(struct samsara_vcpu *sv)
 {
-	int r = fetch(sv);
+	int r = fetch_record(sv);
 
 	if (r != 1)
 		return r;
@@ -483,35 +486,36 @@ static void drop_requests(struct kvm_vcpu *vcpu)
 static int leave_replay(struct samsara_vcpu *sv, int r)
 {
 	if (r == -ENODATA)
-		r = ended(sv);
+		r = stream_ended(sv);
 	if (r != -ESHUTDOWN)
 		return r;
 	sv->vcpu->run->exit_reason = KVM_EXIT_SAMSARA;
 	return 0;
 }
 
-static int pre_enter(struct samsara_vcpu *sv)
+static int replay_pre_enter(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	int r;
 
 	drop_requests(vcpu);
-	r = samsara_counter_init(sv);
+	r = samsara_counter_init(&sv->counter, sv->length.limit,
+				 sv->state == SAMSARA_IN_CHUNK);
 	if (r) {
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return leave_replay(sv, -ESHUTDOWN);
 	}
 	while (samsara_alive(sv->vm)) {
-		if (sv->chunk_open) {
+		if (sv->state == SAMSARA_AT_START || sv->state == SAMSARA_IN_CHUNK) {
 			if (samsara_event_requeued(vcpu)) {
 				samsara_reinject(vcpu);
 				return 1;
 			}
-			if (!samsara_counter_ok(sv)) {
+			if (!samsara_counter_ok(&sv->counter)) {
 				samsara_fail(sv->vm, -EBUSY, "perf took the branch counter away");
 				break;
 			}
-			r = samsara_landed(sv);
+			r = samsara_land(sv);
 			if (!r)
 				return 1;
 			if (r < 0) {
@@ -521,7 +525,7 @@ static int pre_enter(struct samsara_vcpu *sv)
 			}
 			samsara_normalise(sv);
 			end_chunk(sv);
-		} else if (sv->exit_pending) {
+		} else if (sv->state == SAMSARA_AT_EXIT) {
 			r = replay_pending_exit(sv);
 			if (r == -ENODATA || r == -ESHUTDOWN)
 				return leave_replay(sv, r);
@@ -535,7 +539,7 @@ static int pre_enter(struct samsara_vcpu *sv)
 	return leave_replay(sv, -ESHUTDOWN);
 }
 
-static int complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
+static int replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 {
 	int r, err;
 
@@ -547,12 +551,12 @@ static int complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 }
 
 /* What a vCPU does between chunks in replay is nobody's business. */
-static void leave(struct samsara_vcpu *sv)
+static void replay_leave(struct samsara_vcpu *sv)
 {
 }
 
 /* All of memory is mapped, but for the page that the chunk ends before. */
-static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
+static int replay_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
 {
 	if (*sptep & EPT_WITHHELD)
 		return SAMSARA_FAULT_TOUCH;
@@ -562,12 +566,12 @@ static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, b
 
 const struct samsara_mode samsara_mode_replay = {
 	.from_log = true,
-	.init_vcpu = init_vcpu,
-	.pre_enter = pre_enter,
-	.complete_io = complete_io,
-	.leave = leave,
-	.enter = enter,
-	.exit = sync_end,
-	.step = samsara_replay_step,
-	.fault = fault,
+	.init_vcpu = replay_init,
+	.pre_enter = replay_pre_enter,
+	.complete_io = replay_complete_io,
+	.leave = replay_leave,
+	.enter = replay_enter,
+	.exit = replay_exit,
+	.step = samsara_land_step,
+	.fault = replay_fault,
 };

@@ -31,10 +31,10 @@
 #include "turns.h"
 #include "vm.h"
 
-static int init_vcpu(struct samsara_vcpu *sv)
+static int speculate_init(struct samsara_vcpu *sv)
 {
-	samsara_use_ept(sv, &sv->copies_ept);
-	return samsara_ept_init(sv->ept) ?: samsara_copies_init(sv);
+	samsara_ept_use(sv, &sv->copies.ept);
+	return samsara_ept_init(sv->ept) ?: samsara_copies_init(&sv->copies, sv->vm->nr_pages);
 }
 
 /*
@@ -55,26 +55,26 @@ static void look_at_memory(struct samsara_vcpu *sv)
 		samsara_stat(sv)->samsara_exclusive++;
 	sv->start_seq = smr_order_prefix(vm->order);
 	/* After start_seq: what is committed up to it must not be hidden by an older copy. */
-	samsara_drop_stale(sv);
+	samsara_copies_drop_stale(&sv->copies, sv->nr_begun, vm->tune.copy_age);
 }
 
-static void prepare(struct samsara_vcpu *sv)
+static void speculate_prepare(struct samsara_vcpu *sv)
 {
-	samsara_use_ept(sv, &sv->copies_ept);
-	samsara_set_length(sv, sv->limit);
-	samsara_find_contended(sv);
-	samsara_wait_for_page(sv);
+	samsara_ept_use(sv, &sv->copies.ept);
+	samsara_set_length(sv, sv->length.limit);
+	samsara_reserve_find(sv);
+	samsara_reserve_wait(sv);
 	look_at_memory(sv);
 }
 
-static int get_ready(struct samsara_vcpu *sv)
+static int speculate_get_ready(struct samsara_vcpu *sv)
 {
 	int r;
 
 	samsara_choose_phase(sv);
 	r = samsara_take_turn(sv);
 	/*
-	 * Only who has the turn ends a serial phase, and one can't begin before this
+	 * Only the vCPU that has the turn ends a serial phase, and one can't begin before this
 	 * vCPU has been here again.
 	 */
 	if (!r && samsara_in_turns(sv->vm))
@@ -82,19 +82,19 @@ static int get_ready(struct samsara_vcpu *sv)
 	return r;
 }
 
-static void begin(struct samsara_vcpu *sv)
+static void speculate_begin(struct samsara_vcpu *sv)
 {
 	/* start_seq is what look_at_memory() has seen. */
-	samsara_withhold_contended(sv);
-	WRITE_ONCE(sv->chunk_open, true);
+	samsara_reserve_withhold(sv);
+	WRITE_ONCE(sv->state, SAMSARA_IN_CHUNK);
 }
 
-static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
+static int speculate_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
 {
 	int r;
 
 	if (*sptep & EPT_WITHHELD) {
-		if (samsara_touch_ends_chunk(sv, sp, write, *sptep & EPT_R))
+		if (samsara_reserve_touch(sv, sp, write, *sptep & EPT_R))
 			return SAMSARA_FAULT_TOUCH;
 		samsara_ept_give_back_read(sptep, sp);
 		if (write)
@@ -107,21 +107,21 @@ static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, b
 	}
 	if (*sptep & EPT_W)	/* withheld, or a translation from before the copy was made */
 		return SAMSARA_FAULT_MAPPED;
-	r = samsara_make_copy(sv, sp, sptep);
+	r = samsara_copies_make(sv, sp, sptep);
 	/*
 	 * A chunk can't end in the middle of an instruction.  From its start, with all
 	 * copies, it goes further.
 	 */
-	sv->out_of_copies = r == -ENOSPC;
-	return r && !sv->out_of_copies ? r : SAMSARA_FAULT_MAPPED;
+	sv->chunk.out_of_copies = r == -ENOSPC;
+	return r && !sv->chunk.out_of_copies ? r : SAMSARA_FAULT_MAPPED;
 }
 
-static bool must_end(struct samsara_vcpu *sv)
+static bool speculate_must_end(struct samsara_vcpu *sv)
 {
-	return samsara_phase_changes(sv->vm) || READ_ONCE(sv->limit_hit) ||
-	       READ_ONCE(sv->asked) || sv->spinning ||
-	       sv->nr_free_copies < SAMSARA_COPY_RESERVE ||
-	       rdtsc() - sv->chunk_tsc > SAMSARA_MAX_CHUNK_TSC;
+	return samsara_phase_changes(sv->vm) || READ_ONCE(sv->counter.overflowed) ||
+	       READ_ONCE(sv->end_requested) || sv->chunk.spinning ||
+	       sv->copies.nr_free < SAMSARA_COPY_RESERVE ||
+	       rdtsc() - sv->chunk.tsc > SAMSARA_MAX_CHUNK_TSC;
 }
 
 /*
@@ -129,18 +129,19 @@ static bool must_end(struct samsara_vcpu *sv)
  * has seen a page that has changed since, has written something that the other
  * may be waiting for, or keeps everyone from committing.
  */
-static bool spins(struct samsara_vcpu *sv)
+static bool speculate_spins(struct samsara_vcpu *sv)
 {
 	if (READ_ONCE(sv->vm->exclusive) == sv)
 		return true;
-	samsara_harvest(sv, false);
-	return samsara_conflicts(sv) || samsara_has_written(sv);
+	samsara_copies_harvest(sv, false);
+	return samsara_copies_conflict(&sv->copies, sv->start_seq) ||
+	       samsara_copies_written(&sv->copies);
 }
 
-static void rollback(struct samsara_vcpu *sv)
+static void speculate_rollback(struct samsara_vcpu *sv)
 {
 	samsara_trace_end(sv, 0);
-	samsara_refresh_dirty(sv);
+	samsara_copies_refresh(&sv->copies, smr_order_prefix(sv->vm->order));
 	samsara_rollback(sv);
 }
 
@@ -155,28 +156,34 @@ struct end_times {
 static void count_end(struct samsara_vcpu *sv, const struct end_times *t, bool committed)
 {
 	struct kvm_vcpu_stat *stat = samsara_stat(sv);
-	u64 length = t->run - sv->chunk_tsc;
+	u64 length = t->run - sv->chunk.tsc;
 
 	if (!committed) {
 		stat->samsara_lost_cycles += length;
-	} else if (sv->paused) {
+	} else if (sv->chunk.paused) {
 		stat->samsara_spin_cycles += length;
 	} else {
 		stat->samsara_chunk_cycles += length;
-		sv->fault_cycles += sv->chunk_fault_cycles;
+		sv->cost.fault_cycles += sv->chunk.fault_cycles;
 	}
 	stat->samsara_precommit_cycles += t->compared - t->run;
 	stat->samsara_wait_cycles += t->locked - t->compared;
 	stat->samsara_commit_cycles += t->unlocked - t->locked;
-	sv->end_tsc = rdtsc();
-	stat->samsara_sync_cycles += sv->end_tsc - t->unlocked;
+	sv->cost.end_tsc = rdtsc();
+	stat->samsara_sync_cycles += sv->cost.end_tsc - t->unlocked;
 	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_chunk_length, length);
-	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_access_set, sv->nr_access);
-	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_dirty_set, sv->nr_dirty);
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_access_set, sv->copies.nr_access);
+	KVM_STATS_LOG_HIST_UPDATE(stat->samsara_dirty_set, sv->copies.nr_dirty);
+}
+
+static void publish_copies(struct samsara_vcpu *sv, u64 n)
+{
+	samsara_copies_publish(&sv->copies, n);
+	smr_order_published(sv->vm->order, sv->id);
 }
 
 /* Returns false if the sets conflict with another commit, or the vCPU's thread is killed. */
-static bool commit(struct samsara_vcpu *sv, struct end_times *t)
+static bool speculate_commit(struct samsara_vcpu *sv, struct end_times *t)
 {
 	struct samsara_vm *vm = sv->vm;
 	bool digest;
@@ -186,7 +193,7 @@ static bool commit(struct samsara_vcpu *sv, struct end_times *t)
 	if (samsara_lock_commit(vm, sv))
 		return false;
 	t->locked = rdtsc();
-	if (samsara_conflicts(sv)) {
+	if (samsara_copies_conflict(&sv->copies, sv->start_seq)) {
 		n = vm->order->committed;
 		mutex_unlock(&vm->commit_lock);
 		t->unlocked = rdtsc();
@@ -195,17 +202,17 @@ static bool commit(struct samsara_vcpu *sv, struct end_times *t)
 		return false;
 	}
 	n = smr_order_commit(vm->order, sv->id);
-	for (i = 0; i < sv->nr_dirty; i++) {
-		if (!sv->dirty[i]->changed)
+	for (i = 0; i < sv->copies.nr_dirty; i++) {
+		if (!sv->copies.dirty[i]->changed)
 			continue;
-		smr_page_commit(&sv->dirty[i]->orig->meta, n);
-		samsara_page_changed(vm, sv->dirty[i]->orig);
+		smr_page_commit(&sv->copies.dirty[i]->orig->meta, n);
+		samsara_page_changed(vm, sv->copies.dirty[i]->orig);
 	}
 	sv->rec.commit_seq = n;
 	digest = samsara_wants_memdigest(vm, n);
 	if (digest) {
 		/* Memory has to be what it is at commit n: nobody else may commit. */
-		samsara_publish(sv, n);
+		publish_copies(sv, n);
 		samsara_wait_for_earlier(vm, sv->id, n);
 		samsara_add_memdigest(vm, &sv->rec, sv->id);
 	}
@@ -214,92 +221,94 @@ static bool commit(struct samsara_vcpu *sv, struct end_times *t)
 	t->unlocked = rdtsc();
 
 	if (!digest)
-		samsara_publish(sv, n);
+		publish_copies(sv, n);
 	samsara_finish_commit(sv, n);
 	samsara_wait_for_earlier(vm, sv->id, n);
 	return true;
 }
 
-static int try_commit(struct samsara_vcpu *sv)
+static int speculate_try_commit(struct samsara_vcpu *sv)
 {
 	struct end_times t = { .run = rdtsc() };
 
-	if (!samsara_counter_complete(sv)) {
+	if (!samsara_counter_complete(&sv->counter, &sv->chunk.start)) {
 		samsara_fail(sv->vm, -EBUSY, SAMSARA_COUNTER_LOST);
-		sv->go_back = true;
+		sv->reserve.abandon = true;
 	}
-	samsara_harvest(sv, true);
-	samsara_compare_dirty(sv);
+	samsara_copies_harvest(sv, true);
+	samsara_copies_compare(&sv->copies, sv->vm->tune.compare);
 	if (samsara_chunk_is_empty(sv)) {
-		rollback(sv);
+		speculate_rollback(sv);
 		return -EAGAIN;
 	}
-	t.compared = t.locked = t.unlocked = rdtsc();
-	if (!sv->go_back && !samsara_ends_in_the_middle(sv) && commit(sv, &t)) {
+	t.compared = rdtsc();
+	t.locked = t.compared;
+	t.unlocked = t.compared;
+	if (!sv->reserve.abandon && !samsara_ends_in_the_middle(sv) && speculate_commit(sv, &t)) {
 		samsara_adapt_length(sv, true);
 		count_end(sv, &t, true);
 		return 0;
 	}
 	samsara_adapt_length(sv, false);
 	/*
-	 * Who only waits for another vCPU must not get the token and stop it.  A
+	 * A vCPU that only waits for another one must not get the token and stop it.  A
 	 * chunk that has written something before it began to wait is another
 	 * matter: it may be the way into a queue, and has to get through.
 	 */
-	if (!sv->go_back && (!sv->spinning || samsara_has_written(sv))) {
+	if (!sv->reserve.abandon && (!sv->chunk.spinning || samsara_copies_written(&sv->copies))) {
 		sv->rollbacks_in_a_row++;
-		samsara_note_conflicts(sv);
+		samsara_reserve_note_conflicts(sv);
 	}
 	samsara_stat(sv)->samsara_rollbacks++;
-	rollback(sv);
+	speculate_rollback(sv);
 	count_end(sv, &t, false);
 	return -EAGAIN;
 }
 
-static int end(struct samsara_vcpu *sv)
+static int speculate_end(struct samsara_vcpu *sv)
 {
 	bool async = sv->rec.end == SMR_END_ASYNC;
-	bool out_of_copies = sv->out_of_copies;
+	bool out_of_copies = sv->chunk.out_of_copies;
 	int r;
 
 	if (out_of_copies)
-		sv->go_back = true;
+		sv->reserve.abandon = true;
 	else if (async)
-		samsara_maybe_go_back(sv);
-	r = try_commit(sv);
-	sv->go_back = false;
-	sv->out_of_copies = false;
-	samsara_release_pages(sv, !r);
+		samsara_reserve_abandon(sv);
+	r = speculate_try_commit(sv);
+	sv->reserve.abandon = false;
+	sv->chunk.out_of_copies = false;
+	samsara_reserve_release(sv, !r);
 	/* Bound the memory the copies take. */
-	if (out_of_copies || (async && sv->nr_copies > sv->vm->tune.max_copies))
-		samsara_drop_copies(sv);
+	if (out_of_copies || (async && sv->copies.nr > sv->vm->tune.max_copies))
+		samsara_copies_drop_all(&sv->copies);
 	return r;
 }
 
 /* The vCPU may have got a page that it waited for, and not have begun. */
-static void let_go(struct samsara_vcpu *sv)
+static void speculate_let_go(struct samsara_vcpu *sv)
 {
-	samsara_release_pages(sv, false);
+	samsara_reserve_release(sv, false);
 }
 
 const struct samsara_mode samsara_mode_speculate = {
 	.can_roll_back = true,
 	.init_vm = samsara_phase_init,
-	.init_vcpu = init_vcpu,
+	.init_vcpu = speculate_init,
 	.pre_enter = samsara_record_pre_enter,
 	.complete_io = samsara_record_complete_io,
 	.leave = samsara_record_leave,
 	.enter = samsara_record_enter,
 	.exit = samsara_record_exit,
 	.take_turn = samsara_take_turn,
-	.get_ready = get_ready,
-	.prepare = prepare,
-	.begin = begin,
-	.fault = fault,
-	.must_end = must_end,
-	.spins = spins,
-	.end = end,
-	.let_go = let_go,
+	.get_ready = speculate_get_ready,
+	.prepare = speculate_prepare,
+	.begin = speculate_begin,
+	.fault = speculate_fault,
+	.must_end = speculate_must_end,
+	.spins = speculate_spins,
+	.end = speculate_end,
+	.let_go = speculate_let_go,
 	.dma_begin = samsara_borrow_turn,
 	.dma_end = samsara_return_turn,
 };

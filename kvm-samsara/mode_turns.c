@@ -15,13 +15,13 @@
 #include "samsara.h"
 #include "turns.h"
 
-static int init_vcpu(struct samsara_vcpu *sv)
+static int turns_init(struct samsara_vcpu *sv)
 {
-	samsara_use_ept(sv, &sv->direct_ept);
+	samsara_ept_use(sv, &sv->direct);
 	return samsara_ept_map_all(sv->ept, sv->vm);
 }
 
-static int get_ready(struct samsara_vcpu *sv)
+static int turns_get_ready(struct samsara_vcpu *sv)
 {
 	int r;
 
@@ -35,20 +35,20 @@ static int get_ready(struct samsara_vcpu *sv)
 }
 
 /* There is no longest chunk: the vCPU looks whether its turn is over. */
-static void prepare(struct samsara_vcpu *sv)
+static void turns_prepare(struct samsara_vcpu *sv)
 {
-	samsara_use_ept(sv, &sv->direct_ept);
+	samsara_ept_use(sv, &sv->direct);
 	samsara_set_length(sv, samsara_first_length(sv->vm));
 }
 
-static void begin(struct samsara_vcpu *sv)
+static void turns_begin(struct samsara_vcpu *sv)
 {
 	sv->start_seq = smr_order_prefix(sv->vm->order);
-	WRITE_ONCE(sv->chunk_open, true);
+	WRITE_ONCE(sv->state, SAMSARA_IN_CHUNK);
 }
 
 /* All of memory is mapped. */
-static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
+static int turns_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
 {
 	KVM_BUG_ON(true, sv->vm->kvm);
 	return -EIO;
@@ -56,17 +56,17 @@ static int fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, b
 
 const struct samsara_mode samsara_mode_turns = {
 	.init_vm = samsara_turns_only,
-	.init_vcpu = init_vcpu,
+	.init_vcpu = turns_init,
 	.pre_enter = samsara_record_pre_enter,
 	.complete_io = samsara_record_complete_io,
 	.leave = samsara_record_leave,
 	.enter = samsara_record_enter,
 	.exit = samsara_record_exit,
 	.take_turn = samsara_take_turn,
-	.get_ready = get_ready,
-	.prepare = prepare,
-	.begin = begin,
-	.fault = fault,
+	.get_ready = turns_get_ready,
+	.prepare = turns_prepare,
+	.begin = turns_begin,
+	.fault = turns_fault,
 	.must_end = samsara_turn_is_over,
 	.spins = samsara_someone_waits,
 	.end = samsara_end_direct,

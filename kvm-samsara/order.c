@@ -11,7 +11,7 @@
 #include "samsara.h"
 
 /* Looks, a few cycles each; publishing takes some thousand. */
-#define MOST_SPINS	10000
+#define MAX_SPINS	10000
 
 /*
  * Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us,
@@ -22,7 +22,7 @@ void samsara_wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
 	u32 spins = 0;
 
 	while (!smr_order_done_before(vm->order, agent, n)) {
-		if (++spins < MOST_SPINS) {
+		if (++spins < MAX_SPINS) {
 			cpu_relax();
 			cond_resched();
 		} else {

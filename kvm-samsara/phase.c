@@ -21,7 +21,7 @@
  *   request pending, so it either has a chunk open when the request is acknowledged,
  *   which ends and is waited for, or it looks at the phase again and waits.  KVM's own
  *   work for a vCPU and device models' writes hold commit_lock from their first to
- *   their last access: SAMSARA_SERIAL is set under it, and who gets the lock after
+ *   their last access: SAMSARA_SERIAL is set under it, and whoever gets the lock after
  *   that needs the turn.
  * - To parallel: by the vCPU that has the turn, at a boundary.  Everybody else is
  *   waiting for it, or does not touch guest memory.
@@ -51,10 +51,10 @@
  * but not for ever: the guest changes.
  */
 #define FIRST_CREDIT_SLICES	2
-#define MOST_CREDIT_SLICES	8
-/* The first serial phase, in slices; each one in a row is twice as long ... */
+#define MAX_CREDIT_SLICES	8
+/* The first serial phase, in slices; each one in a row is twice as long. */
 #define FIRST_PHASE_SLICES	64
-/* ... up to this many times the first. */
+/* The longest serial phase, in lengths of the first. */
 #define LONGEST_PHASE		16
 /*
  * Work that two vCPUs could have done at the same time ends a phase for one: this part
@@ -94,9 +94,9 @@ void samsara_note_running(struct samsara_vcpu *sv, bool running)
 	struct samsara_vm *vm = sv->vm;
 	struct samsara_window *w = &vm->window;
 
-	if (sv->running == running)
+	if (sv->cost.running == running)
 		return;
-	sv->running = running;
+	sv->cost.running = running;
 	spin_lock(&vm->turns_lock);
 	if (!running) {
 		if (!--w->nr_running)
@@ -118,7 +118,7 @@ static struct samsara_sums add_up(struct samsara_vm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		stat = samsara_stat(vm->vcpus[i]);
 		chunks = READ_ONCE(stat->samsara_chunks);
-		faults = READ_ONCE(vm->vcpus[i]->fault_cycles);
+		faults = READ_ONCE(vm->vcpus[i]->cost.fault_cycles);
 		sum.attempts += chunks + READ_ONCE(stat->samsara_rollbacks);
 		sum.inherent += chunks - READ_ONCE(stat->samsara_async_ends) -
 				READ_ONCE(stat->samsara_touch_ends);
@@ -127,7 +127,7 @@ static struct samsara_sums add_up(struct samsara_vm *vm)
 		sum.overhead += READ_ONCE(stat->samsara_precommit_cycles) +
 				READ_ONCE(stat->samsara_commit_cycles) +
 				READ_ONCE(stat->samsara_sync_cycles) +
-				READ_ONCE(vm->vcpus[i]->between_cycles);
+				READ_ONCE(vm->vcpus[i]->cost.between_cycles);
 		sum.busy += faults + READ_ONCE(stat->samsara_lost_cycles) +
 			    READ_ONCE(stat->samsara_wait_cycles) +
 			    READ_ONCE(stat->samsara_spin_cycles);
@@ -159,7 +159,7 @@ static bool window_paid(struct samsara_vm *vm, const struct samsara_sums *now)
 {
 	struct samsara_window *w = &vm->window;
 	struct samsara_sums d = difference(now, &w->start);
-	s64 most = slices(vm, MOST_CREDIT_SLICES);
+	s64 most = slices(vm, MAX_CREDIT_SLICES);
 	s64 serially;
 
 	w->start = *now;
@@ -188,15 +188,15 @@ static bool window_is_over(struct samsara_vm *vm, const struct samsara_sums *now
 }
 
 /* Does it pay to go on in parallel? */
-static bool pays(struct samsara_vcpu *sv)
+static bool parallel_pays(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct samsara_sums now;
 	bool ret = true;
 
-	if (++sv->attempts < LOOK_EVERY)
+	if (++sv->cost.attempts < LOOK_EVERY)
 		return true;
-	sv->attempts = 0;
+	sv->cost.attempts = 0;
 	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
 	if (window_is_over(vm, &now))
@@ -211,7 +211,7 @@ static bool map_all(struct samsara_vm *vm)
 	u32 i;
 
 	for (i = 0; i < vm->nr_vcpus; i++)
-		if (samsara_ept_map_all(&vm->vcpus[i]->direct_ept, vm))
+		if (samsara_ept_map_all(&vm->vcpus[i]->direct, vm))
 			return false;
 	return true;
 }
@@ -287,7 +287,7 @@ void samsara_choose_phase(struct samsara_vcpu *sv)
 		if ((!adaptive || rdtsc() >= READ_ONCE(vm->window.serial_until)) &&
 		    samsara_may_touch_memory(vm, &sv->turn))
 			go_parallel(sv);
-	} else if (adaptive && vm->window.serial_cycles && !pays(sv)) {
+	} else if (adaptive && vm->window.serial_cycles && !parallel_pays(sv)) {
 		go_serial(sv);
 	}
 }

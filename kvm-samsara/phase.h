@@ -10,9 +10,10 @@ struct samsara_vm;
 
 /* All vCPUs' totals, see phase.c. */
 struct samsara_sums {
-	u64 elapsed;		/* host cycles in which any vCPU ran; as all but ... */
-	u64 attempts;		/* ... chunks, committed or not */
-	u64 inherent;		/* ... chunks that serial recording would end, too */
+	u64 attempts;		/* chunks, committed or not */
+	u64 inherent;		/* chunks that serial recording would end, too */
+	/* in host cycles: */
+	u64 elapsed;		/* in which any vCPU ran */
 	u64 useful, overhead, busy;
 };
 
@@ -23,12 +24,21 @@ struct samsara_window {
 	u64 serial_until;
 	u64 serial_cycles;	/* how long the next serial phase is */
 	bool lone;		/* there was work for one vCPU in the last window */
-	u64 overlap;		/* ... and for more in the serial phase since */
-	u64 most_overlap;	/* ... before it ends */
-	u64 next_overlap;	/* ... the next one */
+	u64 overlap;		/* work for more of them in the serial phase since */
+	u64 most_overlap;	/* ends a phase for a lone vCPU */
+	u64 next_overlap;	/* the same for the next such phase */
 	u32 nr_running;
 	u64 idle_tsc;		/* since when there are none */
 	u64 idle_cycles;
+};
+
+/* What a vCPU's thread has spent, host cycles; also see asm/kvm_samsara_stats.h. */
+struct samsara_cost {
+	bool running;		/* the thread is in KVM_RUN, and not halted */
+	u32 attempts;		/* since it has last looked at the window */
+	u64 end_tsc;		/* of the last attempt, 0: it has been elsewhere since */
+	u64 between_cycles;	/* from attempts to the next ones, but for sections */
+	u64 fault_cycles;	/* EPT violations of chunks that are in samsara_chunk_cycles */
 };
 
 void samsara_phase_init(struct samsara_vm *vm);

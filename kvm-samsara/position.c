@@ -12,9 +12,9 @@ void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
 {
 	struct samsara_counts now;
 
-	samsara_counter_read(sv, &now);
-	pos->branches = now.branches - sv->start_counts.branches;
-	pos->jumps = now.jumps - sv->start_counts.jumps;
+	samsara_counter_read(&sv->counter, &now);
+	pos->branches = now.branches - sv->chunk.start.counts.branches;
+	pos->jumps = now.jumps - sv->chunk.start.counts.jumps;
 	pos->rip = kvm_rip_read(sv->vcpu);
 	pos->rcx = kvm_rcx_read(sv->vcpu);
 }
@@ -29,10 +29,10 @@ bool samsara_half_done(struct samsara_vcpu *sv)
 {
 	struct smr_position now;
 
-	if (!sv->fault_seen)
+	if (!sv->chunk.fault_seen)
 		return false;
 	samsara_position(sv, &now);
-	return samsara_same_position(&now, &sv->fault_pos);
+	return samsara_same_position(&now, &sv->chunk.fault_pos);
 }
 
 bool samsara_at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
@@ -54,7 +54,8 @@ bool samsara_ends_in_the_middle(struct samsara_vcpu *sv)
 {
 	return sv->rec.end == SMR_END_ASYNC &&
 	       (samsara_event_requeued(sv->vcpu) ||
-		(sv->fault_seen && samsara_same_position(&sv->rec.pos, &sv->fault_pos)));
+		(sv->chunk.fault_seen &&
+		 samsara_same_position(&sv->rec.pos, &sv->chunk.fault_pos)));
 }
 
 /*
@@ -71,5 +72,5 @@ bool samsara_may_be_in_rep(struct samsara_vcpu *sv)
 {
 	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) || samsara_at_rep(sv) ||
 	       samsara_exit_reason(sv->vcpu) == EXIT_REASON_PREEMPTION_TIMER ||
-	       (sv->fault_seen && samsara_same_place(&sv->rec.pos, &sv->fault_pos));
+	       (sv->chunk.fault_seen && samsara_same_place(&sv->rec.pos, &sv->chunk.fault_pos));
 }

@@ -280,7 +280,7 @@ static u64 chain_inputs(u64 chain, const u8 *p, u32 len)
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
 {
 	if (len)
-		sv->chain = chain_inputs(sv->chain, inputs, len);
-	sv->state_digest = state_digest(sv);
-	sv->chain = smr_chain(sv->chain, sv->state_digest);
+		sv->progress.chain = chain_inputs(sv->progress.chain, inputs, len);
+	sv->progress.state_digest = state_digest(sv);
+	sv->progress.chain = smr_chain(sv->progress.chain, sv->progress.state_digest);
 }

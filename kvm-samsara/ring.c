@@ -71,7 +71,8 @@ static int record_len(struct samsara_ring *ring, u32 avail)
  * into @scratch (SMR_RECORD_MAX bytes); 0 if user space has to add data first;
  * -ENODATA at the end of the stream; -EBADMSG.
  */
-int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *rec)
+int samsara_ring_get(struct samsara_ring *ring, struct smr_stream *stream, u8 *scratch,
+		     struct smr_record *rec)
 {
 	u32 eof, avail;
 	u64 head;
@@ -95,7 +96,7 @@ int samsara_ring_get(struct samsara_ring *ring, u8 *scratch, struct smr_record *
 	ring_copy(ring, scratch, len);
 	if (smr_peek(scratch, len) != len)
 		return -EBADMSG;
-	if (smr_decode(&ring->stream, scratch, len, rec))
+	if (smr_decode(stream, scratch, len, rec))
 		return -EBADMSG;
 	ring->pos += len;
 	/* Our reads are done; user space may overwrite. */

@@ -5,7 +5,7 @@
  * Locks, in the order they are taken:
  *   vm->config_lock	configuration, start and stop
  *   vm->commit_lock	the commit order; see order.c
- *   vm->turns_lock	the queue of those who take turns; see turns.c
+ *   vm->turns_lock	the queue for turns; see turns.c
  *   vm->pages_lock	who uses which page; see contended.c and mode_own.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
@@ -30,10 +30,13 @@
 #include "copies.h"
 #include "counter.h"
 #include "ept.h"
+#include "land.h"
+#include "length.h"
 #include "memory.h"
 #include "mode.h"
 #include "phase.h"
 #include "ring.h"
+#include "section.h"
 #include "tunables.h"
 #include "turns.h"
 #include "vmx_hooks.h"
@@ -58,11 +61,59 @@
 #define SAMSARA_RING_RESERVE		(72 * 1024)
 static_assert(SAMSARA_CHUNK_INPUT_BYTES + SAMSARA_INPUT_BYTES + 1024 <= SAMSARA_RING_RESERVE);
 static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
-#define SAMSARA_SECTION_PAGES		64
 /* What a VM exit costs beside its handler, in host cycles. */
 #define SAMSARA_EXIT_COST		1500
 /* Host cycles after which a chunk ends at its next exit whatever it counted. */
 #define SAMSARA_MAX_CHUNK_TSC		(20 * 1000 * 1000ull)
+
+/*
+ * What the commits of a vCPU have come to so far.  With the vCPU's state and guest memory,
+ * all that a checkpoint has to copy.
+ */
+struct samsara_progress {
+	u64 chain;		/* digest of all of them */
+	u64 state_digest;	/* at the last one */
+	u64 last_tsc;		/* in an input */
+	struct smr_stream stream;	/* the codec's */
+};
+
+/* The open chunk, or the last one; cleared when one begins. */
+struct samsara_chunk {
+	u64 tsc;		/* host cycle in which it began */
+	struct samsara_counter_start start;
+	bool paused;		/* it has had a pause-loop exit */
+	bool spinning;		/* it is to end because it spins in vain */
+	bool out_of_copies;	/* the instruction at hand needs more than there are */
+	u64 fault_cycles;	/* host cycles for its EPT violations */
+	bool fault_seen;	/* there has been one; of the last one: */
+	bool fault_could_read;	/* with page ownership: the page could be read */
+	struct smr_position fault_pos;
+	gpa_t fault_gpa;
+};
+
+/* What a vCPU waits for in a recording with page ownership; under vm->pages_lock. */
+struct samsara_ownership {
+	struct samsara_page *wanted;
+	bool wanted_write;
+	u64 ticket;		/* its place among those who wait, 0: none */
+};
+
+struct samsara_replay {
+	bool ended;		/* the stream is complete */
+	bool have_rec;		/* rec was taken from the ring and is not done */
+	struct smr_cursor items;	/* of rec */
+	u64 *withheld;		/* the entry of the page that the chunk ends before */
+	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
+};
+
+/* Where a vCPU is. */
+enum samsara_state {
+	SAMSARA_AT_BOUNDARY,
+	SAMSARA_AT_START,	/* replay: of a chunk, which has not been entered yet */
+	SAMSARA_IN_CHUNK,
+	SAMSARA_AT_EXIT,	/* the chunk has committed, its exit is not handled yet */
+	SAMSARA_IN_SECTION,
+};
 
 struct samsara_vcpu {
 	struct kvm_vcpu *vcpu;
@@ -70,106 +121,49 @@ struct samsara_vcpu {
 	const struct samsara_mode *mode;	/* changes at a boundary only */
 	u32 id;
 
-	bool ended;		/* its stream is complete */
-	bool chunk_open;
-	bool begun;		/* ... and has been entered */
-	bool exit_pending;	/* the chunk committed, its exit is not handled yet */
-	bool asked_for_msr;	/* KVM_RUN has returned for user space to answer RDMSR or WRMSR */
-	bool in_section;
-	bool no_memory;		/* ... which does not touch guest memory, see mode_own.c */
-	bool flush;		/* TLB before the next entry */
-	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
-	bool fault_seen;	/* fault_pos is valid */
-	struct smr_position fault_pos;	/* of the chunk's last EPT violation */
-	bool out_of_copies;	/* the instruction at hand needs more than there are */
-	bool limit_hit;		/* the branch counter overflowed */
-	bool paused;		/* the open chunk has had a pause-loop exit */
-	u64 limit;		/* of chunks, see length.c */
-	u64 period;		/* of the branch counter */
-	u32 calm;		/* chunks as long as that which have committed since it changed */
+	u32 state;		/* enum samsara_state; others look whether a chunk is open */
 	bool exit_done;		/* the last exit was handled in the inner loop */
-	bool spinning;		/* the chunk is to end because it spins in vain */
-	gpa_t fault_gpa;	/* page ownership: of the chunk's last EPT violation ... */
-	bool fault_could_read;	/* ... on a page that could be read */
-	struct samsara_page *wanted;	/* the page waited for; under vm->pages_lock, as ... */
-	bool wanted_write;
-	bool asked;		/* ... someone waits for a page this vCPU uses */
-	bool asked_as_reader;	/* ... to write what this vCPU has read */
-	bool has_reserved;	/* a contended page */
-	bool go_back;		/* the open chunk has too little work to commit it ... */
-	u32 returns;		/* ... as others have had since the last commit */
-	bool paused_before;	/* paused, of the chunk before */
-	u64 ticket;		/* ... and its place among those who wait, 0: none */
-	bool stepping;		/* monitor trap flag is on */
-	bool breakpoint;	/* replay: an instruction breakpoint at the landing point */
-	bool breakpoint_hit;	/* the last exit was its #DB */
-	bool breakpoint_loaded;	/* ... is in the VMCS */
-	unsigned long guest_dr7;	/* meanwhile */
-	u32 rollbacks_in_a_row;
-	u32 attempts;		/* since this vCPU has last looked at the phase's window */
-	struct samsara_turn turn;
-	bool cut_turn;		/* ... is to end after a few instructions */
-	u64 waited;		/* for it, host cycles */
-	bool running;		/* its thread is in KVM_RUN, and not halted */
-	bool cut_armed;
+	bool asked_for_msr;	/* KVM_RUN has returned for user space to answer RDMSR or WRMSR */
+	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
+	bool stepping;		/* the monitor trap flag is on */
+	bool end_requested;	/* someone waits for a page this vCPU uses; under vm->pages_lock */
 
-	u64 nr_begun;		/* chunks, committed or not */
-	u64 chunk_tsc;
-	u64 end_tsc;		/* of the last attempt, 0: the vCPU has been elsewhere since */
-	u64 between_cycles;	/* from attempts to the next ones, but for sections */
-	u64 chunk_fault_cycles;	/* the open chunk's EPT violations */
-	u64 fault_cycles;	/* those of chunks that are in samsara_chunk_cycles */
-	u64 section_tsc;
+	/* The chunk or section being made or replayed, and what it began with. */
+	struct samsara_chunk chunk;
+	struct samsara_section section;
+	struct smr_record rec;
+	struct smr_record next_start;	/* what is known of the next chunk: INIT, start-up IPI */
 	u64 start_seq;
-	struct samsara_counts start_counts;
-	u64 start_lost;		/* time in which the counters could not count until then */
-	struct smr_record rec;	/* of the chunk or section being made or replayed */
-	u64 chain;
-	u64 state_digest;	/* at the last commit */
+	struct samsara_regs start_regs;
+	u64 nr_begun;		/* chunks, committed or not */
+	u32 rollbacks_in_a_row;
 
-	/* Private EPTs */
-	struct samsara_ept copies_ept;	/* written pages are private copies */
-	struct samsara_ept direct_ept;	/* guest memory itself */
-	struct samsara_ept *ept;	/* the one in use */
-	bool no_flags;			/* ... has no accessed and dirty flags */
+	/* The log */
+	struct samsara_ring ring;
+	struct samsara_progress progress;
+	struct smr_buf inputs;
+	u64 chunk_last_tsc;	/* progress.last_tsc with the chunk's own inputs */
+	u8 *scratch;		/* SMR_RECORD_MAX bytes */
+	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);	/* for the digest */
+
+	/* The EPT in use: guest memory itself, or that of the copies. */
+	struct samsara_ept *ept;
+	struct samsara_ept direct;
+	bool ad_off;		/* without accessed and dirty flags */
+	bool flush;		/* before the next entry */
 	int last_cpu;
 
-	/* Harvest: pages read or written in the chunk, copies written */
-	struct samsara_page **access;
-	u32 nr_access;
-	struct samsara_copy **dirty;
-	u32 nr_dirty;
+	struct samsara_counter counter;
+	struct samsara_length length;
+	struct samsara_cost cost;
 
-	struct samsara_copy *copies;
-	u32 nr_copies;
-	struct samsara_copy **free_copies;
-	u32 nr_free_copies;
-	u32 nr_empty;		/* of them, those without a page */
-
-	u64 *contended[SAMSARA_MAX_CONTENDED];	/* EPT entries of vm->contended's pages ... */
-	u64 contended_seen;	/* ... as they were at this vm->contended_changes */
-	u64 *withheld;		/* replay: the entry of the page the chunk ends before */
-
-	gfn_t section_gfns[SAMSARA_SECTION_PAGES];
-	u32 nr_section_gfns;
-
-	struct perf_event *branch_event;
-	struct perf_event *jump_event;
-
-	struct samsara_ring ring;
-	struct smr_buf inputs;
-	u64 last_tsc;		/* of the stream, committed */
-	u64 chunk_last_tsc;	/* with the chunk's own inputs */
-	u8 *scratch;		/* SMR_RECORD_MAX bytes */
-
-	/* Replay */
-	bool have_rec;		/* rec was taken from the ring and is not done */
-	bool armed;		/* a counter will overflow before the end */
-	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
-	struct smr_cursor items;
-
-	struct samsara_regs start_regs;
-	u8 xsave[SAMSARA_XSAVE_BYTES] __aligned(64);
+	/* Of one mode each */
+	struct samsara_copies copies;
+	struct samsara_reserve reserve;
+	struct samsara_turn turn;
+	struct samsara_ownership own;
+	struct samsara_landing landing;
+	struct samsara_replay replay;
 };
 
 struct samsara_vm {
@@ -180,8 +174,8 @@ struct samsara_vm {
 	struct samsara_tunables tune;	/* written before START only */
 	u32 state;		/* KVM_SAMSARA_STATE_*; written under config_lock or commit_lock */
 	int error;		/* a negative errno once samsara_fail() was called */
-	bool started;		/* START has come so far that no vCPU may be added; under kvm->lock */
-	bool starting;		/* ... and has not returned */
+	bool started;		/* no vCPU may be added any more; under kvm->lock */
+	bool starting;		/* START has not returned */
 	bool stopping;		/* vCPUs must get to a boundary and wait there */
 	bool released;		/* STOP was called after a failure, see samsara_holds_guest() */
 	u64 log_end;		/* commits from here on can't be logged, see samsara_fail_from() */
@@ -194,7 +188,7 @@ struct samsara_vm {
 
 	/* Serial recording */
 	u32 phase;		/* enum samsara_phase */
-	bool has_phases;	/* ... and changes */
+	bool has_phases;	/* the phase changes */
 	spinlock_t turns_lock;
 	struct list_head turns;
 	u32 convoy;		/* turns in a row that look like one; under turns_lock */
@@ -227,11 +221,12 @@ struct samsara_vm {
 	void *rings_area;	/* all rings, vmalloc_user() */
 	size_t ring_stride;
 	struct samsara_ring vm_ring;
+	struct smr_stream vm_stream;
 	u8 *scratch;		/* for vm_ring, under commit_lock */
 	u64 dma_commits;
 	struct eventfd_ctx *eventfd;
 
-	/* Replay: number of the last commit done, and who does the next; under commit_lock */
+	/* Replay: number of the last commit done, and the vCPU that does the next; under commit_lock */
 	u64 replayed;
 	struct samsara_vcpu *runner;
 	u32 nr_ended;

@@ -73,16 +73,14 @@ int samsara_section_begin(struct samsara_vcpu *sv)
 		sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
 	if (r <= 0)
 		return r;
-	sv->section_tsc = rdtsc();
-	if (sv->end_tsc)
-		sv->end_tsc += sv->section_tsc - entered;
+	sv->section.tsc = rdtsc();
+	if (sv->cost.end_tsc)
+		sv->cost.end_tsc += sv->section.tsc - entered;
 	n = smr_order_commit(vm->order, sv->id);
 	samsara_wait_for_earlier(vm, sv->id, n);
-	/* Keep INIT and SIPI noted for the next chunk: a section does not take them. */
-	sv->rec.type = SMR_SECTION;
-	sv->rec.commit_seq = n;
-	sv->nr_section_gfns = 0;
-	sv->in_section = true;
+	sv->rec = (struct smr_record) { .type = SMR_SECTION, .commit_seq = n };
+	sv->section.nr_gfns = 0;
+	sv->state = SAMSARA_IN_SECTION;
 	return 1;
 }
 
@@ -92,8 +90,8 @@ void samsara_section_changed(struct samsara_vcpu *sv)
 	struct samsara_page *sp;
 	u32 i;
 
-	for (i = 0; i < sv->nr_section_gfns; i++) {
-		sp = samsara_gfn_to_page(sv->vm, sv->section_gfns[i], NULL);
+	for (i = 0; i < sv->section.nr_gfns; i++) {
+		sp = samsara_gfn_to_page(sv->vm, sv->section.gfns[i], NULL);
 		if (sp)
 			samsara_page_changed(sv->vm, sp);
 	}
@@ -102,40 +100,30 @@ void samsara_section_changed(struct samsara_vcpu *sv)
 void samsara_section_end(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct smr_record rec = {
-		.type = SMR_SECTION,
-		.commit_seq = sv->rec.commit_seq,
-	};
-	struct smr_record next = sv->rec;
 	struct samsara_page *sp;
 	u64 took;
 	u32 i;
 
 	lockdep_assert_held(&vm->commit_lock);
-	sv->in_section = false;
-	for (i = 0; i < sv->nr_section_gfns; i++) {
-		sp = samsara_gfn_to_page(vm, sv->section_gfns[i], NULL);
+	sv->state = SAMSARA_AT_BOUNDARY;
+	for (i = 0; i < sv->section.nr_gfns; i++) {
+		sp = samsara_gfn_to_page(vm, sv->section.gfns[i], NULL);
 		if (sp)
-			smr_page_commit(&sp->meta, rec.commit_seq);
+			smr_page_commit(&sp->meta, sv->rec.commit_seq);
 	}
 	samsara_section_changed(sv);
-	samsara_maybe_add_memdigest(vm, &rec, sv->id);
+	samsara_maybe_add_memdigest(vm, &sv->rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 
 	samsara_chain_state(sv, sv->inputs.p, sv->inputs.len);
-	sv->rec = rec;
 	samsara_log_commit(sv);
 	samsara_stat(sv)->samsara_sections++;
-	took = rdtsc() - sv->section_tsc;
+	took = rdtsc() - sv->section.tsc;
 	samsara_stat(sv)->samsara_section_cycles += took;
-	if (sv->end_tsc)
-		sv->end_tsc += took;
-	trace_kvm_samsara_section(sv->id, rec.commit_seq,
-				  samsara_exit_reason(sv->vcpu), sv->nr_section_gfns);
-	/* What was noted for the next chunk meanwhile. */
-	next.type = 0;
-	next.commit_seq = 0;
-	sv->rec = next;
+	if (sv->cost.end_tsc)
+		sv->cost.end_tsc += took;
+	trace_kvm_samsara_section(sv->id, sv->rec.commit_seq, samsara_exit_reason(sv->vcpu),
+				  sv->section.nr_gfns);
 	samsara_release_exclusive(sv);
 	mutex_unlock(&vm->commit_lock);
 	end_access(sv);
@@ -155,20 +143,20 @@ void samsara_page_dirty(struct kvm *kvm, gfn_t gfn)
 
 	if (!samsara_frozen(kvm))
 		return;
-	if (!sv || vcpu->kvm != kvm || !sv->in_section || sv->no_memory) {
-		/* Who commits from now on may have seen it. */
+	if (!sv || vcpu->kvm != kvm || sv->state != SAMSARA_IN_SECTION || sv->section.no_memory) {
+		/* Commits from now on may have seen it. */
 		next = READ_ONCE(vm->order->committed) + 1;
 		samsara_fail_from(vm, next, -EIO,
 				  "KVM wrote to guest memory outside of the order");
 		return;
 	}
-	for (i = 0; i < sv->nr_section_gfns; i++)
-		if (sv->section_gfns[i] == gfn)
+	for (i = 0; i < sv->section.nr_gfns; i++)
+		if (sv->section.gfns[i] == gfn)
 			return;
-	if (sv->nr_section_gfns == SAMSARA_SECTION_PAGES) {
+	if (sv->section.nr_gfns == SAMSARA_SECTION_PAGES) {
 		samsara_fail_from(vm, sv->rec.commit_seq, -E2BIG,
 				  "one exit wrote to too many pages");
 		return;
 	}
-	sv->section_gfns[sv->nr_section_gfns++] = gfn;
+	sv->section.gfns[sv->section.nr_gfns++] = gfn;
 }

@@ -3,7 +3,20 @@
 #ifndef __KVM_X86_SAMSARA_SECTION_H
 #define __KVM_X86_SAMSARA_SECTION_H
 
-#include "samsara.h"
+#include <linux/kvm_types.h>
+
+struct kvm;
+struct samsara_vcpu;
+
+#define SAMSARA_SECTION_PAGES		64
+
+/* What KVM does for a vCPU. */
+struct samsara_section {
+	u64 tsc;		/* since when */
+	bool no_memory;		/* guest memory is not touched, see mode_own.c */
+	u32 nr_gfns;		/* pages written */
+	gfn_t gfns[SAMSARA_SECTION_PAGES];
+};
 
 int samsara_section_begin(struct samsara_vcpu *sv);
 void samsara_section_changed(struct samsara_vcpu *sv);

@@ -118,10 +118,10 @@ static void thaw(struct samsara_vm *vm, bool started)
 
 void samsara_free_vcpu(struct samsara_vcpu *sv)
 {
-	samsara_counter_free(sv);
-	samsara_copies_free(sv);
-	samsara_ept_free(&sv->copies_ept);
-	samsara_ept_free(&sv->direct_ept);
+	samsara_counter_free(&sv->counter);
+	samsara_copies_free(&sv->copies);
+	samsara_ept_free(&sv->copies.ept);
+	samsara_ept_free(&sv->direct);
 	kvfree(sv->inputs.p);
 	vfree(sv->scratch);
 	kfree(sv);
@@ -139,6 +139,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->mode = vm->mode;
 	sv->last_cpu = -1;
 	sv->turn.sv = sv;
+	sv->next_start.type = SMR_CHUNK;
 	INIT_LIST_HEAD(&sv->turn.link);
 	samsara_length_init(sv);
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
@@ -188,7 +189,7 @@ static int start_stream(struct samsara_vm *vm)
 	if (vm->mode->from_log)
 		return 0;
 	mutex_lock(&vm->commit_lock);
-	r = samsara_log_vm(vm, &rec);
+	r = samsara_log_vm_record(vm, &rec);
 	mutex_unlock(&vm->commit_lock);
 	return r;
 }

@@ -18,16 +18,16 @@ static void log_ends(struct samsara_vm *vm)
 	u32 i;
 
 	for (i = 0; i < vm->nr_vcpus; i++) {
-		rec.chain = vm->vcpus[i]->chain;
-		rec.state_digest = vm->vcpus[i]->state_digest;
-		samsara_log(vm->vcpus[i], &rec);
+		rec.chain = vm->vcpus[i]->progress.chain;
+		rec.state_digest = vm->vcpus[i]->progress.state_digest;
+		samsara_log_record(vm->vcpus[i], &rec);
 	}
 	rec = (struct smr_record) {
 		.type = SMR_VM_END,
 		.commit_seq = vm->order->committed,
 		.mem_digest = vm->mem_digest,
 	};
-	samsara_log_vm(vm, &rec);
+	samsara_log_vm_record(vm, &rec);
 }
 
 /* Under commit_lock, every vCPU at a boundary. */

@@ -9,7 +9,7 @@
 struct samsara_tunables {
 	u64 chunk_limit;	/* longest chunk, conditional branches */
 	u64 chunk_min;		/* as short as conflicts make a vCPU's chunks */
-	u64 chunk_adaptive;	/* ... or all have chunk_limit */
+	u64 chunk_adaptive;	/* conflicts make chunks shorter; else all have chunk_limit */
 	u64 rollback_limit;	/* rollbacks in a row before a vCPU takes the exclusive token */
 	u64 max_copies;		/* private copies a vCPU keeps between chunks */
 	u64 copy_age;		/* chunks a copy is kept without being used, 0: for ever */

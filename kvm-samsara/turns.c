@@ -109,10 +109,10 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 
 	lockdep_assert_held(&vm->turns_lock);
-	if (sv->cut_turn) {
-		sv->cut_turn = false;
+	if (sv->turn.cut) {
+		sv->turn.cut = false;
 		vm->cuts--;
-	} else if (!sv->spinning || rdtsc() - sv->turn.slice_tsc > short_turn) {
+	} else if (!sv->chunk.spinning || rdtsc() - sv->turn.slice_tsc > short_turn) {
 		vm->convoy = 0;
 		vm->cut_helped = true;
 	} else if (++vm->convoy >= CONVOY_TURNS) {
@@ -124,8 +124,8 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 static void begin_turn(struct samsara_vcpu *sv, u64 waited)
 {
 	spin_lock(&sv->vm->turns_lock);
-	sv->cut_turn = sv->vm->cuts;
-	sv->waited = waited;
+	sv->turn.cut = sv->vm->cuts;
+	sv->turn.waited = waited;
 	spin_unlock(&sv->vm->turns_lock);
 }
 
@@ -134,13 +134,13 @@ void samsara_arm_cut(struct samsara_vcpu *sv)
 {
 	/* Nobody else uses the timer, see kvm_can_use_hv_timer(). */
 	to_vmx(sv->vcpu)->hv_deadline_tsc = rdtsc() + random_below(1u << sv->vm->cut_order);
-	sv->cut_armed = true;
+	sv->turn.cut_armed = true;
 }
 
 void samsara_disarm_cut(struct samsara_vcpu *sv)
 {
 	to_vmx(sv->vcpu)->hv_deadline_tsc = -1;
-	sv->cut_armed = false;
+	sv->turn.cut_armed = false;
 }
 
 /*
@@ -164,7 +164,7 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 	spin_lock(&vm->turns_lock);
 	if (turn->sv && current_turn(vm) == turn) {
 		look_for_convoy(turn->sv);
-		count_overlap(vm, min(turn->sv->waited, rdtsc() - turn->slice_tsc));
+		count_overlap(vm, min(turn->sv->turn.waited, rdtsc() - turn->slice_tsc));
 	}
 	list_del_init(&turn->link);
 	WRITE_ONCE(turn->give_up, false);
@@ -181,7 +181,7 @@ bool samsara_may_touch_memory(struct samsara_vm *vm, struct samsara_turn *turn)
 	return !samsara_in_turns(vm) || has_turn(vm, turn);
 }
 
-/* ... or begin a chunk? */
+/* May the vCPU begin a chunk? */
 static bool may_begin(struct samsara_vcpu *sv)
 {
 	return !samsara_phase_changes(sv->vm) &&
@@ -191,9 +191,9 @@ static bool may_begin(struct samsara_vcpu *sv)
 static void queue_up(struct samsara_vcpu *sv)
 {
 	enqueue(sv->vm, &sv->turn, false);
-	/* Or who has the turn would wait for us at its commit. */
+	/* Or the vCPU that has the turn would wait for us at its commit. */
 	samsara_release_exclusive(sv);
-	/* Who changes the phase waits for us to be here. */
+	/* A vCPU that changes the phase waits for us to be here. */
 	wake_up_all(&sv->vm->wq);
 }
 
@@ -247,7 +247,7 @@ void samsara_give_turn(struct samsara_vcpu *sv)
 	if (!list_empty(&sv->turn.link))
 		dequeue(sv->vm, &sv->turn);
 	/* Or it would give the next one up before it has run. */
-	sv->spinning = false;
+	sv->chunk.spinning = false;
 }
 
 /* Another one waits for the vCPU's turn, or for one before it. */
@@ -261,7 +261,8 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv)
 {
 	return READ_ONCE(sv->turn.give_up) ||
 	       (samsara_someone_waits(sv) &&
-		(sv->spinning || rdtsc() - sv->turn.slice_tsc > samsara_slice_cycles(sv->vm)));
+		(sv->chunk.spinning ||
+		 rdtsc() - sv->turn.slice_tsc > samsara_slice_cycles(sv->vm)));
 }
 
 /* At a boundary, before the next chunk: the turn, if the vCPU has one, may be over. */

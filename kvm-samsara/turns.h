@@ -15,12 +15,15 @@ enum samsara_phase {
 	SAMSARA_SERIAL,
 };
 
-/* A place in the queue of those who may touch guest memory, see turns.c. */
+/* A place in the queue for guest memory, see turns.c. */
 struct samsara_turn {
 	struct list_head link;
 	struct samsara_vcpu *sv;	/* NULL: a device model's write */
 	u64 slice_tsc;			/* when it came to the head */
 	bool give_up;			/* someone can't wait for the end of the slice */
+	u64 waited;			/* for it, host cycles */
+	bool cut;			/* it is to end after a few instructions */
+	bool cut_armed;			/* the preemption timer runs, to end it */
 };
 
 void samsara_turns_init(struct samsara_vm *vm);

@@ -98,12 +98,12 @@ bool samsara_holds_guest(struct samsara_vm *vm)
 }
 
 /* Someone waits for a page the vCPU uses: make it end its chunk.  Under pages_lock. */
-void samsara_ask(struct samsara_vcpu *sv)
+void samsara_request_end(struct samsara_vcpu *sv)
 {
 	lockdep_assert_held(&sv->vm->pages_lock);
-	if (sv->asked)
+	if (sv->end_requested)
 		return;
-	WRITE_ONCE(sv->asked, true);
+	WRITE_ONCE(sv->end_requested, true);
 	kvm_make_request(KVM_REQ_SAMSARA, sv->vcpu);
 	kvm_vcpu_kick(sv->vcpu);
 }
@@ -113,7 +113,7 @@ static bool all_at_boundary(struct samsara_vm *vm)
 	u32 i;
 
 	for (i = 0; i < vm->nr_vcpus; i++)
-		if (READ_ONCE(vm->vcpus[i]->chunk_open))
+		if (READ_ONCE(vm->vcpus[i]->state) == SAMSARA_IN_CHUNK)
 			return false;
 	return true;
 }

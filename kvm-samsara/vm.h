@@ -12,7 +12,7 @@ bool samsara_frozen(struct kvm *kvm);
 void samsara_fail(struct samsara_vm *vm, int error, const char *why);
 void samsara_fail_from(struct samsara_vm *vm, u64 n, int error, const char *why);
 bool samsara_holds_guest(struct samsara_vm *vm);
-void samsara_ask(struct samsara_vcpu *sv);
+void samsara_request_end(struct samsara_vcpu *sv);
 int samsara_bring_to_boundary(struct samsara_vm *vm);
 int samsara_stop_world(struct samsara_vm *vm);
 void samsara_start_world(struct samsara_vm *vm);

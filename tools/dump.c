@@ -90,7 +90,7 @@ static void print_position(const struct smr_record *r)
 {
 	printf(" end async at branches %llu jumps %llu rip 0x%llx",
 	       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip));
-	if (r->flags & SMR_F_STEP)
+	if (r->flags & SMR_F_RCX)
 		printf(" rcx 0x%llx step", ULL(r->pos.rcx));
 }
 
@@ -101,7 +101,7 @@ static void print_chunk(const struct smr_record *r)
 	if (r->end == SMR_END_ASYNC)
 		print_position(r);
 	else if (r->end == SMR_END_TOUCH)
-		printf(" end before %spage 0x%llx", r->flags & SMR_F_WRITE ? "writing " : "",
+		printf(" end before %spage 0x%llx", r->flags & SMR_F_WAS_READABLE ? "writing " : "",
 		       ULL(r->gpa));
 	else
 		printf(" end %u (%s)", r->end, smr_end_name(r->end));
@@ -223,7 +223,7 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_text(j, "end_name", smr_end_name(r->end));
 	if (r->end == SMR_END_TOUCH)
 		json_hex(j, "gpa", r->gpa);
-	if (r->flags & SMR_F_WRITE)
+	if (r->flags & SMR_F_WAS_READABLE)
 		json_bool(j, "write", true);
 	if (r->end != SMR_END_ASYNC)
 		return;
@@ -231,7 +231,7 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_u64(j, "branches", r->pos.branches);
 	json_u64(j, "jumps", r->pos.jumps);
 	json_hex(j, "rip", r->pos.rip);
-	if (r->flags & SMR_F_STEP) {
+	if (r->flags & SMR_F_RCX) {
 		json_hex(j, "rcx", r->pos.rcx);
 		json_bool(j, "step", true);
 	}

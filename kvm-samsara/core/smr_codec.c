@@ -150,7 +150,7 @@ static u32 flags_of_type(u8 type)
 	case SMR_CHUNK:
 		return SMR_F_ALL;
 	case SMR_SECTION:
-		return SMR_F_ALL & ~(SMR_F_STEP | SMR_F_WRITE);
+		return SMR_F_ALL & ~(SMR_F_RCX | SMR_F_WAS_READABLE);
 	default:
 		return SMR_F_MEMDIGEST;
 	}
@@ -228,7 +228,7 @@ static void put_position(struct smr_stream *s, const struct smr_record *r, struc
 	smr_put_varint(b, pos->branches);
 	smr_put_zigzag(b, (s64)(pos->jumps - expected_jumps(s, pos->branches)));
 	smr_put_zigzag(b, (s64)pos->rip);
-	if (r->flags & SMR_F_STEP)
+	if (r->flags & SMR_F_RCX)
 		smr_put_varint(b, pos->rcx);
 	note_position(s, pos);
 }
@@ -240,7 +240,7 @@ static void get_position(struct smr_stream *s, struct smr_cursor *c, struct smr_
 	pos->branches = smr_get_varint(c);
 	pos->jumps = expected_jumps(s, pos->branches) + (u64)smr_get_zigzag(c);
 	pos->rip = (u64)smr_get_zigzag(c);
-	if (r->flags & SMR_F_STEP)
+	if (r->flags & SMR_F_RCX)
 		pos->rcx = smr_get_varint(c);
 	note_position(s, pos);
 }
@@ -248,8 +248,8 @@ static void get_position(struct smr_stream *s, struct smr_cursor *c, struct smr_
 /* Flags that say more about one kind of end. */
 static bool flags_fit_end(const struct smr_record *r)
 {
-	return (!(r->flags & SMR_F_STEP) || r->end == SMR_END_ASYNC) &&
-	       (!(r->flags & SMR_F_WRITE) || r->end == SMR_END_TOUCH);
+	return (!(r->flags & SMR_F_RCX) || r->end == SMR_END_ASYNC) &&
+	       (!(r->flags & SMR_F_WAS_READABLE) || r->end == SMR_END_TOUCH);
 }
 
 /* Flags and place in the order: the beginning of every kind of commit. */

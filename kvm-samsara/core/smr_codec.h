@@ -31,17 +31,17 @@ enum smr_type {
 #define SMR_F_INIT		0x02	/* INIT reset before the start */
 #define SMR_F_SIPI		0x04	/* start-up IPI before the start (after INIT if both) */
 #define SMR_F_MEMDIGEST		0x08	/* mem_digest is present */
-#define SMR_F_STEP		0x10	/* CHUNK with SMR_END_ASYNC: see below */
-#define SMR_F_WRITE		0x20	/* CHUNK with SMR_END_TOUCH: the page could be read */
+#define SMR_F_RCX		0x10	/* CHUNK with SMR_END_ASYNC: see below */
+#define SMR_F_WAS_READABLE		0x20	/* CHUNK with SMR_END_TOUCH: the page could be read */
 #define SMR_F_ALL		0x3f
 
 /*
  * How a chunk ended: a VMX basic exit reason.  SMR_END_ASYNC (external
  * interrupt) stands for every end the guest did not cause itself: it is named
- * by its position.  With SMR_F_STEP this has RCX, because iterations of a REP may
+ * by its position.  With SMR_F_RCX this has RCX, because iterations of a REP may
  * have been done, or an instruction breakpoint there would not fire.
  * SMR_END_TOUCH, which is no exit reason: an EPT violation on a page that was
- * withheld from the chunk; with SMR_F_WRITE on one that could only be read, where
+ * withheld from the chunk; with SMR_F_WAS_READABLE on one that could only be read, where
  * page walks that set no flag count as reads.
  */
 #define SMR_END_ASYNC		1

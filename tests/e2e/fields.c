@@ -226,9 +226,9 @@ static void set_end(struct entry *e, u64 v)
 {
 	e->rec.end = (u16)v;
 	if (e->rec.end != SMR_END_ASYNC)
-		e->rec.flags &= ~SMR_F_STEP;
+		e->rec.flags &= ~SMR_F_RCX;
 	if (e->rec.end != SMR_END_TOUCH)
-		e->rec.flags &= ~SMR_F_WRITE;
+		e->rec.flags &= ~SMR_F_WAS_READABLE;
 }
 
 static bool is_touch(const struct entry *e)
@@ -254,7 +254,7 @@ static bool is_async(const struct entry *e)
 /* Every asynchronous end can have it. */
 static void set_rcx(struct entry *e, u64 v)
 {
-	e->rec.flags |= SMR_F_STEP;
+	e->rec.flags |= SMR_F_RCX;
 	e->rec.pos.rcx = v;
 }
 

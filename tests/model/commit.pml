@@ -270,7 +270,7 @@ boundary:
 			fi
 		};
 		get_prefix(s);
-		/* samsara_drop_stale() */
+		/* samsara_copies_drop_stale() */
 		d_step {
 			do
 			:: i < PAGES ->

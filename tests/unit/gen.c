@@ -107,16 +107,16 @@ static void gen_chunk(struct rng *r, u64 n, struct smr_record *rec)
 		rec->end = SMR_END_TOUCH;
 		rec->gpa = rng_spread(r) << 12;
 	} else {
-		rec->flags &= ~SMR_F_WRITE;
+		rec->flags &= ~SMR_F_WAS_READABLE;
 	}
 	if (rec->end != SMR_END_ASYNC)
-		rec->flags &= ~SMR_F_STEP;
+		rec->flags &= ~SMR_F_RCX;
 	rec->digest = (u32)rng_next(r);
 	if (rec->end == SMR_END_ASYNC) {
 		rec->pos.branches = rng_spread(r);
 		rec->pos.jumps = rng_spread(r);
 		rec->pos.rip = rng_spread(r);
-		if (rec->flags & SMR_F_STEP)
+		if (rec->flags & SMR_F_RCX)
 			rec->pos.rcx = rng_spread(r);
 	}
 	gen_start(r, rec);

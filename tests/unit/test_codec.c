@@ -83,7 +83,7 @@ static void test_extremes(void **state)
 	round_trip(&enc, &dec, &r);
 	r.commit_seq = 2;
 	r.start_seq = 1;
-	r.flags = SMR_F_ALL & ~SMR_F_WRITE;
+	r.flags = SMR_F_ALL & ~SMR_F_WAS_READABLE;
 	r.sipi_vector = 0xff;
 	r.end = SMR_END_ASYNC;
 	r.digest = 0xffffffff;
@@ -103,7 +103,7 @@ static void test_extremes(void **state)
 				 .end = SMR_END_TOUCH, .gpa = ~0xfffull };
 	enc = dec = (struct smr_stream){ 0 };
 	round_trip(&enc, &dec, &r);
-	r.flags = SMR_F_WRITE;
+	r.flags = SMR_F_WAS_READABLE;
 	enc = dec = (struct smr_stream){ 0 };
 	round_trip(&enc, &dec, &r);
 
@@ -154,7 +154,7 @@ static void test_small(void **state)
 	r.pos.jumps = 6000;
 	assert_int_equal(round_trip(&enc, &dec, &r), 14);
 	r.commit_seq++;
-	r.flags = SMR_F_STEP;
+	r.flags = SMR_F_RCX;
 	r.pos.rcx = 0x1234;
 	assert_int_equal(round_trip(&enc, &dec, &r), 16);
 }
@@ -209,12 +209,12 @@ static void test_refused(void **state)
 	r.flags = SMR_F_ALL + 1;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = good;
-	r.flags = SMR_F_WRITE;		/* not before a page */
+	r.flags = SMR_F_WAS_READABLE;		/* not before a page */
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r.end = SMR_END_TOUCH;
-	r.flags = SMR_F_STEP;		/* not at a position */
+	r.flags = SMR_F_RCX;		/* not at a position */
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
-	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = 11, .flags = SMR_F_STEP };
+	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = 11, .flags = SMR_F_RCX };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_VM_END, .commit_seq = 9 };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
@@ -443,7 +443,7 @@ static void test_hostile(void **state)
 	assert_int_equal(decode_bytes(bad, sizeof(bad)), -EBADMSG);	/* length differs */
 	bad[2] = SMR_F_ALL + 1;
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);	/* reserved flag */
-	bad[2] = SMR_F_WRITE;
+	bad[2] = SMR_F_WAS_READABLE;
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);	/* not before a page */
 	memcpy(bad, good, sizeof(good));
 	bad[3] = 0;
