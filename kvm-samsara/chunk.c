@@ -39,7 +39,6 @@ static void note_event(struct samsara_vcpu *sv)
 	struct smr_event *event = &sv->rec.event;
 	u32 info = vmcs_read32(VM_ENTRY_INTR_INFO_FIELD);
 
-	memset(event, 0, sizeof(*event));
 	if (!(info & INTR_INFO_VALID_MASK))
 		return;
 	samsara_set_event_flags(vcpu, info);

@@ -293,10 +293,9 @@ static void ask_writer(struct samsara_contended *c)
  */
 static void adapt_hold(const struct samsara_vcpu *sv, struct samsara_contended *c)
 {
-	if (c->last == sv && rdtsc() - c->since < 2 * COMMIT_CYCLES)
-		c->hold = min_t(u64, c->hold * 2, MAX_HOLD_CYCLES);
-	else
-		c->hold = max_t(u64, c->hold / 2, MIN_HOLD_CYCLES);
+	bool always_needed = c->last == sv && rdtsc() - c->since < 2 * COMMIT_CYCLES;
+
+	c->hold = smr_hold_adapt(c->hold, always_needed, MIN_HOLD_CYCLES, MAX_HOLD_CYCLES);
 }
 
 /*

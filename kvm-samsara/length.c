@@ -5,7 +5,7 @@
  *
  * A long chunk costs less in commits and more when it is rolled back.  Each vCPU
  * has a limit of its own, between chunk_min and chunk_limit.  It is halved when a
- * chunk that was long fails, and doubled after CALM_CHUNKS ones in a row have committed: so
+ * chunk that was long fails, and doubled after several in a row have committed: so
  * about one in ten fails, which costs about as much as the commits.  Replay does not
  * depend on it, an end is a position.
  */
@@ -15,10 +15,9 @@
 #include "samsara.h"
 
 #define FIRST_LIMIT_BRANCHES	50000
-#define CALM_CHUNKS		8
 
 /* Before the vCPU knows better; and how often it looks, where chunks have no limit. */
-u64 samsara_first_length(const struct samsara_vm *vm)
+u64 samsara_length_first(const struct samsara_vm *vm)
 {
 	const struct samsara_tunables *tune = &vm->tune;
 
@@ -29,12 +28,12 @@ u64 samsara_first_length(const struct samsara_vm *vm)
 /* The counters are made later, with the period set here. */
 void samsara_length_init(struct samsara_vcpu *sv)
 {
-	sv->length.limit = samsara_first_length(sv->vm);
+	sv->length.limit = samsara_length_first(sv->vm);
 	sv->counter.period = sv->length.limit;
 }
 
 /* A chunk is about to begin. */
-void samsara_set_length(struct samsara_vcpu *sv, u64 period)
+void samsara_length_set(struct samsara_vcpu *sv, u64 period)
 {
 	if (sv->counter.period == period)
 		return;
@@ -43,24 +42,14 @@ void samsara_set_length(struct samsara_vcpu *sv, u64 period)
 }
 
 /* A chunk has committed or not. */
-void samsara_adapt_length(struct samsara_vcpu *sv, bool committed)
+void samsara_length_adapt(struct samsara_vcpu *sv, bool committed)
 {
 	const struct samsara_tunables *tune = &sv->vm->tune;
-	u64 limit = sv->length.limit;
 	struct smr_position now;
 
 	if (!tune->chunk_adaptive)
 		return;
 	samsara_position(sv, &now);
-	/* What came of a short chunk says nothing about long ones. */
-	if (now.branches < limit / 2)
-		return;
-	if (!committed)
-		limit = max(limit / 2, min(tune->chunk_min, tune->chunk_limit));
-	else if (++sv->length.calm == CALM_CHUNKS)
-		limit = min(limit * 2, tune->chunk_limit);
-	else
-		return;
-	sv->length.calm = 0;
-	sv->length.limit = limit;
+	smr_length_adapt(&sv->length, now.branches, committed, tune->chunk_min,
+			 tune->chunk_limit);
 }

@@ -283,7 +283,7 @@ static bool exit_uses_memory(struct samsara_vcpu *sv)
 
 static void own_prepare(struct samsara_vcpu *sv)
 {
-	samsara_set_length(sv, samsara_first_length(sv->vm));
+	samsara_length_set(sv, samsara_length_first(sv->vm));
 }
 
 static bool own_must_end(struct samsara_vcpu *sv)

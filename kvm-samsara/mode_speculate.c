@@ -61,7 +61,7 @@ static void look_at_memory(struct samsara_vcpu *sv)
 static void speculate_prepare(struct samsara_vcpu *sv)
 {
 	samsara_ept_use(sv, &sv->copies.ept);
-	samsara_set_length(sv, sv->length.limit);
+	samsara_length_set(sv, sv->length.limit);
 	samsara_reserve_find(sv);
 	samsara_reserve_wait(sv);
 	look_at_memory(sv);
@@ -245,11 +245,11 @@ static int speculate_try_commit(struct samsara_vcpu *sv)
 	t.locked = t.compared;
 	t.unlocked = t.compared;
 	if (!sv->reserve.abandon && !samsara_ends_in_the_middle(sv) && speculate_commit(sv, &t)) {
-		samsara_adapt_length(sv, true);
+		samsara_length_adapt(sv, true);
 		count_end(sv, &t, true);
 		return 0;
 	}
-	samsara_adapt_length(sv, false);
+	samsara_length_adapt(sv, false);
 	/*
 	 * A vCPU that only waits for another one must not get the token and stop it.  A
 	 * chunk that has written something before it began to wait is another

@@ -38,7 +38,7 @@ static int turns_get_ready(struct samsara_vcpu *sv)
 static void turns_prepare(struct samsara_vcpu *sv)
 {
 	samsara_ept_use(sv, &sv->direct);
-	samsara_set_length(sv, samsara_first_length(sv->vm));
+	samsara_length_set(sv, samsara_length_first(sv->vm));
 }
 
 static void turns_begin(struct samsara_vcpu *sv)

@@ -38,13 +38,8 @@
 #include "turns.h"
 #include "vm.h"
 
-/* Attempts of all vCPUs in a window, and those of a lone one in FIRST_CREDIT_SLICES. */
-#define WINDOW_ATTEMPTS		24
-#define LONE_ATTEMPTS		8
 /* Attempts of a vCPU between two looks whether the window is over. */
 #define LOOK_EVERY		8
-/* One such part is not worth a change: what one at a time would take is an estimate. */
-#define MARGIN			16
 /*
  * What parallel recording may lose before the VM goes serial, in slices of a turn: at
  * first, it has neither copies nor seen which pages are contended.  Gains add to it,
@@ -108,9 +103,9 @@ void samsara_note_running(struct samsara_vcpu *sv, bool running)
 }
 
 /* Their own threads add to them: the last attempt may be missing. */
-static struct samsara_sums add_up(struct samsara_vm *vm)
+static struct smr_sums add_up(struct samsara_vm *vm)
 {
-	struct samsara_sums sum = { .elapsed = rdtsc() - READ_ONCE(vm->window.idle_cycles) };
+	struct smr_sums sum = { .elapsed = rdtsc() - READ_ONCE(vm->window.idle_cycles) };
 	const struct kvm_vcpu_stat *stat;
 	u64 chunks, faults;
 	u32 i;
@@ -136,62 +131,25 @@ static struct samsara_sums add_up(struct samsara_vm *vm)
 	return sum;
 }
 
-static struct samsara_sums difference(const struct samsara_sums *a, const struct samsara_sums *b)
-{
-	return (struct samsara_sums) {
-		.elapsed = a->elapsed - b->elapsed,
-		.attempts = a->attempts - b->attempts,
-		.inherent = a->inherent - b->inherent,
-		.useful = a->useful - b->useful,
-		.overhead = a->overhead - b->overhead,
-		.busy = a->busy - b->busy,
-	};
-}
-
-/* Was there work for less than one and a half vCPUs? */
-static bool is_lone(const struct samsara_sums *d)
-{
-	return 2 * d->busy < 3 * d->elapsed;
-}
-
-/* The window ends with @now.  False: the credit is used up. */
-static bool window_paid(struct samsara_vm *vm, const struct samsara_sums *now)
+/* The window ends with @now, after @d.  False: the credit is used up. */
+static bool window_paid(struct samsara_vm *vm, const struct smr_sums *now,
+			const struct smr_sums *d)
 {
 	struct samsara_window *w = &vm->window;
-	struct samsara_sums d = difference(now, &w->start);
-	s64 most = slices(vm, MAX_CREDIT_SLICES);
-	s64 serially;
 
 	w->start = *now;
-	/* Perhaps below zero: other vCPUs add to their sums while they are read. */
-	serially = d.useful + div64_u64(d.overhead, d.attempts) * d.inherent;
-	trace_kvm_samsara_window(d.attempts, serially, d.busy, d.elapsed);
-	w->lone = is_lone(&d);
-	w->credit += serially + serially / MARGIN - d.elapsed;
-	if (w->credit >= most) {
-		w->credit = most;
+	trace_kvm_samsara_window(d->attempts, smr_serial_cycles(d), d->busy, d->elapsed);
+	w->lone = smr_is_lone(d);
+	if (smr_add_gain(&w->credit, d, slices(vm, MAX_CREDIT_SLICES)))
 		forget_phases(vm);
-	}
 	return w->credit >= 0;
-}
-
-/* vCPUs that disturb each other, or wait for each other, take longer to judge. */
-static bool window_is_over(struct samsara_vm *vm, const struct samsara_sums *now)
-{
-	struct samsara_sums d = difference(now, &vm->window.start);
-
-	/* Someone else may have begun a window after @now. */
-	if ((s64)d.attempts >= WINDOW_ATTEMPTS)
-		return true;
-	return (s64)d.attempts >= LONE_ATTEMPTS && is_lone(&d) &&
-	       (s64)d.elapsed > slices(vm, FIRST_CREDIT_SLICES);
 }
 
 /* Does it pay to go on in parallel? */
 static bool parallel_pays(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct samsara_sums now;
+	struct smr_sums now, d;
 	bool ret = true;
 
 	if (++sv->cost.attempts < LOOK_EVERY)
@@ -199,8 +157,9 @@ static bool parallel_pays(struct samsara_vcpu *sv)
 	sv->cost.attempts = 0;
 	now = add_up(vm);
 	spin_lock(&vm->turns_lock);
-	if (window_is_over(vm, &now))
-		ret = window_paid(vm, &now);
+	d = smr_sums_since(&now, &vm->window.start);
+	if (smr_window_is_over(&d, slices(vm, 1)))
+		ret = window_paid(vm, &now, &d);
 	spin_unlock(&vm->turns_lock);
 	return ret;
 }
@@ -265,7 +224,7 @@ static void go_serial(struct samsara_vcpu *sv)
 static void go_parallel(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct samsara_sums now = add_up(vm);
+	struct smr_sums now = add_up(vm);
 
 	spin_lock(&vm->turns_lock);
 	vm->window.start = now;

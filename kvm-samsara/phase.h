@@ -5,21 +5,14 @@
 
 #include <linux/types.h>
 
+#include "core/smr_policy.h"
+
 struct samsara_vcpu;
 struct samsara_vm;
 
-/* All vCPUs' totals, see phase.c. */
-struct samsara_sums {
-	u64 attempts;		/* chunks, committed or not */
-	u64 inherent;		/* chunks that serial recording would end, too */
-	/* in host cycles: */
-	u64 elapsed;		/* in which any vCPU ran */
-	u64 useful, overhead, busy;
-};
-
 /* What the decision between parallel and serial looks at, see phase.c. */
 struct samsara_window {
-	struct samsara_sums start;
+	struct smr_sums start;
 	s64 credit;		/* cycles that parallel recording may lose yet */
 	u64 serial_until;
 	u64 serial_cycles;	/* how long the next serial phase is */

@@ -25,13 +25,13 @@
 #include "core/smr_codec.h"
 #include "core/smr_digest.h"
 #include "core/smr_order.h"
+#include "core/smr_policy.h"
 #include "arch.h"
 #include "contended.h"
 #include "copies.h"
 #include "counter.h"
 #include "ept.h"
 #include "land.h"
-#include "length.h"
 #include "memory.h"
 #include "mode.h"
 #include "phase.h"
@@ -154,7 +154,7 @@ struct samsara_vcpu {
 	int last_cpu;
 
 	struct samsara_counter counter;
-	struct samsara_length length;
+	struct smr_length length;
 	struct samsara_cost cost;
 
 	/* Of one mode each */
