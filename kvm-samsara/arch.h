@@ -49,6 +49,7 @@ int samsara_run_exit_handler(struct samsara_vcpu *sv);
 bool samsara_exit_needs_section(u16 reason);
 
 /* regs.c */
+unsigned long samsara_regs_rip(const struct samsara_regs *regs);
 void samsara_regs_save(struct samsara_vcpu *sv);
 void samsara_regs_restore(struct samsara_vcpu *sv);
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);

@@ -103,7 +103,7 @@ void samsara_bus_after(struct kvm_vcpu *vcpu, enum kvm_bus bus, bool in, gpa_t a
 	memcpy(answer, &r, sizeof(r));
 	if (in)
 		memcpy(answer + sizeof(r), data, len);
-	smr_in_bus(&sv->inputs, true, answer, sizeof(r) + (in ? len : 0));
+	smr_in_bus(&sv->inputs, answer, sizeof(r) + (in ? len : 0));
 }
 
 /*

@@ -354,8 +354,9 @@ static void replay_exit(struct samsara_vcpu *sv, u16 end)
 }
 
 /*
- * Do KVM's part of an exit, or of its completion, at its place in the order.
- * @work: with the vCPU.  *r: what it returned.
+ * Do KVM's part of an exit, or of its completion if @cui, at its place in the order.
+ * *r: what it returned.  Returns 0 or, if it could not be done, -ENODATA, -EINTR or
+ * -ESHUTDOWN.
  */
 static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r)
 {

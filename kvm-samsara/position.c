@@ -38,7 +38,7 @@ bool samsara_half_done(struct samsara_vcpu *sv)
 bool samsara_at_start(struct samsara_vcpu *sv, const struct smr_position *pos)
 {
 	const struct smr_position start = {
-		.rip = sv->start_regs.vmcs[0],
+		.rip = samsara_regs_rip(&sv->start_regs),
 		.rcx = sv->start_regs.regs[VCPU_REGS_RCX],
 	};
 

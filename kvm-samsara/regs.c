@@ -70,6 +70,12 @@ static void write_field(u16 field, u64 value)
 	}
 }
 
+unsigned long samsara_regs_rip(const struct samsara_regs *regs)
+{
+	BUILD_BUG_ON(vmcs_fields[0] != GUEST_RIP);
+	return regs->vmcs[0];
+}
+
 /* KVM may hold newer values of these than the VMCS. */
 static void flush_cached(struct kvm_vcpu *vcpu)
 {

@@ -32,7 +32,7 @@ static void print_item(const struct smr_item *item)
 		printf(" tsc=%llu", ULL(item->value));
 		break;
 	case SMR_IN_BUS:
-		printf(item->handled ? " bus=" : " bus(unhandled)=");
+		printf(" bus=");
 		print_bytes(item->data, item->len);
 		break;
 	case SMR_IN_USER:
@@ -175,7 +175,6 @@ static void json_item(struct json *j, const struct smr_item *item)
 	if (item->kind == SMR_IN_RDMSR || item->kind == SMR_IN_WRMSR)
 		json_s64(j, "ret", item->ret);
 	if (item->kind == SMR_IN_BUS)
-		json_bool(j, "handled", item->handled);
 	if (item->kind == SMR_IN_BUS || item->kind == SMR_IN_USER)
 		json_bytes(j, "data", item->data, item->len);
 	json_close(j, '}');

@@ -550,12 +550,15 @@ void smr_in_tsc(struct smr_buf *b, u64 *last_tsc, u64 tsc)
 		*last_tsc = tsc;
 }
 
-void smr_in_bus(struct smr_buf *b, bool handled, const void *data, u8 len)
+/* The format has room for other kinds of answers. */
+#define BUS_ANSWER	1
+
+void smr_in_bus(struct smr_buf *b, const void *data, u8 len)
 {
 	u32 start = b->len;
 
 	smr_put_u8(b, SMR_IN_BUS);
-	smr_put_u8(b, handled);
+	smr_put_u8(b, BUS_ANSWER);
 	smr_put_u8(b, len);
 	smr_put_bytes(b, data, len);
 	end_item(b, start);
@@ -603,20 +606,16 @@ static s32 get_ret(struct smr_cursor *c)
 
 static void get_item(struct smr_cursor *c, u64 last_tsc, struct smr_item *item)
 {
-	u8 handled;
-
 	item->kind = smr_get_u8(c);
 	switch (item->kind) {
 	case SMR_IN_TSC:
 		item->value = last_tsc + (u64)smr_get_zigzag(c);
 		break;
 	case SMR_IN_BUS:
-		handled = smr_get_u8(c);
-		item->handled = handled;
+		if (smr_get_u8(c) != BUS_ANSWER)
+			c->bad = true;
 		item->len = smr_get_u8(c);
 		item->data = smr_get_bytes(c, item->len);
-		if (handled > 1)
-			c->bad = true;
 		break;
 	case SMR_IN_USER:
 		item->len = get_varint32(c);

@@ -50,7 +50,7 @@ enum smr_type {
 /* Kinds of input items, in smr_inputs. */
 enum smr_input {
 	SMR_IN_TSC	= 1,	/* RDTSC, RDTSCP: zigzag difference from the stream's last one */
-	SMR_IN_BUS	= 2,	/* answer of KVM's in-kernel devices: u8 handled, u8 len, data */
+	SMR_IN_BUS	= 2,	/* answer of KVM's in-kernel devices: u8 1, u8 len, data */
 	SMR_IN_USER	= 3,	/* data of a PIO/MMIO read from user space: varint len, data */
 	SMR_IN_RDMSR	= 4,	/* zigzag return value, varint data */
 	SMR_IN_WRMSR	= 5,	/* zigzag return value */
@@ -156,14 +156,13 @@ int smr_decode(struct smr_stream *s, const u8 *p, u32 len, struct smr_record *r)
  * bytes before it as they were.
  */
 void smr_in_tsc(struct smr_buf *b, u64 *last_tsc, u64 tsc);
-void smr_in_bus(struct smr_buf *b, bool handled, const void *data, u8 len);
+void smr_in_bus(struct smr_buf *b, const void *data, u8 len);
 void smr_in_user(struct smr_buf *b, const void *data, u32 len);
 void smr_in_rdmsr(struct smr_buf *b, int ret, u64 data);
 void smr_in_wrmsr(struct smr_buf *b, int ret);
 
 struct smr_item {
 	u8 kind;		/* enum smr_input */
-	bool handled;		/* BUS */
 	s32 ret;		/* RDMSR, WRMSR */
 	u32 len;		/* BUS, USER */
 	u64 value;		/* TSC, RDMSR */

@@ -135,7 +135,7 @@ static void put_item(struct smr_buf *b, u64 *tsc, const struct smr_item *item)
 		smr_in_tsc(b, tsc, item->value);
 		break;
 	case SMR_IN_BUS:
-		smr_in_bus(b, item->handled, item->data, (u8)item->len);
+		smr_in_bus(b, item->data, (u8)item->len);
 		break;
 	case SMR_IN_USER:
 		smr_in_user(b, item->data, item->len);

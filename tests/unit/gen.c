@@ -64,7 +64,7 @@ static void gen_item(struct rng *r, u64 *tsc, struct smr_buf *b)
 		smr_in_tsc(b, tsc, *tsc + rng_spread(r));
 		break;
 	case 1:
-		smr_in_bus(b, rng_below(r, 2), bytes, (u8)rng_below(r, 9));
+		smr_in_bus(b, bytes, (u8)rng_below(r, 9));
 		break;
 	case 2:
 		smr_in_user(b, bytes, (u32)rng_below(r, sizeof(bytes)));

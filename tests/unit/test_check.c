@@ -94,7 +94,7 @@ static void put_bus(struct smr_buf *b, s32 ret, u8 more)
 	u8 data[256] = { 0 };
 
 	memcpy(data, &ret, sizeof(ret));
-	smr_in_bus(b, true, data, (u8)(sizeof(ret) + more));
+	smr_in_bus(b, data, (u8)(sizeof(ret) + more));
 }
 
 static void test_inputs(void **state)
@@ -122,7 +122,7 @@ static void test_inputs(void **state)
 	assert_wrong(SMR_SECTION, &b, "bus result");
 	put_bus(&b, 0, 129);
 	assert_wrong(SMR_SECTION, &b, "bus result");
-	smr_in_bus(&b, true, bytes, 3);
+	smr_in_bus(&b, bytes, 3);
 	assert_wrong(SMR_SECTION, &b, "bus result");
 	smr_in_user(&b, "x", 1);
 	assert_wrong(SMR_SECTION, &b, NULL);

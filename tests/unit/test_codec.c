@@ -489,8 +489,8 @@ static void test_items(void **state)
 	smr_in_tsc(&b, &enc_tsc, 1000);
 	smr_in_tsc(&b, &enc_tsc, 900);
 	smr_in_tsc(&b, &enc_tsc, U64_MAX);
-	smr_in_bus(&b, true, "abcd", 4);
-	smr_in_bus(&b, false, NULL, 0);
+	smr_in_bus(&b, "abcd", 4);
+	smr_in_bus(&b, NULL, 0);
 	smr_in_user(&b, buffer, 0);
 	smr_in_user(&b, "xyz", 3);
 	smr_in_rdmsr(&b, INT_MIN, U64_MAX);
@@ -504,10 +504,10 @@ static void test_items(void **state)
 	assert_int_equal(smr_next_item(&c, &dec_tsc, &it), 1);
 	assert_true(it.value == U64_MAX && dec_tsc == U64_MAX);
 	assert_int_equal(smr_next_item(&c, &dec_tsc, &it), 1);
-	assert_true(it.kind == SMR_IN_BUS && it.handled && it.len == 4);
+	assert_true(it.kind == SMR_IN_BUS && it.len == 4);
 	assert_memory_equal(it.data, "abcd", 4);
 	assert_int_equal(smr_next_item(&c, &dec_tsc, &it), 1);
-	assert_true(it.kind == SMR_IN_BUS && !it.handled && !it.len);
+	assert_true(it.kind == SMR_IN_BUS && !it.len);
 	assert_int_equal(smr_next_item(&c, &dec_tsc, &it), 1);
 	assert_true(it.kind == SMR_IN_USER && !it.len);
 	assert_int_equal(smr_next_item(&c, &dec_tsc, &it), 1);
@@ -551,7 +551,8 @@ static void test_items_hostile(void **state)
 		{ { 0 }, 1 },				/* no kind */
 		{ { 6 }, 1 },
 		{ { SMR_IN_TSC }, 1 },			/* cut */
-		{ { SMR_IN_BUS, 2, 0 }, 3 },		/* handled is 0 or 1 */
+		{ { SMR_IN_BUS, 0, 0 }, 3 },		/* not an answer */
+		{ { SMR_IN_BUS, 2, 0 }, 3 },
 		{ { SMR_IN_BUS, 1, 2, 0 }, 4 },
 		{ { SMR_IN_USER, 3, 1, 2 }, 4 },
 		{ { SMR_IN_USER, 0x81, 0x20 }, 3 },	/* 4097 */
