@@ -65,23 +65,23 @@ static struct samsara_contended *find_page(struct samsara_vm *vm, struct samsara
 
 	lockdep_assert_held(&vm->pages_lock);
 	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
-		if (vm->contended[i].page == sp)
-			return &vm->contended[i];
+		if (vm->contention.pages[i].page == sp)
+			return &vm->contention.pages[i];
 	return NULL;
 }
 
 /* In place of the page with the fewest conflicts. */
 static struct samsara_contended *add_page(struct samsara_vm *vm, struct samsara_page *sp)
 {
-	struct samsara_contended *least = &vm->contended[0];
+	struct samsara_contended *least = &vm->contention.pages[0];
 	u32 i;
 
 	lockdep_assert_held(&vm->pages_lock);
 	for (i = 1; i < SAMSARA_MAX_CONTENDED; i++)
-		if (vm->contended[i].conflicts < least->conflicts)
-			least = &vm->contended[i];
+		if (vm->contention.pages[i].conflicts < least->conflicts)
+			least = &vm->contention.pages[i];
 	*least = (struct samsara_contended) { .page = sp, .hold = MIN_HOLD_CYCLES };
-	WRITE_ONCE(vm->contended_changes, vm->contended_changes + 1);
+	WRITE_ONCE(vm->contention.changes, vm->contention.changes + 1);
 	return least;
 }
 
@@ -89,7 +89,7 @@ static void drop_page(struct samsara_vm *vm, struct samsara_contended *c)
 {
 	lockdep_assert_held(&vm->pages_lock);
 	*c = (struct samsara_contended) {};
-	WRITE_ONCE(vm->contended_changes, vm->contended_changes + 1);
+	WRITE_ONCE(vm->contention.changes, vm->contention.changes + 1);
 }
 
 /* After a failed check. */
@@ -120,12 +120,12 @@ void samsara_reserve_find(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	u32 i;
 
-	if (sv->reserve.seen == READ_ONCE(vm->contended_changes))
+	if (sv->reserve.seen == READ_ONCE(vm->contention.changes))
 		return;
 	spin_lock(&vm->pages_lock);
-	sv->reserve.seen = vm->contended_changes;
+	sv->reserve.seen = vm->contention.changes;
 	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
-		pages[i] = vm->contended[i].page;
+		pages[i] = vm->contention.pages[i].page;
 	spin_unlock(&vm->pages_lock);
 	/* Without memory for an entry its page is not withheld from this vCPU. */
 	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
@@ -243,7 +243,7 @@ void samsara_reserve_release(struct samsara_vcpu *sv, bool committed)
 	sv->reserve.any = false;
 	spin_lock(&vm->pages_lock);
 	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++) {
-		c = &vm->contended[i];
+		c = &vm->contention.pages[i];
 		/* It had to end for a writer, and most likely touches the page again. */
 		if (reserved_by_other(sv, c) && (c->readers & samsara_bit(sv))) {
 			sv->reserve.wanted = c->page;

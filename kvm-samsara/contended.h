@@ -27,10 +27,16 @@ struct samsara_contended {
 	u32 unchanged;		/* commits in a row that have written it as it was */
 };
 
+/* Of a VM; under vm->pages_lock. */
+struct samsara_contention {
+	struct samsara_contended pages[SAMSARA_MAX_CONTENDED];
+	u64 changes;		/* of which pages these are */
+};
+
 /* What a vCPU has to do with contended pages. */
 struct samsara_reserve {
-	u64 *entries[SAMSARA_MAX_CONTENDED];	/* of the pages that were in vm->contended */
-	u64 seen;			/* vm->contended_changes at that time */
+	u64 *entries[SAMSARA_MAX_CONTENDED];	/* of the pages that were in vm->contention.pages */
+	u64 seen;			/* vm->contention.changes at that time */
 	bool any;			/* a page is reserved */
 	bool abandon;			/* the open chunk has too little work to commit it */
 	u32 nr_abandoned;		/* such chunks since the last commit */

@@ -155,7 +155,7 @@ static void add_vcpu_totals(struct kvm_samsara_status *st, struct samsara_vcpu *
 static u64 last_commit(struct samsara_vm *vm)
 {
 	if (vm->mode->from_log)
-		return READ_ONCE(vm->replayed);
+		return READ_ONCE(vm->replay.done);
 	return min(READ_ONCE(vm->order->committed), READ_ONCE(vm->log_end) - 1);
 }
 
@@ -166,7 +166,7 @@ static int get_status(struct samsara_vm *vm, void __user *uaddr)
 		/* Pairs with samsara_start() and samsara_diverged(): their fields are there. */
 		.state = smp_load_acquire(&vm->state),
 		.error = READ_ONCE(vm->error),
-		.mem_digest = READ_ONCE(vm->mem_digest),
+		.mem_digest = READ_ONCE(vm->memory.digest),
 		.dma_commits = READ_ONCE(vm->dma_commits),
 		.serial_phases = READ_ONCE(vm->serial_phases),
 	};
@@ -179,11 +179,11 @@ static int get_status(struct samsara_vm *vm, void __user *uaddr)
 	if (st.state != KVM_SAMSARA_STATE_IDLE)
 		st.commits = last_commit(vm);
 	if (st.state == KVM_SAMSARA_STATE_DIVERGED) {
-		st.div_field = vm->div_field;
-		st.div_vcpu = vm->div_vcpu;
-		st.div_commit = vm->div_commit;
-		st.div_expected = vm->div_expected;
-		st.div_got = vm->div_got;
+		st.div_field = vm->divergence.field;
+		st.div_vcpu = vm->divergence.vcpu;
+		st.div_commit = vm->divergence.commit;
+		st.div_expected = vm->divergence.expected;
+		st.div_got = vm->divergence.got;
 	}
 	st.log_bytes = READ_ONCE(vm->vm_ring.pos);
 	for (i = 0; i < vm->nr_vcpus; i++) {

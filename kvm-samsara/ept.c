@@ -151,8 +151,8 @@ int samsara_ept_map_all(struct samsara_ept *ept, struct samsara_vm *vm)
 		return 0;
 	if (samsara_ept_init(ept))
 		return -ENOMEM;
-	for (s = 0; s < vm->nr_slots; s++) {
-		slot = &vm->slots[s];
+	for (s = 0; s < vm->memory.nr_slots; s++) {
+		slot = &vm->memory.slots[s];
 		for (i = 0; i < slot->npages; i++) {
 			/* A walk for each line of a table is enough. */
 			if (i && (slot->base + i) % LINE_ENTRIES) {

@@ -112,12 +112,12 @@ int samsara_wait_space(struct samsara_vm *vm, struct samsara_ring *ring, u32 byt
 static void diverged(struct samsara_vm *vm, s32 vcpu, u64 commit, u32 field, u64 expected,
 		     u64 got)
 {
-	if (cmpxchg(&vm->div_field, KVM_SAMSARA_DIV_NONE, field) != KVM_SAMSARA_DIV_NONE)
+	if (cmpxchg(&vm->divergence.field, KVM_SAMSARA_DIV_NONE, field) != KVM_SAMSARA_DIV_NONE)
 		return;
-	vm->div_vcpu = vcpu;
-	vm->div_commit = commit;
-	vm->div_expected = expected;
-	vm->div_got = got;
+	vm->divergence.vcpu = vcpu;
+	vm->divergence.commit = commit;
+	vm->divergence.expected = expected;
+	vm->divergence.got = got;
 	/* The fields before the state that says they are valid; a replay ends once. */
 	cmpxchg_release(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_DIVERGED);
 	pr_warn_ratelimited("replay diverged: commit %llu vcpu %d %s: recorded %llx, replayed %llx\n",
@@ -133,7 +133,7 @@ void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
 /* In the VM's own stream. */
 void samsara_vm_diverged(struct samsara_vm *vm, u32 field, u64 expected, u64 got)
 {
-	diverged(vm, -1, vm->vm_rec.commit_seq, field, expected, got);
+	diverged(vm, -1, vm->replay.rec.commit_seq, field, expected, got);
 }
 
 /* The next input item of the record being replayed. */

@@ -61,7 +61,7 @@ static bool is_alias(struct kvm *kvm, const struct kvm_memory_slot *memslot)
 
 static int check_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
 {
-	if (vm->nr_slots == KVM_SAMSARA_MAX_SLOTS)
+	if (vm->memory.nr_slots == KVM_SAMSARA_MAX_SLOTS)
 		return -E2BIG;
 	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
 		return -EBUSY;
@@ -107,7 +107,7 @@ static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot
 	r = check_slot(vm, memslot);
 	if (r)
 		return r;
-	slot = &vm->slots[vm->nr_slots];
+	slot = &vm->memory.slots[vm->memory.nr_slots];
 	slot->base = memslot->base_gfn;
 	slot->npages = memslot->npages;
 	slot->readonly = memslot->flags & KVM_MEM_READONLY;
@@ -121,8 +121,8 @@ static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot
 	}
 	for (i = 0; i < slot->npages; i++)
 		slot->pages[i].gfn = slot->base + i;
-	vm->nr_slots++;
-	vm->nr_pages += slot->npages;
+	vm->memory.nr_slots++;
+	vm->memory.nr_pages += slot->npages;
 	return pin_pages(slot, memslot->userspace_addr);
 }
 
@@ -133,6 +133,7 @@ static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot
  */
 int samsara_memory_init(struct samsara_vm *vm)
 {
+	struct samsara_memory *memory = &vm->memory;
 	struct kvm_memory_slot *memslot;
 	struct kvm_memslots *slots;
 	int bkt, r = 0;
@@ -149,19 +150,21 @@ int samsara_memory_init(struct samsara_vm *vm)
 	mutex_unlock(&vm->kvm->slots_lock);
 	if (r)
 		return r;
-	if (!vm->nr_pages)
+	if (!memory->nr_pages)
 		return -EINVAL;
-	vm->changed = __vmalloc_array(vm->nr_pages, sizeof(*vm->changed), SAMSARA_GFP_LARGE);
-	return vm->changed ? 0 : -ENOMEM;
+	memory->changed = __vmalloc_array(memory->nr_pages, sizeof(*memory->changed),
+					  SAMSARA_GFP_LARGE);
+	return memory->changed ? 0 : -ENOMEM;
 }
 
 void samsara_memory_free(struct samsara_vm *vm)
 {
+	struct samsara_memory *memory = &vm->memory;
 	struct samsara_slot *slot;
 	u64 i;
 
-	while (vm->nr_slots) {
-		slot = &vm->slots[--vm->nr_slots];
+	while (memory->nr_slots) {
+		slot = &memory->slots[--memory->nr_slots];
 		for (i = 0; i < slot->npages; i++) {
 			if (slot->pages[i].page)
 				unpin_user_pages_dirty_lock(&slot->pages[i].page, 1,
@@ -172,20 +175,21 @@ void samsara_memory_free(struct samsara_vm *vm)
 		vfree(slot->pages);
 		samsara_uncharge_locked(vm, slot->npages);
 	}
-	vm->nr_pages = 0;
-	vm->nr_changed = 0;
-	vfree(vm->changed);
-	vm->changed = NULL;
+	memory->nr_pages = 0;
+	memory->nr_changed = 0;
+	vfree(memory->changed);
+	memory->changed = NULL;
 }
 
 /* NULL: no RAM there, so an access is MMIO. */
 struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly)
 {
+	struct samsara_memory *memory = &vm->memory;
 	struct samsara_slot *slot;
 	u32 i;
 
-	for (i = 0; i < vm->nr_slots; i++) {
-		slot = &vm->slots[i];
+	for (i = 0; i < memory->nr_slots; i++) {
+		slot = &memory->slots[i];
 		if (gfn - slot->base < slot->npages) {
 			if (readonly)
 				*readonly = slot->readonly;
@@ -221,8 +225,8 @@ int samsara_memory_digest(struct samsara_vm *vm, u64 *digest)
 	u32 s;
 
 	*digest = 0;
-	for (s = 0; s < vm->nr_slots; s++) {
-		slot = &vm->slots[s];
+	for (s = 0; s < vm->memory.nr_slots; s++) {
+		slot = &vm->memory.slots[s];
 		for (i = 0; i < slot->npages; i++) {
 			if (fatal_signal_pending(current))
 				return -EINTR;
@@ -241,23 +245,26 @@ int samsara_memory_digest(struct samsara_vm *vm, u64 *digest)
  */
 void samsara_page_changed(struct samsara_vm *vm, struct samsara_page *sp)
 {
-	if (sp->changed || KVM_BUG_ON(vm->nr_changed >= vm->nr_pages, vm->kvm))
+	struct samsara_memory *memory = &vm->memory;
+
+	if (sp->changed || KVM_BUG_ON(memory->nr_changed >= memory->nr_pages, vm->kvm))
 		return;
 	sp->changed = true;
-	vm->changed[vm->nr_changed++] = sp;
+	memory->changed[memory->nr_changed++] = sp;
 }
 
 /*
- * Bring vm->mem_digest up to date.  As samsara_page_changed(), and every commit
+ * Bring vm->memory.digest up to date.  As samsara_page_changed(), and every commit
  * so far is in memory.
  */
 void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu)
 {
+	struct samsara_memory *memory = &vm->memory;
 	struct samsara_page *sp;
 	u64 i, old;
 
-	for (i = 0; i < vm->nr_changed; i++) {
-		sp = vm->changed[i];
+	for (i = 0; i < memory->nr_changed; i++) {
+		sp = memory->changed[i];
 		sp->changed = false;
 		if (!(i % BATCH))
 			cond_resched();
@@ -265,8 +272,8 @@ void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu)
 		digest_page(sp);
 		if (sp->meta.digest == old)
 			continue;
-		vm->mem_digest += sp->meta.digest - old;
+		memory->digest += sp->meta.digest - old;
 		trace_kvm_samsara_page(vcpu, sp->gfn, sp->meta.digest);
 	}
-	vm->nr_changed = 0;
+	memory->nr_changed = 0;
 }

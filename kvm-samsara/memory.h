@@ -4,6 +4,7 @@
 #define __KVM_X86_SAMSARA_MEMORY_H
 
 #include <linux/kvm_host.h>
+#include <linux/kvm_samsara.h>
 
 #include "core/smr_order.h"
 
@@ -16,7 +17,7 @@ struct samsara_page {
 	u64 gfn;
 	u64 owners;		/* vCPUs with rights to it; under vm->pages_lock */
 	bool exclusive;		/* the one owner may write it; under vm->pages_lock */
-	bool changed;		/* since its digest was taken; it is in vm->changed */
+	bool changed;		/* since its digest was taken; it is in samsara_memory.changed */
 };
 
 struct samsara_slot {
@@ -24,6 +25,15 @@ struct samsara_slot {
 	u64 npages;
 	bool readonly;
 	struct samsara_page *pages;
+};
+
+struct samsara_memory {
+	struct samsara_slot slots[KVM_SAMSARA_MAX_SLOTS];
+	u32 nr_slots;
+	u64 nr_pages;
+	u64 digest;		/* of all pages, but for what has changed since */
+	struct samsara_page **changed;
+	u64 nr_changed;
 };
 
 /* For memory that grows with the guest or its owner's wishes: rather refuse than kill. */

@@ -40,7 +40,7 @@ static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *re
 	if (!(rec->flags & SMR_F_MEMDIGEST))
 		return false;
 	samsara_digest_changes(vm, vcpu);
-	return rec->mem_digest != vm->mem_digest;
+	return rec->mem_digest != vm->memory.digest;
 }
 
 /*
@@ -55,7 +55,7 @@ static void wake_next(struct samsara_vm *vm)
 	lockdep_assert_held(&vm->commit_lock);
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		sv = vm->vcpus[i];
-		if (sv->replay.waiter && sv->rec.commit_seq == vm->replayed + 1)
+		if (sv->replay.waiter && sv->rec.commit_seq == vm->replay.done + 1)
 			wake_up_process(sv->replay.waiter);
 	}
 }
@@ -66,12 +66,12 @@ static void wake_next(struct samsara_vm *vm)
  */
 static bool advance_vm_stream(struct samsara_vm *vm)
 {
-	struct smr_record *rec = &vm->vm_rec;
+	struct smr_record *rec = &vm->replay.rec;
 	int r;
 
 	lockdep_assert_held(&vm->commit_lock);
 	for (;;) {
-		if (!vm->have_vm_rec) {
+		if (!vm->replay.have_rec) {
 			r = samsara_ring_get(&vm->vm_ring, &vm->vm_stream, vm->scratch, rec);
 			if (!r)
 				return false;
@@ -81,19 +81,20 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -r);
 				return true;
 			}
-			vm->have_vm_rec = true;
+			vm->replay.have_rec = true;
 		}
 		switch (rec->type) {
 		case SMR_VM_START:
-			if (rec->mem_digest != vm->mem_digest)
+			if (rec->mem_digest != vm->memory.digest)
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
-						    vm->mem_digest);
+						    vm->memory.digest);
 			break;
 		case SMR_DMA:
-			if (rec->commit_seq != vm->replayed + 1 || past_stop(vm, rec->commit_seq))
+			if (rec->commit_seq != vm->replay.done + 1 ||
+			    past_stop(vm, rec->commit_seq))
 				return true;
 			/* A vCPU does this commit: two streams have the same number. */
-			if (vm->runner) {
+			if (vm->replay.runner) {
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
 						    rec->commit_seq);
 				return true;
@@ -103,15 +104,15 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
 			if (memdigest_differs(vm, rec, samsara_dma_agent(vm)))
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
-						    vm->mem_digest);
-			WRITE_ONCE(vm->replayed, rec->commit_seq);
+						    vm->memory.digest);
+			WRITE_ONCE(vm->replay.done, rec->commit_seq);
 			wake_next(vm);
 			vm->dma_commits++;
 			break;
 		default:	/* VM_END: looked at when all vCPUs have ended */
 			return true;
 		}
-		vm->have_vm_rec = false;
+		vm->replay.have_rec = false;
 	}
 }
 
@@ -136,17 +137,17 @@ static int look_for_turn(struct samsara_vcpu *sv)
 	mutex_lock(&vm->commit_lock);
 	starved = !advance_vm_stream(vm);
 	/* A commit of the VM's stream may come first as long as we can't see its next record. */
-	mine = !starved && vm->replayed + 1 == n;
+	mine = !starved && vm->replay.done + 1 == n;
 	/* Every number is in one stream only, and numbers grow. */
-	past = n <= vm->replayed || (mine && vm->runner);
+	past = n <= vm->replay.done || (mine && vm->replay.runner);
 	if (mine && !past)
-		vm->runner = sv;
+		vm->replay.runner = sv;
 	sv->replay.waiter = mine ? NULL : current;
 	mutex_unlock(&vm->commit_lock);
 	if (!samsara_alive(vm))
 		return -ESHUTDOWN;
 	if (past) {
-		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replayed + 1);
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replay.done + 1);
 		return -ESHUTDOWN;
 	}
 	if (mine)
@@ -154,7 +155,7 @@ static int look_for_turn(struct samsara_vcpu *sv)
 	if (starved)
 		samsara_signal_user(vm);
 	return wait_interrupted(sv, starved ? samsara_ring_has_news(&vm->vm_ring) :
-					      READ_ONCE(vm->replayed) + 1 == n) ? -EINTR : 0;
+					      READ_ONCE(vm->replay.done) + 1 == n) ? -EINTR : 0;
 }
 
 /* Wait until every commit before the record's is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
@@ -238,14 +239,14 @@ static void commit_done(struct samsara_vcpu *sv)
 	if ((u32)sv->progress.chain != sv->rec.digest)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->progress.chain);
 	if (memdigest_differs(vm, &sv->rec, sv->id))
-		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->mem_digest);
+		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->memory.digest);
 
 	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
 				   samsara_stat(sv)->samsara_landing_steps);
 	mutex_lock(&vm->commit_lock);
-	vm->runner = NULL;
+	vm->replay.runner = NULL;
 	if (samsara_alive(vm)) {
-		WRITE_ONCE(vm->replayed, sv->rec.commit_seq);
+		WRITE_ONCE(vm->replay.done, sv->rec.commit_seq);
 		wake_next(vm);
 		advance_vm_stream(vm);
 	}
@@ -406,8 +407,8 @@ static int stream_ended(struct samsara_vcpu *sv)
 						 sv->rec.state_digest, sv->progress.state_digest);
 		}
 		mutex_lock(&vm->commit_lock);
-		vm->nr_ended++;
-		if (vm->nr_ended == vm->nr_vcpus && samsara_alive(vm)) {
+		vm->replay.nr_ended++;
+		if (vm->replay.nr_ended == vm->nr_vcpus && samsara_alive(vm)) {
 			u64 digest;
 			int r;
 
@@ -415,17 +416,17 @@ static int stream_ended(struct samsara_vcpu *sv)
 			samsara_digest_changes(vm, sv->id);
 			r = samsara_memory_digest(vm, &digest);
 			if (vm->digest_off)
-				vm->mem_digest = digest;
+				vm->memory.digest = digest;
 			if (r)
 				samsara_fail(vm, r, "killed");
-			else if (digest != vm->mem_digest)
-				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->mem_digest,
+			else if (digest != vm->memory.digest)
+				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->memory.digest,
 						 digest);
-			else if (vm->have_vm_rec && vm->vm_rec.type == SMR_VM_END &&
-				 !past_stop(vm, vm->vm_rec.commit_seq) &&
-				 vm->vm_rec.mem_digest != digest)
+			else if (vm->replay.have_rec && vm->replay.rec.type == SMR_VM_END &&
+				 !past_stop(vm, vm->replay.rec.commit_seq) &&
+				 vm->replay.rec.mem_digest != digest)
 				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
-						 vm->vm_rec.mem_digest, digest);
+						 vm->replay.rec.mem_digest, digest);
 			else
 				cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING,
 					KVM_SAMSARA_STATE_STOPPED);

@@ -34,7 +34,8 @@
 static int speculate_init(struct samsara_vcpu *sv)
 {
 	samsara_ept_use(sv, &sv->copies.ept);
-	return samsara_ept_init(sv->ept) ?: samsara_copies_init(&sv->copies, sv->vm->nr_pages);
+	return samsara_ept_init(sv->ept) ?:
+	       samsara_copies_init(&sv->copies, sv->vm->memory.nr_pages);
 }
 
 /*

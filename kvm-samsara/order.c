@@ -79,7 +79,7 @@ void samsara_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 ag
 {
 	samsara_digest_changes(vm, agent);
 	rec->flags |= SMR_F_MEMDIGEST;
-	rec->mem_digest = vm->mem_digest;
+	rec->mem_digest = vm->memory.digest;
 }
 
 void samsara_maybe_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)

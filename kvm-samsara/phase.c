@@ -92,14 +92,14 @@ void samsara_note_running(struct samsara_vcpu *sv, bool running)
 	if (sv->cost.running == running)
 		return;
 	sv->cost.running = running;
-	spin_lock(&vm->turns_lock);
+	spin_lock(&vm->turns.lock);
 	if (!running) {
 		if (!--w->nr_running)
 			w->idle_tsc = rdtsc();
 	} else if (!w->nr_running++) {
 		w->idle_cycles += rdtsc() - w->idle_tsc;
 	}
-	spin_unlock(&vm->turns_lock);
+	spin_unlock(&vm->turns.lock);
 }
 
 /* Their own threads add to them: the last attempt may be missing. */
@@ -156,11 +156,11 @@ static bool parallel_pays(struct samsara_vcpu *sv)
 		return true;
 	sv->cost.attempts = 0;
 	now = add_up(vm);
-	spin_lock(&vm->turns_lock);
+	spin_lock(&vm->turns.lock);
 	d = smr_sums_since(&now, &vm->window.start);
 	if (smr_window_is_over(&d, slices(vm, 1)))
 		ret = window_paid(vm, &now, &d);
-	spin_unlock(&vm->turns_lock);
+	spin_unlock(&vm->turns.lock);
 	return ret;
 }
 
@@ -226,10 +226,10 @@ static void go_parallel(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	struct smr_sums now = add_up(vm);
 
-	spin_lock(&vm->turns_lock);
+	spin_lock(&vm->turns.lock);
 	vm->window.start = now;
 	vm->window.credit = slices(vm, FIRST_CREDIT_SLICES);
-	spin_unlock(&vm->turns_lock);
+	spin_unlock(&vm->turns.lock);
 	set_phase(vm, SAMSARA_PARALLEL);
 	samsara_give_turn(sv);
 }

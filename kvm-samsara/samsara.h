@@ -5,7 +5,7 @@
  * Locks, in the order they are taken:
  *   vm->config_lock	configuration, start and stop
  *   vm->commit_lock	the commit order; see order.c
- *   vm->turns_lock	the queue for turns; see turns.c
+ *   vm->turns.lock	the queue for turns; see turns.c
  *   vm->pages_lock	who uses which page; see contended.c and mode_own.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
@@ -166,6 +166,22 @@ struct samsara_vcpu {
 	struct samsara_replay replay;
 };
 
+/* How far a replay has come; under commit_lock. */
+struct samsara_vm_replay {
+	u64 done;		/* number of the last commit done */
+	struct samsara_vcpu *runner;	/* does the next one */
+	u32 nr_ended;		/* vCPUs whose streams are complete */
+	struct smr_record rec;	/* of the VM's stream */
+	bool have_rec;		/* rec was taken from the ring and is not done */
+};
+
+/* Where the replay has diverged first: struct kvm_samsara_status. */
+struct samsara_divergence {
+	u32 field;		/* KVM_SAMSARA_DIV_* */
+	s32 vcpu;		/* -1: the VM's own stream */
+	u64 commit, expected, got;
+};
+
 struct samsara_vm {
 	struct kvm *kvm;
 	const struct samsara_mode *mode;	/* of the vCPUs, at START */
@@ -186,21 +202,14 @@ struct samsara_vm {
 	struct mutex commit_lock;
 	wait_queue_head_t wq;
 
-	/* Serial recording */
 	u32 phase;		/* enum samsara_phase */
 	bool has_phases;	/* the phase changes */
-	spinlock_t turns_lock;
-	struct list_head turns;
-	u32 convoy;		/* turns in a row that look like one; under turns_lock */
-	u32 cuts;		/* turns to be cut, therefore; under turns_lock */
-	u32 cut_order;		/* log2 of the longest, in host cycles */
-	bool cut_helped;
-	struct samsara_window window;
 	u64 serial_phases;
+	struct samsara_turns turns;
+	struct samsara_window window;
 
 	spinlock_t pages_lock;
-	struct samsara_contended contended[SAMSARA_MAX_CONTENDED];	/* under pages_lock */
-	u64 contended_changes;	/* of the pages in it */
+	struct samsara_contention contention;
 
 	/* Recording with page ownership */
 	u64 last_ticket;
@@ -209,12 +218,7 @@ struct samsara_vm {
 
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
-	struct samsara_slot slots[KVM_SAMSARA_MAX_SLOTS];
-	u32 nr_slots;
-	u64 nr_pages;
-	u64 mem_digest;		/* without the pages in changed[] */
-	struct samsara_page **changed;
-	u64 nr_changed;
+	struct samsara_memory memory;
 
 	struct samsara_vcpu **vcpus;
 	u32 nr_vcpus;
@@ -226,15 +230,8 @@ struct samsara_vm {
 	u64 dma_commits;
 	struct eventfd_ctx *eventfd;
 
-	/* Replay: number of the last commit done, and the vCPU that does the next; under commit_lock */
-	u64 replayed;
-	struct samsara_vcpu *runner;
-	u32 nr_ended;
-	struct smr_record vm_rec;
-	bool have_vm_rec;
-	u32 div_field;
-	s32 div_vcpu;
-	u64 div_commit, div_expected, div_got;
+	struct samsara_vm_replay replay;
+	struct samsara_divergence divergence;
 };
 
 static inline struct samsara_vcpu *to_samsara(struct kvm_vcpu *vcpu)

@@ -182,7 +182,7 @@ static int start_stream(struct samsara_vm *vm)
 {
 	struct smr_record rec = {
 		.type = SMR_VM_START,
-		.mem_digest = vm->mem_digest,
+		.mem_digest = vm->memory.digest,
 	};
 	int r;
 
@@ -208,7 +208,7 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	if (vm->mode->init_vm)
 		vm->mode->init_vm(vm);
 	r = samsara_memory_init(vm);
-	r = r ?: samsara_memory_digest(vm, &vm->mem_digest);
+	r = r ?: samsara_memory_digest(vm, &vm->memory.digest);
 	r = r ?: alloc_vcpus(vm, vcpus);
 	r = r ?: start_stream(vm);
 	if (r) {
@@ -239,7 +239,7 @@ static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
 	}
 	pr_info_ratelimited("VM %d: %s, %u vCPUs, %llu pages\n", vm->kvm->userspace_pid,
-			    replay ? "replaying" : "recording", vm->nr_vcpus, vm->nr_pages);
+			    replay ? "replaying" : "recording", vm->nr_vcpus, vm->memory.nr_pages);
 }
 
 /*

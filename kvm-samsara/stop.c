@@ -25,7 +25,7 @@ static void log_ends(struct samsara_vm *vm)
 	rec = (struct smr_record) {
 		.type = SMR_VM_END,
 		.commit_seq = vm->order->committed,
-		.mem_digest = vm->mem_digest,
+		.mem_digest = vm->memory.digest,
 	};
 	samsara_log_vm_record(vm, &rec);
 }
@@ -42,8 +42,8 @@ static int end_log(struct samsara_vm *vm)
 	if (r)
 		return r;
 	if (vm->digest_off)
-		vm->mem_digest = digest;
-	if (digest != vm->mem_digest && !vm->error) {
+		vm->memory.digest = digest;
+	if (digest != vm->memory.digest && !vm->error) {
 		pr_warn_ratelimited("guest memory was changed outside of the order of commits\n");
 		vm->error = -EUCLEAN;
 	}

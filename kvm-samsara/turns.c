@@ -40,15 +40,15 @@ void samsara_turns_only(struct samsara_vm *vm)
 
 void samsara_turns_init(struct samsara_vm *vm)
 {
-	spin_lock_init(&vm->turns_lock);
-	INIT_LIST_HEAD(&vm->turns);
-	vm->cut_order = CUT_MIN_ORDER;
+	spin_lock_init(&vm->turns.lock);
+	INIT_LIST_HEAD(&vm->turns.queue);
+	vm->turns.cut_order = CUT_MIN_ORDER;
 }
 
 static struct samsara_turn *current_turn(struct samsara_vm *vm)
 {
-	lockdep_assert_held(&vm->turns_lock);
-	return list_first_entry_or_null(&vm->turns, struct samsara_turn, link);
+	lockdep_assert_held(&vm->turns.lock);
+	return list_first_entry_or_null(&vm->turns.queue, struct samsara_turn, link);
 }
 
 /* Under the lock: then all that the one before has written is there. */
@@ -56,9 +56,9 @@ static bool has_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	bool ret;
 
-	spin_lock(&vm->turns_lock);
+	spin_lock(&vm->turns.lock);
 	ret = current_turn(vm) == turn;
-	spin_unlock(&vm->turns_lock);
+	spin_unlock(&vm->turns.lock);
 	return ret;
 }
 
@@ -66,11 +66,11 @@ static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgen
 {
 	struct samsara_turn *now;
 
-	spin_lock(&vm->turns_lock);
+	spin_lock(&vm->turns.lock);
 	now = current_turn(vm);
 	if (list_empty(&turn->link)) {
 		/* Urgent: the next one. */
-		list_add_tail(&turn->link, urgent && now ? now->link.next : &vm->turns);
+		list_add_tail(&turn->link, urgent && now ? now->link.next : &vm->turns.queue);
 		turn->slice_tsc = rdtsc();
 	}
 	if (urgent && now && now->sv) {
@@ -78,7 +78,7 @@ static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgen
 		kvm_make_request(KVM_REQ_SAMSARA, now->sv->vcpu);
 		kvm_vcpu_kick(now->sv->vcpu);
 	}
-	spin_unlock(&vm->turns_lock);
+	spin_unlock(&vm->turns.lock);
 }
 
 u64 samsara_slice_cycles(struct samsara_vm *vm)
@@ -94,12 +94,15 @@ static u32 random_below(u32 n)
 /* Cut the turns of all but one: then nobody is queueing any more, with luck. */
 static void cut_turns(struct samsara_vm *vm)
 {
-	if (!vm->cut_helped)
-		vm->cut_order = CUT_MIN_ORDER + random_below(CUT_MAX_ORDER - CUT_MIN_ORDER + 1);
-	vm->cut_helped = false;
-	vm->cuts = vm->nr_vcpus - 1;
+	struct samsara_turns *turns = &vm->turns;
+
+	if (!turns->cut_helped)
+		turns->cut_order = CUT_MIN_ORDER +
+				   random_below(CUT_MAX_ORDER - CUT_MIN_ORDER + 1);
+	turns->cut_helped = false;
+	turns->cuts = vm->nr_vcpus - 1;
 	/* Half as many are enough to see that it has not helped. */
-	vm->convoy = CONVOY_TURNS / 2;
+	turns->convoy = CONVOY_TURNS / 2;
 }
 
 /* The vCPU gives its turn up: is it one of a convoy? */
@@ -108,14 +111,14 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 	u64 short_turn = samsara_slice_cycles(sv->vm) / CONVOY_SLICE_PART;
 	struct samsara_vm *vm = sv->vm;
 
-	lockdep_assert_held(&vm->turns_lock);
+	lockdep_assert_held(&vm->turns.lock);
 	if (sv->turn.cut) {
 		sv->turn.cut = false;
-		vm->cuts--;
+		vm->turns.cuts--;
 	} else if (!sv->chunk.spinning || rdtsc() - sv->turn.slice_tsc > short_turn) {
-		vm->convoy = 0;
-		vm->cut_helped = true;
-	} else if (++vm->convoy >= CONVOY_TURNS) {
+		vm->turns.convoy = 0;
+		vm->turns.cut_helped = true;
+	} else if (++vm->turns.convoy >= CONVOY_TURNS) {
 		cut_turns(vm);
 	}
 }
@@ -123,17 +126,17 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 /* The vCPU's turn begins, for which it has waited so long. */
 static void begin_turn(struct samsara_vcpu *sv, u64 waited)
 {
-	spin_lock(&sv->vm->turns_lock);
-	sv->turn.cut = sv->vm->cuts;
+	spin_lock(&sv->vm->turns.lock);
+	sv->turn.cut = sv->vm->turns.cuts;
 	sv->turn.waited = waited;
-	spin_unlock(&sv->vm->turns_lock);
+	spin_unlock(&sv->vm->turns.lock);
 }
 
 /* Right before VM-entry and right after VM-exit, IRQs off; nothing looks in between. */
 void samsara_arm_cut(struct samsara_vcpu *sv)
 {
 	/* Nobody else uses the timer, see kvm_can_use_hv_timer(). */
-	to_vmx(sv->vcpu)->hv_deadline_tsc = rdtsc() + random_below(1u << sv->vm->cut_order);
+	to_vmx(sv->vcpu)->hv_deadline_tsc = rdtsc() + random_below(1u << sv->vm->turns.cut_order);
 	sv->turn.cut_armed = true;
 }
 
@@ -151,7 +154,7 @@ static void count_overlap(struct samsara_vm *vm, u64 cycles)
 {
 	struct samsara_window *w = &vm->window;
 
-	lockdep_assert_held(&vm->turns_lock);
+	lockdep_assert_held(&vm->turns.lock);
 	w->overlap += cycles;
 	if (w->lone && w->overlap > w->most_overlap)
 		WRITE_ONCE(w->serial_until, 0);
@@ -161,7 +164,7 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	struct samsara_turn *now;
 
-	spin_lock(&vm->turns_lock);
+	spin_lock(&vm->turns.lock);
 	if (turn->sv && current_turn(vm) == turn) {
 		look_for_convoy(turn->sv);
 		count_overlap(vm, min(turn->sv->turn.waited, rdtsc() - turn->slice_tsc));
@@ -171,7 +174,7 @@ static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 	now = current_turn(vm);
 	if (now)
 		now->slice_tsc = rdtsc();
-	spin_unlock(&vm->turns_lock);
+	spin_unlock(&vm->turns.lock);
 	wake_up_all(&vm->wq);
 }
 
@@ -253,7 +256,7 @@ void samsara_give_turn(struct samsara_vcpu *sv)
 /* Another one waits for the vCPU's turn, or for one before it. */
 bool samsara_someone_waits(struct samsara_vcpu *sv)
 {
-	return READ_ONCE(sv->turn.link.next) != &sv->vm->turns;
+	return READ_ONCE(sv->turn.link.next) != &sv->vm->turns.queue;
 }
 
 /* Must the vCPU, which has the turn, give it up at the next boundary? */

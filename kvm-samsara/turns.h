@@ -4,6 +4,7 @@
 #define __KVM_X86_SAMSARA_TURNS_H
 
 #include <linux/list.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 
 struct samsara_vcpu;
@@ -24,6 +25,15 @@ struct samsara_turn {
 	u64 waited;			/* for it, host cycles */
 	bool cut;			/* it is to end after a few instructions */
 	bool cut_armed;			/* the preemption timer runs, to end it */
+};
+
+struct samsara_turns {
+	spinlock_t lock;
+	struct list_head queue;
+	u32 convoy;		/* turns in a row that look like one */
+	u32 cuts;		/* turns to be cut, therefore */
+	u32 cut_order;		/* log2 of the longest, in host cycles */
+	bool cut_helped;
 };
 
 void samsara_turns_init(struct samsara_vm *vm);
