@@ -3,6 +3,9 @@
 # Sourced by the scripts that run inside the simulated host (busybox sh): running
 # QEMU natively, recording, replaying, and comparing what came out.
 
+# shellcheck source=tests/e2e/modes.sh
+. "${E2E:-$(dirname "$0")}/modes.sh"
+
 QEMU=${QEMU:-qemu-system-x86_64}
 GUESTS=${GUESTS:-/guests}
 # Simulated seconds for one run of QEMU; a good one takes less than ten.

@@ -152,8 +152,15 @@ files()
 	[ "$(cat "$TMP/precious")" = precious ] || not_ok overwrite 'the file is gone'
 }
 
+# in_words "A B C": A, B or C
+in_words()
+{
+	echo "$1" | sed 's/ \([^ ]*\)$/ or \1/; s/ /, /g; s/, or, / or /'
+}
+
 options()
 {
+	local mode missing
 	run_qemu "$TMP/with-m" -display none -m 64 -replay file="$small"
 	expect with-m $SETUP '-m cannot be given'
 	run_qemu "$TMP/with-serial" -display none -serial file:"$TMP/x" -replay file="$small"
@@ -178,7 +185,7 @@ options()
 	expect refused-device $SETUP "can't be recorded.*remove"
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/bad-mode" $ARGS -record file="$TMP/x.smr",mode=fast
-	expect bad-mode $SETUP '-record mode=fast: must be parallel, serial or crew'
+	expect bad-mode $SETUP "-record mode=fast: must be $(in_words "$MODES")"
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/refused-setting" $ARGS -record file="$TMP/x.smr",chunk=1
 	expect refused-setting $SETUP '-record chunk=1: must be 256 to 4294967296'
@@ -192,10 +199,14 @@ options()
 	run_qemu "$TMP/refused-cpu" $ARGS -cpu host,level=13 -record file="$TMP/x.smr"
 	expect refused-cpu $SETUP 'property level can.t be recorded'
 	run_qemu "$TMP/help" -record help
-	if [ "$RC" = 0 ] && grep -q crew "$TMP/help.out"; then
-		ok help "-record help has mode=crew"
+	missing=
+	for mode in $MODES; do
+		grep -q "^ *mode=.* $mode:" "$TMP/help.out" || missing="$missing $mode"
+	done
+	if [ "$RC" = 0 ] && [ -z "$missing" ]; then
+		ok help "-record help has all modes"
 	else
-		not_ok help "status $RC, or no mode=crew"
+		not_ok help "status $RC, without mode$missing"
 	fi
 	run_qemu "$TMP/refused-machine" -M pc -accel kvm -nodefaults -display none \
 		-record file="$TMP/x.smr"
