@@ -6,6 +6,9 @@
 E2E=$(dirname "$0")
 # Everything takes several times as long as elsewhere.
 export LIMIT=400 LINUX_LIMIT=1000
+# shellcheck source=tests/e2e/lib.sh
+. "$E2E/lib.sh"
+
 rc=0
 only=${1:-.} nr_cycles=${2:-50}
 
@@ -30,12 +33,6 @@ single_pages()
 		/^(MemFree|Buffers|Cached|AnonPages|Slab|KernelStack|PageTables|VmallocUsed|Percpu):/ { kb -= $2 }
 		$1 == "count:" { kb -= $2 * 4 }
 		END { print kb }' /proc/meminfo /proc/zoneinfo
-}
-
-pinned_pages()
-{
-	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
-		END { print n }' /proc/vmstat
 }
 
 # The least of those lines of the file: what is on its way to be freed is not in it.

@@ -11,6 +11,7 @@
 # stays pinned, and a recording can be made and replayed.
 # Mutants that fail are left in /work/out/mutants, with what was changed in them.
 
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 count=$1 seed=${2:-0}
@@ -92,14 +93,6 @@ mutant()	# NUMBER
 		failed "$1" 'the kernel complains'
 		exit 1
 	fi
-}
-
-pinned_pages()
-{
-	# each processor's part of the statistics
-	cat /proc/sys/vm/stat_refresh > /dev/null
-	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
-		END { print n }' /proc/vmstat
 }
 
 bases_of_all_kinds

@@ -132,6 +132,14 @@ result_of()
 	sed -n 's/^.*RESULT [a-z]* \(.*\)$/\1/p' "$1" | tr -d '\r' | tail -n 1
 }
 
+pinned_pages()	# guest memory that the kernel holds
+{
+	# each processor's part of the statistics
+	cat /proc/sys/vm/stat_refresh > /dev/null
+	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
+		END { print n }' /proc/vmstat
+}
+
 # keep NAME FILE...: what a failure leaves behind
 keep()
 {
