@@ -67,6 +67,17 @@ static void *send_dma(void *p)
 	return NULL;
 }
 
+/* Has the first ring not grown since @head, when both were that full already? */
+static bool stays_full(struct vm *vm, unsigned long long *head)
+{
+	unsigned long long was = *head, is = vm->ring[0]->head;
+
+	if (is + vm->ring[1]->head <= RING_BYTES)
+		return false;
+	*head = is;
+	return is == was;
+}
+
 /* Nobody takes what the rings hold. */
 static void wait_for_room(const void *arg)
 {
@@ -83,8 +94,7 @@ static void wait_for_room(const void *arg)
 	vcpu_start(&vm, 1);
 	pthread_create(&thread, NULL, send_dma, &vm);
 	/* A vCPU keeps some room. */
-	if (!wait_until(vm.ring[0]->head + vm.ring[1]->head > RING_BYTES &&
-			(head == vm.ring[0]->head || (head = vm.ring[0]->head, false)), 9000))
+	if (!wait_until(stays_full(&vm, &head), 9000))
 		fail("the rings do not get full: %llu and %llu bytes", vm.ring[0]->head,
 		     vm.ring[1]->head);
 	ready();
@@ -93,17 +103,13 @@ static void wait_for_room(const void *arg)
 
 static void full_rings_killed(void)
 {
-	static const unsigned int modes[] = {
-		KVM_SAMSARA_MODE_RECORD, KVM_SAMSARA_MODE_RECORD_SERIAL,
-		KVM_SAMSARA_MODE_RECORD_CREW,
-	};
-	int i;
+	const unsigned int *mode;
 
-	for (i = 0; i < 3; i++) {
+	for (mode = record_modes; *mode; mode++) {
 		char what[64];
 
-		snprintf(what, sizeof(what), "recording with full rings, mode %u", modes[i]);
-		must_die(wait_for_room, &modes[i], what);
+		snprintf(what, sizeof(what), "recording with full rings, mode %u", *mode);
+		must_die(wait_for_room, mode, what);
 	}
 }
 
@@ -202,13 +208,11 @@ static void hostile_headers(unsigned int mode, unsigned int seed)
 
 static void headers_recording(void)
 {
-	unsigned int i;
+	unsigned int i, m;
 
-	for (i = 0; i < 3; i++) {
-		hostile_headers(KVM_SAMSARA_MODE_RECORD, i);
-		hostile_headers(KVM_SAMSARA_MODE_RECORD_SERIAL, i + 10);
-		hostile_headers(KVM_SAMSARA_MODE_RECORD_CREW, i + 20);
-	}
+	for (i = 0; i < 3; i++)
+		for (m = 0; record_modes[m]; m++)
+			hostile_headers(record_modes[m], i + m * 10);
 }
 
 static void headers_replaying(void)

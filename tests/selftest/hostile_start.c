@@ -488,23 +488,19 @@ static void *slow_vcpu(void *p)
  */
 static void real_time(void)
 {
-	static const unsigned int modes[] = {
-		KVM_SAMSARA_MODE_RECORD, KVM_SAMSARA_MODE_RECORD_SERIAL,
-		KVM_SAMSARA_MODE_RECORD_CREW,
-	};
 	struct vm_setup setup = {
 		.nr_vcpus = 2, .guest = &device_guest, .chunk_limit = 300,
 	};
 	struct kvm_samsara_status st;
-	size_t i;
+	const unsigned int *mode;
 
 	/* No time of their own for the others. */
 	write_text("/proc/sys/kernel/sched_rt_runtime_us", "-1");
 	put_on_cpu(1);
-	for (i = 0; i < 3; i++) {
+	for (mode = record_modes; *mode; mode++) {
 		struct vm vm;
 
-		setup.mode = modes[i];
+		setup.mode = *mode;
 		vm_create_configured(&vm, &setup);
 		vm.stream = streams_new(2);
 		vm_start(&vm);
@@ -516,7 +512,7 @@ static void real_time(void)
 		stop(&vm, &st, "with SCHED_FIFO");
 		leave(&vm, "with SCHED_FIFO");
 		if (st.state != KVM_SAMSARA_STATE_STOPPED)
-			fail("mode %u: state %u error %d", modes[i], st.state, st.error);
+			fail("mode %u: state %u error %d", *mode, st.state, st.error);
 		streams_free(vm.stream, 2);
 		vm_destroy(&vm);
 	}

@@ -13,6 +13,10 @@
 
 #define LOG_BYTES	(16u << 20)
 
+const unsigned int record_modes[] = {
+	KVM_SAMSARA_MODE_RECORD, KVM_SAMSARA_MODE_RECORD_SERIAL, KVM_SAMSARA_MODE_RECORD_CREW, 0
+};
+
 /*
  * Every round reads and writes words that other vCPUs write, without any lock, and
  * every 256th reads the TSC.

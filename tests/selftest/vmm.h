@@ -42,6 +42,9 @@ extern const struct guest device_guest;
 /* Counts for ever, without an exit. */
 extern const struct guest spinning_guest;
 
+/* KVM_SAMSARA_MODE_* of all ways to record, ended by 0 */
+extern const unsigned int record_modes[];
+
 struct vm_setup {
 	int nr_vcpus;
 	unsigned int mode;		/* KVM_SAMSARA_MODE_* */
