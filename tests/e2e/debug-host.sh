@@ -2,27 +2,38 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # Inside the simulated host with the debug kernel: see tests/e2e/debug.
+#
+#	CYCLES=N FUZZ_OPS=N debug-host.sh [--list] [PATTERN]...	see choose() in expect.sh
 
 E2E=$(dirname "$0")
 # Everything takes several times as long as elsewhere.
 export LIMIT=400 LINUX_LIMIT=1000
 # shellcheck source=tests/e2e/lib.sh
 . "$E2E/lib.sh"
+# shellcheck source=tests/e2e/expect.sh
+. "$E2E/expect.sh"
+choose "$@"
 
 rc=0
-only=${1:-.} nr_cycles=${2:-50}
 
-cases()
+# guest NAME GUEST VCPUS [OPTION]...: a case of record-replay.sh
+guest()
 {
-	cat <<-EOF
-	racey 2 --append n=20000 chunk=2000 adaptive=0
-	racey 2 --name racey-serial --append n=20000 mode=serial
-	racey 2 --name racey-crew --append n=5000 mode=crew
-	ipistorm 2 --replays 1 adaptive=0
-	ptwalk 2 --replays 1 --phases 1 slice=50
-	mmio 2 --replays 1 adaptive=0
-	linux 2 --replays 1
-	EOF
+	local name=$1 guest=$2 vcpus=$3
+	wanted "$name-$vcpus" || return 0
+	shift 3
+	"$E2E/record-replay.sh" "$guest" "$vcpus" --name "$name" "$@" < /dev/null || rc=1
+}
+
+guests()
+{
+	guest racey racey 2 --append n=20000 chunk=2000 adaptive=0
+	guest racey-serial racey 2 --append n=20000 mode=serial
+	guest racey-crew racey 2 --append n=5000 mode=crew
+	guest ipistorm ipistorm 2 --replays 1 adaptive=0
+	guest ptwalk ptwalk 2 --replays 1 --phases 1 slice=50
+	guest mmio mmio 2 --replays 1 adaptive=0
+	guest linux linux 2 --replays 1
 }
 
 # Memory in pages that were allocated one by one, in KiB: private copies and EPT
@@ -44,8 +55,9 @@ least()	# FILE FROM TO
 # Recordings begun and ended, replays, in a VMM of its own: nothing may be left.
 cycles()
 {
-	local i=0 more=0 pinned
-	while [ $i -lt "$nr_cycles" ]; do
+	local i=0 more=0
+	wanted start-stop || return 0
+	while [ $i -lt "$CYCLES" ]; do
 		i=$((i + 1))
 		if ! "$E2E/samsara_selftest" 2 500 1000 > /tmp/cycle 2>&1; then
 			echo "not ok start-stop: cycle $i"
@@ -59,24 +71,21 @@ cycles()
 	# The first ones may fill caches.
 	[ $i -lt 25 ] ||
 		more=$(($(least /tmp/single-pages $((i - 9)) $i) - $(least /tmp/single-pages 6 15)))
-	pinned=$(pinned_pages)
 	# One page per cycle is more than this.
 	if [ "$more" -gt $(((i - 15) * 3)) ] && [ $i -ge 25 ]; then
 		echo "not ok start-stop: $more KiB more in single pages"
-	elif [ "$pinned" != 0 ]; then
-		echo "not ok start-stop: $pinned pages are still pinned"
-	else
-		echo "ok start-stop $i cycles, $more KiB more in single pages, $pinned pages pinned"
-		return 0
+		return 1
 	fi
-	return 1
+	echo "ok start-stop $i cycles, $more KiB more in single pages"
 }
 
 # Attacks on the kernel interface, and random operations.
 hostile()
 {
-	local names
-	names=$("$E2E/samsara_hostile" --list | grep "$only")
+	local name names=
+	for name in $("$E2E/samsara_hostile" --list); do
+		! wanted "$name" || names="$names $name"
+	done
 	[ -n "$names" ] || return 0
 	# shellcheck disable=SC2086
 	HOSTILE_LIMIT=200 "$E2E/samsara_hostile" $names
@@ -84,13 +93,20 @@ hostile()
 
 fuzz()
 {
-	echo device-fuzz | grep -q "$only" || return 0
+	wanted device-fuzz || return 0
 	"$E2E/samsara_fuzz" --seed "$SEED" --ops "$FUZZ_OPS"
 }
 
-# What nobody points at any more. The first scan finds what is on its way, too.
+# What all the cases have left, so that it has no pattern: memory that nobody points at
+# any more, of which the first scan finds what is on its way, too; and pinned pages.
 leaks()
 {
+	local pinned
+	pinned=$(pinned_pages)
+	if [ "$pinned" != 0 ]; then
+		echo "not ok leaks: $pinned pages are still pinned"
+		return 1
+	fi
 	sleep 6
 	if ! echo scan > /sys/kernel/debug/kmemleak; then
 		echo "not ok leaks: kmemleak has given up"
@@ -102,18 +118,18 @@ leaks()
 		head -n 60 /sys/kernel/debug/kmemleak
 		return 1
 	fi
-	echo "ok leaks none"
+	echo "ok leaks none, $pinned pages pinned"
 }
 
-echo clear > /sys/kernel/debug/kmemleak
-cases | grep "$only" > /tmp/cases
-while read -r args; do
-	# shellcheck disable=SC2086
-	"$E2E/record-replay.sh" $args < /dev/null || rc=1
-done < /tmp/cases
+[ -n "$listing" ] || echo clear > /sys/kernel/debug/kmemleak
+guests
 hostile || rc=1
 fuzz || rc=1
-"$E2E/no-memory.sh" "$only" || rc=1
+"$E2E/no-memory.sh" "$@" || rc=1
 cycles || rc=1
-leaks || rc=1
+if [ -n "$listing" ]; then
+	echo leaks
+else
+	leaks || rc=1
+fi
 exit $rc

@@ -5,6 +5,36 @@
 EXACT=0 SETUP=1 BADFILE=2 CPU=3 DIVERGED=4
 failures=0
 
+# The arguments of a script of cases: patterns, as those of the shell's case, for the
+# names of the cases that are wanted; all if there is none. With --list before them it
+# prints names and does nothing else.
+listing='' patterns='*'
+choose()	# [--list] [PATTERN]...
+{
+	[ "$1" != --list ] || { listing=1; shift; }
+	[ $# = 0 ] || patterns=$*
+}
+
+# Is one of these cases to be run now?  They are made together. Each case is named in
+# one call at least, or no list has it.
+wanted()	# NAME...
+{
+	local name pattern found=
+	set -f
+	for name; do
+		for pattern in $patterns; do
+			# shellcheck disable=SC2254 # it is a pattern
+			case $name in $pattern) found="$found $name"; break;; esac
+		done
+	done
+	set +f
+	[ -n "$found" ] || return 1
+	[ -n "$listing" ] || return 0
+	# shellcheck disable=SC2086
+	printf '%s\n' $found
+	return 1
+}
+
 ok()
 {
 	echo "ok $*"
@@ -38,6 +68,13 @@ expect()
 		ok "$1" "status $RC: $(grep -E -e "$3" "$TMP/$1.err" | head -n 1 |
 			sed 's/^qemu-system-x86_64: //' | cut -c1-150)"
 	fi
+}
+
+# After all that: a case of record-replay.sh in the same host
+still_works()	# NAME
+{
+	wanted "$1-2" || return 0
+	"$(dirname "$0")/record-replay.sh" hello 2 --name "$1" || failures=$((failures + 1))
 }
 
 # A damaged file: verify says how far it goes, and a replay goes as far.

@@ -4,6 +4,7 @@
 # Replays mutants of recordings inside the simulated host:
 #
 #	fuzz-host.sh COUNT [SEED]
+#	fuzz-host.sh --list COUNT [SEED]	only the names of its cases
 #
 # Each must end within a time limit, or be ended by a signal, with a status that is
 # for what is in files: exact, a bad file, another CPU, diverged, or the kernel could
@@ -13,16 +14,23 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+listing=
 
+[ "$1" != --list ] || { listing=1; shift; }
 count=$1 seed=${2:-0}
+if [ -n "$listing" ]; then
+	printf '%s\n' "fuzz-$seed" "works-after-fuzz-$seed-2"
+	exit
+fi
 # Good ones take a tenth of that; a mutant may wait for what never comes.
 LIMIT=3
-bases='hello mmio mmio-xapic timer tsc fault racey smc'
+bases='' nr_bases=0
 bad=0 exact=0 unreadable=0 cpu=0 diverged=0 kernel=0 endless=0
 
 base()	# NAME GUEST APPEND [OPTION]...
 {
 	local name=$1
+	bases="$bases $name" nr_bases=$((nr_bases + 1))
 	machine "$2" 2 "$3" 0xe9
 	shift 3
 	LIMIT=40 record "$TMP/$name" memdigest=64 "$@"
@@ -58,7 +66,7 @@ failed()
 nth_base()	# NUMBER
 {
 	# shellcheck disable=SC2086
-	set -- $(($1 % 8 + 1)) $bases
+	set -- $(($1 % nr_bases + 1)) $bases
 	shift "$1"
 	echo "$1"
 }

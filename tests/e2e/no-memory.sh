@@ -6,17 +6,20 @@
 # recording ends then, says so, and can be replayed up to there; the guest goes on.
 # At the start, QEMU refuses.
 #
-#	no-memory.sh [PATTERN]		the cases that match PATTERN, default: all
+#	no-memory.sh [--list] [PATTERN]...	see choose() in expect.sh
 
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/expect.sh
 . "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/e2e/qmp.sh
 . "$(dirname "$0")/qmp.sh"
+choose "$@"
 
 INJECT=/sys/kernel/debug
 ENDED='recording ended: the kernel could not go on: Cannot allocate memory'
 REFUSED='the kernel refuses to .*: Cannot allocate memory'
 ALL=1000000
-only=${1:-.}
 real_qemu=$QEMU QEMU=$TMP/may-fail
 
 # bounds FUNCTION: its first and its last address
@@ -84,10 +87,10 @@ setup()
 	chmod +x "$QEMU" "$TMP/selftest"
 }
 
-wanted()	# NAME
+begin()	# NAME
 {
 	name=$1 rec=$TMP/$1
-	echo "$1" | grep -q "$only"
+	wanted "$1"
 }
 
 # The last recording ended early, the guest did not, and as much as was recorded
@@ -121,7 +124,7 @@ ended_early()
 # recording NAME GUEST APPEND OPTIONS FAIL-ARGUMENT...
 recording()
 {
-	wanted "$1" || return 0
+	begin "$1" || return 0
 	local guest=$2 append=$3 options=$4
 	shift 4
 	machine "$guest" 2 "$append" 0xe9
@@ -134,14 +137,14 @@ recording()
 # The same with on-error=stop: the guest goes no further than its log.
 stops()
 {
-	wanted "$1" || return 0
+	begin "$1" || return 0
 	local guest=$2 append=$3 options=$4
 	shift 4
 	machine "$guest" 2 "$append" 0xe9
 	fail "$@"
 	# shellcheck disable=SC2086
 	start_qemu "$name" $ARGS -append "$append" \
-		-record file="$rec.smr",on-error=stop,"$options"
+		-record "file=$rec.smr,on-error=stop,$options"
 	stopped "$name" kernel "$rec.smr"
 	no_more_failures
 	[ -n "$FAILED" ] || not_ok "$name" 'no allocation has failed'
@@ -150,7 +153,7 @@ stops()
 # No memory for the EPTs of a serial phase: the recording stays parallel, and whole.
 no_serial_phase()
 {
-	wanted no-serial-phase || return 0
+	begin no-serial-phase || return 0
 	machine falseshare 2 '' 0xe9
 	fail page samsara_ept_map_all
 	record "$rec" chunk=500 slice=50
@@ -168,7 +171,7 @@ no_serial_phase()
 # refusal NAME RECORD-OPTIONS FAIL-ARGUMENT...
 refusal()
 {
-	wanted "$1" || return 0
+	begin "$1" || return 0
 	local options=$2
 	shift 2
 	machine hello 2 n=10 0xe9
@@ -189,7 +192,7 @@ refusal()
 # A replay without memory says so, too.
 no_replay()
 {
-	wanted no-replay || return 0
+	begin no-replay || return 0
 	machine hello 2 n=10 0xe9
 	record "$rec"
 	fail "$@"
@@ -207,7 +210,7 @@ no_replay()
 # sweep page|slab FUNCTION TIMES EVERY...
 sweep()
 {
-	wanted "sweep-$1-$2" || return 0
+	begin "sweep-$1-$2" || return 0
 	local kind=$1 within=$2 times=$3 every failed=0 all=0
 	shift 3
 	for every; do
@@ -230,7 +233,7 @@ sweep()
 	echo "ok $name: $failed of $all runs failed"
 }
 
-setup
+[ -n "$listing" ] || setup
 # adaptive=0: a serial phase needs no copies, and can do without tables.
 recording no-copy-at-all racey n=2000 adaptive=0 page samsara_ept_fault 1 1 samsara_ept_leaf
 recording no-copy racey n=20000 chunk=2000,adaptive=0 page samsara_ept_fault 5 1 samsara_ept_leaf
