@@ -7,7 +7,8 @@
 #	ok NAME [...]        not ok NAME [...]        skip NAME: reason
 #
 # and anything else it likes. It exits with status 0 if nothing failed. A suite
-# that fails without saying what counts as one failed test.
+# that fails without saying what counts as one failed test. Lines "    again: COMMAND"
+# below one that failed say how to run it again; without them it is the whole suite.
 #
 # SEED=n (default 0) gives the guests other interleavings; SKID=n lets the branch
 # counter's interrupt come up to n instructions late.
@@ -52,6 +53,26 @@ sum_up()
 	failed=$((failed + bad))
 }
 
+# What has failed in a suite, and how to run it again
+failures()
+{
+	local again="scripts/check.sh $1"
+	[ -z "${SKID:-}" ] || again="SKID=$SKID $again"
+	[ -z "${SEED:-}" ] || again="SEED=$SEED $again"
+	awk -v suite="$again" '
+		function end() { if (failed && !said) print "    again: " suite; failed = said = 0 }
+		/^not ok / {
+			end()
+			failed = !seen[$0]++
+			if (failed)
+				print "FAILED: " $0
+			next
+		}
+		/^    (again|exactly as here): / { if (failed) print; said = 1; next }
+		{ end() }
+		END { end() }' "$BUILD/log/check-$1.log"
+}
+
 # Two suites at a time, what one prints comes together; docs and e2e do two things at
 # a time by themselves.
 start=$SECONDS
@@ -65,7 +86,7 @@ for s; do
 done
 wait
 for s; do sum_up "$s"; done
-grep -h '^not ok ' "$BUILD"/log/check-*.log 2>/dev/null | sed 's/^/FAILED: /' | sort -u
+for s; do failures "$s"; done
 echo "check took $((SECONDS - start)) s"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ $((passed + skipped)) -gt 0 ]
