@@ -6,11 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "forge.h"
 #include "gen.h"
 
-static char dir[] = "/tmp/samsara-tool.XXXXXX";
-static char path[64], cut[64], out_path[64];
+static char cut[64], out_path[64];
 static char out[1 << 20];
 
 static const struct gen_options whole = {
@@ -66,14 +66,6 @@ static u32 lines(void)
 	for (p = out; *p; p++)
 		n += *p == '\n';
 	return n;
-}
-
-static void generate(const struct gen_options *o)
-{
-	struct smr_err err;
-
-	if (gen_recording(path, o, &err))
-		fail_msg("%s", err.text);
 }
 
 /* A copy of the first @len bytes. */
@@ -384,7 +376,7 @@ static void test_file_name(void **state)
 
 	(void)state;
 	generate(&whole);
-	snprintf(evil, sizeof(evil), "%s/\033]0;x\007\xff\xc3\xa4", dir);
+	snprintf(evil, sizeof(evil), "%s/\033]0;x\007\xff\xc3\xa4", files_dir);
 	snprintf(quoted, sizeof(quoted), "\"%s\"", evil);
 	run_all(quoted, "No such file");
 	assert_int_equal(link(path, evil), 0);
@@ -398,22 +390,11 @@ static void test_file_name(void **state)
 
 static int set_up(void **state)
 {
-	(void)state;
-	if (!mkdtemp(dir))
+	if (files_set_up(state))
 		return -1;
-	snprintf(path, sizeof(path), "%s/a.smr", dir);
-	snprintf(cut, sizeof(cut), "%s/cut.smr", dir);
-	snprintf(out_path, sizeof(out_path), "%s/out", dir);
+	snprintf(cut, sizeof(cut), "%s/cut.smr", files_dir);
+	snprintf(out_path, sizeof(out_path), "%s/out", files_dir);
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	unlink(path);
-	unlink(cut);
-	unlink(out_path);
-	return rmdir(dir);
 }
 
 int main(void)
@@ -433,5 +414,5 @@ int main(void)
 		cmocka_unit_test(test_file_name),
 	};
 
-	return cmocka_run_group_tests_name("tool", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("tool", tests, set_up, files_tear_down);
 }

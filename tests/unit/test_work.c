@@ -10,14 +10,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "files.h"
 #include "forge.h"
 #include "gen.h"
 
 #define MAX_READS	4u	/* of a segment: its header once, its payload */
 #define MAX_INFLATES	3u
-
-static char dir[] = "/tmp/samsara-work.XXXXXX";
-static char path[64];
 
 /* The linker puts these in the place of the functions without __wrap_. */
 ssize_t __real_pread(int fd, void *buf, size_t len, off_t pos);
@@ -171,22 +169,6 @@ static void test_mixed_initial_state(void **state)
 	check_work("mixed", 2);
 }
 
-static int set_up(void **state)
-{
-	(void)state;
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(path, sizeof(path), "%s/a.smr", dir);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	unlink(path);
-	return rmdir(dir);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,5 +178,5 @@ int main(void)
 		cmocka_unit_test(test_mixed_initial_state),
 	};
 
-	return cmocka_run_group_tests_name("work", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("work", tests, files_set_up, files_tear_down);
 }
