@@ -170,31 +170,35 @@ static bool put_entry(struct smr_stream *s, const struct entry *e, struct smr_bu
 
 static u8 out[SMR_RECORD_MAX];
 
+/* Encodes it to @out.  Returns its length, or 0 if it can't be a record. */
+static u32 encode_entry(struct smr_stream *s, const struct entry *e)
+{
+	struct smr_buf b = { .p = out, .size = sizeof(out) };
+
+	return put_entry(s, e, &b) ? b.len : 0;
+}
+
 bool stream_is_sound(const struct recording *r, u32 stream)
 {
 	struct smr_stream s = { 0 };
-	struct smr_buf b;
 	u32 i;
 
-	for (i = 0; i < r->nr_entries[stream]; i++) {
-		b = (struct smr_buf){ .p = out, .size = sizeof(out) };
-		if (!put_entry(&s, &r->entries[stream][i], &b))
+	for (i = 0; i < r->nr_entries[stream]; i++)
+		if (!encode_entry(&s, &r->entries[stream][i]))
 			return false;
-	}
 	return true;
 }
 
 static void save_stream(struct recording *r, struct smr_writer *w, u32 stream)
 {
 	struct smr_stream s = { 0 };
-	struct smr_buf b;
-	u32 i;
+	u32 i, len;
 
 	for (i = 0; i < r->nr_entries[stream]; i++) {
-		b = (struct smr_buf){ .p = out, .size = sizeof(out) };
-		if (!put_entry(&s, &r->entries[stream][i], &b))
+		len = encode_entry(&s, &r->entries[stream][i]);
+		if (!len)
 			die("%s: can't be a record", place(r, stream, i));
-		check(smr_writer_append(w, stream, out, b.len, &err));
+		check(smr_writer_append(w, stream, out, len, &err));
 	}
 }
 

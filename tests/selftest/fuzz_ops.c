@@ -100,6 +100,14 @@ int op_state(struct rng *r, struct target *t)
 	return ioctl(fd, vcpu_states[i].set, &state) < 0 ? -1 : 0;
 }
 
+static void fill(struct rng *r, __u64 *buf, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		buf[i] = one_in(r, 4) ? odd_number(r) : 0;
+}
+
 /* Others that have a number, and a buffer of anything or of nothing. */
 static const unsigned long vcpu_ioctls[] = {
 	KVM_NMI, KVM_SMI, KVM_INTERRUPT, KVM_SET_GUEST_DEBUG, KVM_SET_TSC_KHZ, KVM_GET_TSC_KHZ,
@@ -112,10 +120,8 @@ int op_vcpu_ioctl(struct rng *r, struct target *t)
 {
 	unsigned long nr = vcpu_ioctls[below(r, NR_OF(vcpu_ioctls))];
 	__u64 buf[1024];
-	unsigned int i;
 
-	for (i = 0; i < NR_OF(buf); i++)
-		buf[i] = one_in(r, 4) ? odd_number(r) : 0;
+	fill(r, buf, NR_OF(buf));
 	if (nr == KVM_SET_DEVICE_ATTR || nr == KVM_GET_DEVICE_ATTR) {
 		struct kvm_device_attr a = {
 			.attr = one_in(r, 8), .addr = (unsigned long)(buf + 100),
@@ -139,10 +145,8 @@ int op_vm_ioctl(struct rng *r, struct target *t)
 {
 	unsigned long nr = vm_ioctls[below(r, NR_OF(vm_ioctls))];
 	__u64 buf[1024];
-	unsigned int i;
 
-	for (i = 0; i < NR_OF(buf); i++)
-		buf[i] = one_in(r, 4) ? odd_number(r) : 0;
+	fill(r, buf, NR_OF(buf));
 	/* The kernel would write more than it has place for. */
 	if (nr == KVM_GET_DIRTY_LOG || nr == KVM_CLEAR_DIRTY_LOG)
 		buf[1] = (unsigned long)(buf + 100);
