@@ -34,6 +34,9 @@ sync_own()
 	if [ -d "$P/samsara" ]; then
 		rsync -rc --delete --exclude=/core --exclude=/lib "$P/samsara/" "$dest/"
 	fi
+	if [ -d "$P/qapi" ]; then
+		rsync -rc "$P/qapi/" "$src/qapi/"
+	fi
 	rsync -rc --delete "$K/core/" "$dest/core/"
 	# the reader and writer of recording files, shared with the tool
 	if [ -d "$TOP/tools/lib" ]; then

@@ -17,7 +17,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "qapi/error.h"
-#include "qapi/qapi-events-misc-target.h"
+#include "qapi/qapi-events-samsara-target.h"
 #include "cpu.h"
 #include "sysemu/cpus.h"
 #include "sysemu/runstate.h"

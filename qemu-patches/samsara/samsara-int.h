@@ -127,7 +127,7 @@ bool samsara_check_cpu_text(const char *cpu, Error **errp);
 
 #ifdef NEED_CPU_H
 
-#include "qapi/qapi-types-misc-target.h"
+#include "qapi/qapi-types-samsara-target.h"
 #include "hw/boards.h"
 #include "sysemu/kvm_int.h"
 

@@ -50,6 +50,9 @@ extern bool samsara_device_used;
 
 void samsara_accel_class_init(ObjectClass *oc);
 
+/* The monitor's "info samsara" */
+void hmp_info_samsara(Monitor *mon, const QDict *qdict);
+
 /* After KVM_CREATE_VM, before anything else.  Exits on error. */
 void samsara_kvm_init(struct KVMState *s, MachineState *ms);
 
