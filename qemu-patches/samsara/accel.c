@@ -20,11 +20,6 @@
 #include "samsara.h"
 #include "samsara-int.h"
 
-bool samsara_recording;
-bool samsara_running;
-bool samsara_frozen;
-bool samsara_device_used;
-
 /* Properties */
 
 static const struct {
@@ -75,19 +70,6 @@ static void get_prop(Object *obj, Visitor *v, const char *name, void *opaque,
     } else {
         visit_type_uint64(v, name, p, errp);
     }
-}
-
-uint32_t samsara_record_mode(void)
-{
-    const char *mode = samsara_opts.mode ?: "parallel";
-
-    if (!strcmp(mode, "parallel")) {
-        return KVM_SAMSARA_MODE_RECORD;
-    }
-    if (!strcmp(mode, "serial")) {
-        return KVM_SAMSARA_MODE_RECORD_SERIAL;
-    }
-    return strcmp(mode, "crew") ? 0 : KVM_SAMSARA_MODE_RECORD_CREW;
 }
 
 /* The -record option that a property stands for. */

@@ -38,11 +38,6 @@ void samsara_end_init(struct smr_writer *w)
     qemu_mutex_init(&lock);
 }
 
-bool samsara_stop_on_error(void)
-{
-    return samsara_opts.on_error && !strcmp(samsara_opts.on_error, "stop");
-}
-
 /*
  * Before the kernel is told to stop recording: every vCPU has a signal pending
  * and leaves KVM_RUN instead of going on, and waits in user space.  The state

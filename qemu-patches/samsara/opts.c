@@ -23,8 +23,6 @@
 #include "samsara.h"
 #include "samsara-int.h"
 
-SamsaraOpts samsara_opts;
-
 static QemuOptsList record_opts = {
     .name = "record",
     .implied_opt_name = "file",

@@ -71,7 +71,10 @@ typedef struct SamsaraMachine {
     f("adaptive", ADAPTIVE, 0, 1, \
       "1: serial phases when vCPUs disturb each other")
 
-/* opts.c: what the command line says.  Sizes and counts are 0 if not given. */
+/*
+ * session.c: what the command line and the accelerator's properties say.  Sizes
+ * and counts are 0 if not given.
+ */
 typedef struct SamsaraOpts {
     char *record;               /* file names: at most one is set */
     char *replay;
@@ -93,6 +96,11 @@ typedef struct SamsaraOpts {
 } SamsaraOpts;
 
 extern SamsaraOpts samsara_opts;
+
+/* KVM_SAMSARA_MODE_RECORD*; 0: none of them */
+uint32_t samsara_record_mode(void);
+/* -record on-error=stop */
+bool samsara_stop_on_error(void);
 
 #define SAMSARA_RING_DEFAULT    (1 * MiB)
 #define SAMSARA_RING_MIN        (256 * KiB)
@@ -130,9 +138,6 @@ bool samsara_check_cpu_text(const char *cpu, Error **errp);
 #include "qapi/qapi-types-samsara-target.h"
 #include "hw/boards.h"
 #include "sysemu/kvm_int.h"
-
-/* accel.c */
-uint32_t samsara_record_mode(void);
 
 /* model.c */
 bool samsara_check_cpu(const char *cpu, Error **errp);
@@ -215,8 +220,6 @@ const char *samsara_log_finish(void);
 
 /* end.c */
 void samsara_end_init(struct smr_writer *w);
-/* -record on-error=stop */
-bool samsara_stop_on_error(void);
 /* Ends the recording, if there is one, because the guest ends. */
 void samsara_record_stop(void);
 /* Ends it early, and with on-error=stop the guest.  The user is told why. */

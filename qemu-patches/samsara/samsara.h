@@ -29,6 +29,15 @@ void samsara_configure(QDict *machine_opts, const char **cpu_option);
 /* Why a monitor command can't be given now, or NULL. */
 const char *samsara_command_refusal(const char *name);
 
+/* A recording is being made: writes to guest memory must be logged. */
+extern bool samsara_recording;
+/* The guest's state belongs to the recording or to the replay. */
+extern bool samsara_running;
+/* It does, or will once the guest starts: nobody else may change the guest. */
+extern bool samsara_frozen;
+/* -record or -replay was given. */
+extern bool samsara_device_used;
+
 #ifdef NEED_CPU_H
 
 #include "exec/memory.h"
@@ -38,15 +47,6 @@ const char *samsara_command_refusal(const char *name);
 
 struct KVMState;
 struct kvm_run;
-
-/* A recording is being made: writes to guest memory must be logged. */
-extern bool samsara_recording;
-/* The guest's state belongs to the recording or to the replay. */
-extern bool samsara_running;
-/* It does, or will once the guest starts: nobody else may change the guest. */
-extern bool samsara_frozen;
-/* -record or -replay was given. */
-extern bool samsara_device_used;
 
 void samsara_accel_class_init(ObjectClass *oc);
 

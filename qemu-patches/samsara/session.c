@@ -1,0 +1,38 @@
+/*
+ * Record and replay of multiprocessor KVM guests: what QEMU was asked to do,
+ * and whether it is doing it
+ *
+ * All other files may use this one; it uses none of them.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+SamsaraOpts samsara_opts;
+
+bool samsara_recording;
+bool samsara_running;
+bool samsara_frozen;
+bool samsara_device_used;
+
+uint32_t samsara_record_mode(void)
+{
+    const char *mode = samsara_opts.mode ?: "parallel";
+
+    if (!strcmp(mode, "parallel")) {
+        return KVM_SAMSARA_MODE_RECORD;
+    }
+    if (!strcmp(mode, "serial")) {
+        return KVM_SAMSARA_MODE_RECORD_SERIAL;
+    }
+    return strcmp(mode, "crew") ? 0 : KVM_SAMSARA_MODE_RECORD_CREW;
+}
+
+bool samsara_stop_on_error(void)
+{
+    return samsara_opts.on_error && !strcmp(samsara_opts.on_error, "stop");
+}
