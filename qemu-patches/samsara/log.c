@@ -30,6 +30,7 @@
 static struct {
     QemuThread thread;
     struct smr_writer *writer;
+    SamsaraRequestEnd *request_end;
     bool quit;                  /* the kernel has stopped: drain and end */
     bool held;                  /* vCPUs' rings are not drained until then */
     char *failed;               /* the file can't be written: throw it away */
@@ -48,7 +49,7 @@ static void file_failed(const struct smr_err *err)
     writing.failed = g_strdup(smr_file_errstr(err));
     /* a guest that is to stop there gets no further than its ring allows */
     writing.held = samsara_stop_on_error();
-    samsara_record_request_end(SAMSARA_END_REASON_FILE, writing.failed);
+    writing.request_end(SAMSARA_END_REASON_FILE, writing.failed);
 }
 
 /* Would the file, closed then, be as small as it was asked to be? */
@@ -70,7 +71,7 @@ static void file_full(void)
                                            samsara_opts.max_size);
 
     writing.held = true;
-    samsara_record_request_end(SAMSARA_END_REASON_MAX_SIZE, why);
+    writing.request_end(SAMSARA_END_REASON_MAX_SIZE, why);
 }
 
 static void append(unsigned stream, const void *data, size_t len)
@@ -137,8 +138,8 @@ static void check_kernel(void)
     if (!reported && !samsara_device_status(&st) &&
         st.state == KVM_SAMSARA_STATE_FAILED) {
         reported = true;
-        samsara_record_request_end(SAMSARA_END_REASON_KERNEL,
-                                   "the kernel could not go on");
+        writing.request_end(SAMSARA_END_REASON_KERNEL,
+                            "the kernel could not go on");
     }
 }
 
@@ -177,9 +178,10 @@ static void *log_thread(void *unused)
     }
 }
 
-void samsara_log_start(struct smr_writer *w)
+void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end)
 {
     writing.writer = w;
+    writing.request_end = request_end;
     writing.last_flush = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     qemu_thread_create(&writing.thread, "samsara", log_thread, NULL,
                        QEMU_THREAD_JOINABLE);

@@ -162,5 +162,5 @@ void samsara_record_start(void)
     samsara_end_init(writer);
     qatomic_set(&samsara_running, true);
     qatomic_set(&samsara_recording, true);
-    samsara_log_start(writer);
+    samsara_log_start(writer, samsara_record_request_end);
 }

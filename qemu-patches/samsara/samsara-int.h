@@ -214,7 +214,10 @@ void samsara_record_start(void);
 /* log.c: from the kernel's rings to the file */
 /* What a file may still grow by when the recording ends. */
 uint64_t samsara_log_reserve(void);
-void samsara_log_start(struct smr_writer *w);
+/* Asks for the end of the recording, from any thread. */
+typedef void SamsaraRequestEnd(SamsaraEndReason reason, const char *why);
+/* @request_end: called when the log can't go on */
+void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end);
 /* After the kernel has stopped; returns why the file is not whole, or NULL. */
 const char *samsara_log_finish(void);
 
@@ -226,7 +229,7 @@ void samsara_record_stop(void);
 void samsara_record_end(SamsaraEndReason reason, const char *why, ...)
     G_GNUC_PRINTF(2, 3);
 /* The same, soon, by the main loop: for threads that can't. */
-void samsara_record_request_end(SamsaraEndReason reason, const char *why);
+SamsaraRequestEnd samsara_record_request_end;
 bool samsara_record_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 
 /* host.c: stepping, microcode and core type of this processor */
