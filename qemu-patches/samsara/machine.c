@@ -52,11 +52,11 @@ static void replay_machine_init(MachineState *machine)
         error_report("machine type samsara-replay is for -replay only");
         exit(SAMSARA_EXIT_SETUP);
     }
-    if (!samsara_memory_parse(&err)) {
+    if (!samsara_ram_parse(&err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
-    samsara_memory_create(&error_fatal);
+    samsara_ram_create(&error_fatal);
     if (!create_vcpus(machine, &err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);

@@ -236,7 +236,7 @@ void samsara_replay_start(void)
     }
     samsara_host_compare();
     samsara_vcpus_load();
-    if (!samsara_memory_load(&err) || !samsara_consoles_load(&err)) {
+    if (!samsara_ram_load(&err) || !samsara_consoles_load(&err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }

@@ -169,7 +169,7 @@ int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len);
 void samsara_device_wait(int ms);
 void samsara_device_kick(void);
 
-/* memory.c: guest memory, as KVM's slots show it */
+/* memory.c: the memory map, as KVM's slots show it or the recording says */
 typedef struct SamsaraSlot {
     hwaddr gpa;
     hwaddr size;
@@ -185,10 +185,14 @@ bool samsara_memory_collect(Error **errp);
 bool samsara_memory_save(struct smr_writer *w, bool (*go_on)(Error **errp),
                          Error **errp);
 void samsara_memory_forget(void);
-/* Replay: the recording's memory map; then RAM as it says, if enough */
-bool samsara_memory_parse(Error **errp);
-bool samsara_memory_create(Error **errp);
-bool samsara_memory_load(Error **errp);
+MemoryRegion *samsara_memory_region(const char *name, hwaddr size,
+                                    Error **errp);
+void samsara_memory_populate(void);
+
+/* ram.c: the recording's memory map; then RAM as it says, if enough */
+bool samsara_ram_parse(Error **errp);
+bool samsara_ram_create(Error **errp);
+bool samsara_ram_load(Error **errp);
 
 /* state.c: vCPUs */
 bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
