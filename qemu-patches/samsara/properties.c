@@ -1,0 +1,124 @@
+/*
+ * Record and replay of multiprocessor KVM guests: properties of the KVM
+ * accelerator
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "cpu.h"
+#include "samsara.h"
+#include "samsara-int.h"
+
+static const struct {
+    const char *name;
+    size_t offset;
+    bool is_string;
+    const char *description;
+} props[] = {
+    { "record", offsetof(SamsaraOpts, record), true,
+      "Record the guest's execution in this file" },
+    { "record-mode", offsetof(SamsaraOpts, mode), true,
+      "parallel (default), serial: one vCPU at a time, or crew" },
+    { "record-on-error", offsetof(SamsaraOpts, on_error), true,
+      "continue (default): the guest goes on when the recording ends early; "
+      "stop: it is paused" },
+    { "record-max-size", offsetof(SamsaraOpts, max_size), false,
+      "The recording ends before the file gets larger" },
+#define TUNABLE(opt_name, index, min, max, what) \
+    { "record-" opt_name, \
+      offsetof(SamsaraOpts, tunable[KVM_SAMSARA_TUNABLE_##index]), false, \
+      what },
+    SAMSARA_RECORD_TUNABLES(TUNABLE)
+#undef TUNABLE
+    { "record-compress", offsetof(SamsaraOpts, compress), false,
+      "Compression level of the recording, 0 to 9" },
+    { "record-ring", offsetof(SamsaraOpts, ring), false,
+      "Size of each vCPU's log buffer, a power of two" },
+    { "record-debug-fault-commit", offsetof(SamsaraOpts, debug_fault_commit),
+      false, "Test aid: falsify one logged value at or after this commit" },
+    { "replay", offsetof(SamsaraOpts, replay), true,
+      "Replay the execution recorded in this file" },
+    { "replay-stop-at", offsetof(SamsaraOpts, stop_at), false,
+      "End the replay after this commit" },
+    { "replay-max-memory", offsetof(SamsaraOpts, max_memory), false,
+      "Most memory a replayed guest may have" },
+};
+
+static void get_prop(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    size_t i = (size_t)opaque;
+    void *p = (char *)&samsara_opts + props[i].offset;
+
+    if (props[i].is_string) {
+        char *value = *(char **)p ?: (char *)"";
+
+        visit_type_str(v, name, &value, errp);
+    } else {
+        visit_type_uint64(v, name, p, errp);
+    }
+}
+
+/* The -record option that a property stands for. */
+static const char *option_name(const char *prop)
+{
+    const char *name = prop;
+
+    return strstart(prop, "record-", &name) ? name : prop;
+}
+
+static void set_prop(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    size_t i = (size_t)opaque;
+    void *p = (char *)&samsara_opts + props[i].offset;
+
+    if (KVM_STATE(obj)->fd != -1) {
+        error_setg(errp, "Cannot set properties after the accelerator has "
+                   "been initialized");
+        return;
+    }
+    if (props[i].is_string) {
+        char *value;
+
+        if (!visit_type_str(v, name, &value, errp)) {
+            return;
+        }
+        if (!samsara_check_word(option_name(name), value, errp)) {
+            g_free(value);
+            return;
+        }
+        g_free(*(char **)p);
+        *(char **)p = value;
+    } else {
+        uint64_t value;
+
+        if (visit_type_size(v, name, &value, errp) &&
+            samsara_check_number(option_name(name), value, errp)) {
+            *(uint64_t *)p = value;
+        }
+    }
+}
+
+void samsara_accel_class_init(ObjectClass *oc)
+{
+    size_t i;
+
+    for (i = 0; i < SAMSARA_NR_TUNABLES; i++) {
+        samsara_opts.tunable[i] = SAMSARA_UNSET;
+    }
+    samsara_opts.compress = SAMSARA_COMPRESS_DEFAULT;
+    samsara_opts.ring = SAMSARA_RING_DEFAULT;
+    for (i = 0; i < ARRAY_SIZE(props); i++) {
+        object_class_property_add(oc, props[i].name,
+                                  props[i].is_string ? "string" : "uint64",
+                                  get_prop, set_prop, NULL, (void *)i);
+        object_class_property_set_description(oc, props[i].name,
+                                              props[i].description);
+    }
+}
