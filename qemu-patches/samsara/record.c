@@ -15,6 +15,7 @@
 #include "qemu-version.h"
 #include "cpu.h"
 #include "hw/boards.h"
+#include "hw/qdev-core.h"
 #include "samsara.h"
 #include "samsara-int.h"
 
@@ -149,6 +150,19 @@ static bool start(Error **errp)
     return true;
 }
 
+static void device_realized(DeviceListener *listener, DeviceState *dev)
+{
+    samsara_record_end(SAMSARA_END_REASON_HOTPLUG, "device %s plugged",
+                       object_get_typename(OBJECT(dev)));
+}
+
+static void watch_hotplug(void)
+{
+    static DeviceListener listener = { .realize = device_realized };
+
+    device_listener_register(&listener);
+}
+
 void samsara_record_start(void)
 {
     Error *err = NULL;
@@ -158,7 +172,7 @@ void samsara_record_start(void)
         error_report_err(err);
         exit(SAMSARA_EXIT_SETUP);
     }
-    samsara_watch_hotplug();
+    watch_hotplug();
     samsara_end_init(writer);
     qatomic_set(&samsara_running, true);
     qatomic_set(&samsara_recording, true);

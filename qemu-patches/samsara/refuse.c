@@ -233,16 +233,3 @@ bool samsara_check_vcpus(Error **errp)
     }
     return true;
 }
-
-static void device_realized(DeviceListener *listener, DeviceState *dev)
-{
-    samsara_record_end(SAMSARA_END_REASON_HOTPLUG, "device %s plugged",
-                       object_get_typename(OBJECT(dev)));
-}
-
-void samsara_watch_hotplug(void)
-{
-    static DeviceListener listener = { .realize = device_realized };
-
-    device_listener_register(&listener);
-}

@@ -204,7 +204,6 @@ bool samsara_check_machine(MachineState *ms, KVMState *s, Error **errp);
 bool samsara_check_devices(Error **errp);
 bool samsara_check_memory(Error **errp);
 bool samsara_check_vcpus(Error **errp);
-void samsara_watch_hotplug(void);
 
 /* console.c */
 char *samsara_consoles_to_text(void);
