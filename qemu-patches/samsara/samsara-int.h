@@ -110,7 +110,7 @@ bool samsara_stop_on_error(void);
 /* refuse-options.c: exits if -replay can't be combined with what was given */
 void samsara_refuse_options(const QDict *machine_opts);
 
-/* commands.c: monitor commands, while replaying */
+/* refuse-commands.c: monitor commands, while replaying */
 void samsara_refuse_commands(void);
 
 /* settings.c: @name is that of the -record option */
