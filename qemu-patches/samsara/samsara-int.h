@@ -1,6 +1,21 @@
 /*
  * Record and replay of multiprocessor KVM guests: internal declarations
  *
+ * The files stand on floors: what QEMU calls is on top, then the start of a
+ * recording and replay, what goes on while recording, the guest, the kernel's
+ * device and texts, and what all of them share.  A file uses only those to its
+ * right and those on lower floors; where a lower one has to call back, it is
+ * handed the function.  core/ and lib/ are below all of them.
+ *
+ * .. floors-begin
+ * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
+ * 4  record.c replay.c
+ * 3  dma.c end.c log.c
+ * 2  ram.c memory.c state.c console.c refuse.c model.c host.c
+ * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
+ * 0  session.c
+ * .. floors-end
+ *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
  */
@@ -45,7 +60,7 @@ typedef struct SamsaraMachine {
 
 /*
  * The -record options among them, which are properties of the accelerator, too:
- * f(name, KVM_SAMSARA_TUNABLE_*, least, most, what it is).  The kernel checks
+ * f(name, KVM_SAMSARA_TUNABLE_*, min, max, what it is).  The kernel checks
  * the range as well (Documentation/sysfs-kernel-samsara).
  */
 #define SAMSARA_RECORD_TUNABLES(f) \
@@ -107,17 +122,7 @@ bool samsara_stop_on_error(void);
 #define SAMSARA_RING_MAX        (16 * MiB)
 #define SAMSARA_COMPRESS_DEFAULT 1
 
-/* refuse-options.c: exits if -replay can't be combined with what was given */
-void samsara_refuse_options(const QDict *machine_opts);
-
-/* refuse-commands.c: monitor commands, while replaying */
-void samsara_refuse_commands(void);
-
-/* settings.c: @name is that of the -record option */
-bool samsara_check_number(const char *name, uint64_t value, Error **errp);
-bool samsara_check_word(const char *name, const char *word, Error **errp);
-
-/* text.c */
+/* text.c: text in recordings */
 /* A blob of lines, without any other control character; to be freed. */
 char *samsara_read_text(const char *blob, Error **errp);
 /* Fits into one line: control characters become spaces; to be freed. */
@@ -125,7 +130,7 @@ char *samsara_text_line(const char *text);
 /* Letters, digits and the characters in @more only, at least one. */
 bool samsara_is_word(const char *text, const char *more);
 
-/* desc.c */
+/* desc.c: the "machine" blob */
 char *samsara_machine_to_text(const SamsaraMachine *m);
 bool samsara_machine_from_text(SamsaraMachine *m, const char *text,
                                Error **errp);
@@ -133,14 +138,21 @@ bool samsara_check_smp(const SamsaraMachine *m, Error **errp);
 /* Text only: model and properties are samsara_check_cpu()'s business. */
 bool samsara_check_cpu_text(const char *cpu, Error **errp);
 
+/* settings.c: @name is that of the -record option */
+bool samsara_check_number(const char *name, uint64_t value, Error **errp);
+bool samsara_check_word(const char *name, const char *word, Error **errp);
+
+/* refuse-commands.c: monitor commands, while replaying */
+void samsara_refuse_commands(void);
+
+/* refuse-options.c: exits if -replay can't be combined with what was given */
+void samsara_refuse_options(const QDict *machine_opts);
+
 #ifdef NEED_CPU_H
 
 #include "qapi/qapi-types-samsara-target.h"
 #include "hw/boards.h"
 #include "sysemu/kvm_int.h"
-
-/* model.c */
-bool samsara_check_cpu(const char *cpu, Error **errp);
 
 /* device.c: the kernel's side */
 typedef struct SamsaraRing {
@@ -169,6 +181,31 @@ int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len);
 void samsara_device_wait(int ms);
 void samsara_device_kick(void);
 
+/* host.c: stepping, microcode and core type of this processor */
+void samsara_host_identity(SamsaraMachine *m);
+/* Warns if they are not those of the recording. */
+void samsara_host_compare(void);
+
+/* model.c: the argument of -cpu */
+bool samsara_check_cpu(const char *cpu, Error **errp);
+
+/* refuse.c: what can't be recorded */
+bool samsara_check_machine(MachineState *ms, KVMState *s, Error **errp);
+bool samsara_check_devices(Error **errp);
+bool samsara_check_memory(Error **errp);
+bool samsara_check_vcpus(Error **errp);
+
+/* console.c: serial and debug consoles */
+char *samsara_consoles_to_text(void);
+bool samsara_consoles_load(Error **errp);
+void samsara_console_out(uint16_t port, unsigned size, unsigned count,
+                         const uint8_t *data);
+
+/* state.c: vCPUs */
+bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
+/* Exits with SAMSARA_EXIT_HOST if the CPU model differs. */
+void samsara_vcpus_load(void);
+
 /* memory.c: the memory map, as KVM's slots show it or the recording says */
 typedef struct SamsaraSlot {
     hwaddr gpa;
@@ -194,26 +231,6 @@ bool samsara_ram_parse(Error **errp);
 bool samsara_ram_create(Error **errp);
 bool samsara_ram_load(Error **errp);
 
-/* state.c: vCPUs */
-bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
-/* Exits with SAMSARA_EXIT_HOST if the CPU model differs. */
-void samsara_vcpus_load(void);
-
-/* refuse.c */
-bool samsara_check_machine(MachineState *ms, KVMState *s, Error **errp);
-bool samsara_check_devices(Error **errp);
-bool samsara_check_memory(Error **errp);
-bool samsara_check_vcpus(Error **errp);
-
-/* console.c */
-char *samsara_consoles_to_text(void);
-bool samsara_consoles_load(Error **errp);
-void samsara_console_out(uint16_t port, unsigned size, unsigned count,
-                         const uint8_t *data);
-
-/* record.c */
-void samsara_record_start(void);
-
 /* log.c: from the kernel's rings to the file */
 /* What a file may still grow by when the recording ends. */
 uint64_t samsara_log_reserve(void);
@@ -224,7 +241,7 @@ void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end);
 /* After the kernel has stopped; returns why the file is not whole, or NULL. */
 const char *samsara_log_finish(void);
 
-/* end.c */
+/* end.c: the end of a recording */
 void samsara_end_init(struct smr_writer *w);
 /* Ends the recording, if there is one, because the guest ends. */
 void samsara_record_stop(void);
@@ -232,19 +249,17 @@ void samsara_record_stop(void);
 void samsara_record_end(SamsaraEndReason reason, const char *why, ...)
     G_GNUC_PRINTF(2, 3);
 /* The same, soon, by the main loop: for threads that can't. */
-SamsaraRequestEnd samsara_record_request_end;
+void samsara_record_request_end(SamsaraEndReason reason, const char *why);
 bool samsara_record_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 
-/* host.c: stepping, microcode and core type of this processor */
-void samsara_host_identity(SamsaraMachine *m);
-/* Warns if they are not those of the recording. */
-void samsara_host_compare(void);
-
-/* replay.c */
+/* replay.c: a replay, from its start to its end */
 void samsara_replay_start(void);
 /* Somebody ends QEMU before the replay has ended: exits. */
 G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);
+
+/* record.c: the start of a recording */
+void samsara_record_start(void);
 
 #endif /* NEED_CPU_H */
 
