@@ -35,7 +35,7 @@ static void vm_state_change(void *opaque, bool running, RunState state)
 }
 
 /* Registered before all others, so that guest memory is still untouched. */
-static void reset(void *opaque)
+static void reset_guest(void *opaque)
 {
     if (qatomic_read(&samsara_running) && samsara_opts.replay) {
         error_report("samsara: a guest that is being replayed can't be reset");
@@ -110,7 +110,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     /* The interrupt controllers must be where the log is made. */
     s->kernel_irqchip_split = ON_OFF_AUTO_OFF;
 
-    qemu_register_reset(reset, NULL);
+    qemu_register_reset(reset_guest, NULL);
     /* after all devices: a high priority means late when starting */
     qemu_add_vm_change_state_handler_prio(vm_state_change, NULL, INT_MAX);
     qemu_add_machine_init_done_notifier(&machine_done_notifier);

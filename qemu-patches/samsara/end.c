@@ -29,13 +29,13 @@ typedef struct {
     char *text;
 } End;
 
-static QemuMutex lock;          /* one end at a time */
+static QemuMutex end_lock;      /* one end at a time */
 static struct smr_writer *writer;
 
 void samsara_end_init(struct smr_writer *w)
 {
     writer = w;
-    qemu_mutex_init(&lock);
+    qemu_mutex_init(&end_lock);
 }
 
 /*
@@ -80,7 +80,7 @@ static void set_end(End *end, SamsaraEndReason reason, const char *text)
 }
 
 /* Ends kernel's and file's part; *@end becomes what was found to be wrong. */
-static void finish(End *end, struct kvm_samsara_status *st)
+static void finish_recording(End *end, struct kvm_samsara_status *st)
 {
     struct smr_totals totals;
     struct smr_err err = { };
@@ -126,12 +126,12 @@ static void end_recording(End *end)
     if (!qatomic_read(&samsara_recording)) {
         return;
     }
-    qemu_mutex_lock(&lock);
+    qemu_mutex_lock(&end_lock);
     if (qatomic_read(&samsara_recording)) {
         if (end->text && samsara_stop_on_error()) {
             pause_guest();
         }
-        finish(end, &st);
+        finish_recording(end, &st);
         qatomic_set(&samsara_recording, false);
         qatomic_set(&samsara_running, false);
         qatomic_set(&samsara_frozen, false);
@@ -142,7 +142,7 @@ static void end_recording(End *end)
                             : SAMSARA_END_ACTION_CONTINUE);
         }
     }
-    qemu_mutex_unlock(&lock);
+    qemu_mutex_unlock(&end_lock);
 }
 
 void samsara_record_stop(void)

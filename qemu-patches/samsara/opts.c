@@ -148,7 +148,6 @@ static int check_value(void *opaque, const char *name, const char *value,
                        Error **errp)
 {
     QemuOpts *opts = opaque;
-
     bool ok;
 
     switch (find_desc(&record_opts, name)->type) {

@@ -23,7 +23,8 @@ static const struct {
     { "record", offsetof(SamsaraOpts, record), true,
       "Record the guest's execution in this file" },
     { "record-mode", offsetof(SamsaraOpts, mode), true,
-      "parallel (default), serial: one vCPU at a time, or crew" },
+      "parallel (default); serial: one vCPU at a time; crew: in parallel, each "
+      "page owned by readers or a writer" },
     { "record-on-error", offsetof(SamsaraOpts, on_error), true,
       "continue (default): the guest goes on when the recording ends early; "
       "stop: it is paused" },

@@ -130,7 +130,7 @@ static bool save_initial_state(Error **errp)
     return initial_state_fits(errp);
 }
 
-static bool start(Error **errp)
+static bool start_recording(Error **errp)
 {
     /* refusals first: they leave an older recording of this name alone */
     if (!samsara_check_vcpus(errp) || !samsara_check_memory(errp) ||
@@ -167,8 +167,8 @@ void samsara_record_start(void)
 {
     Error *err = NULL;
 
-    /* not &error_fatal: start() takes back what it has done */
-    if (!start(&err)) {
+    /* not &error_fatal: start_recording() takes back what it has done */
+    if (!start_recording(&err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_SETUP);
     }

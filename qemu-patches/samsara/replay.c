@@ -46,7 +46,7 @@ static void exit_bh(void *opaque)
 }
 
 /* May be called by any thread.  The first call decides. */
-static void finish(int code)
+static void finish_replay(int code)
 {
     if (!qatomic_xchg(&rep.finished, true)) {
         rep.code = code;
@@ -78,11 +78,11 @@ static void finish_exact(const struct kvm_samsara_status *st)
     if (st->commits < rep.limit) {
         error_report("samsara: the kernel has ended the replay at commit %"
                      PRIu64 " of %" PRIu64, (uint64_t)st->commits, rep.limit);
-        finish(SAMSARA_EXIT_KERNEL);
+        finish_replay(SAMSARA_EXIT_KERNEL);
         return;
     }
     report_exact(st);
-    finish(SAMSARA_EXIT_EXACT);
+    finish_replay(SAMSARA_EXIT_EXACT);
 }
 
 void samsara_replay_interrupted(void)
@@ -115,13 +115,13 @@ static void check_end(void)
         break;
     case KVM_SAMSARA_STATE_DIVERGED:
         report_divergence(&st);
-        finish(SAMSARA_EXIT_DIVERGED);
+        finish_replay(SAMSARA_EXIT_DIVERGED);
         break;
     case KVM_SAMSARA_STATE_FAILED:
         error_report("samsara: the kernel can't go on after commit %" PRIu64
                      ": %s (see dmesg)", (uint64_t)st.commits,
                      strerror(-st.error));
-        finish(SAMSARA_EXIT_KERNEL);
+        finish_replay(SAMSARA_EXIT_KERNEL);
         break;
     }
 }
@@ -158,7 +158,7 @@ static size_t fill_ring(unsigned i)
         trace_samsara_fill(i, r->pos, n);
         if (n < 0) {
             error_report("%s", smr_file_errstr(&err));
-            finish(SAMSARA_EXIT_FILE);
+            finish_replay(SAMSARA_EXIT_FILE);
             end_of_log(i);
             return 1;
         }
@@ -285,7 +285,7 @@ bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret)
     case KVM_EXIT_INTERNAL_ERROR:
         error_report("samsara: vCPU %d can't run: KVM exit reason %" PRIu32,
                      cpu->cpu_index, (uint32_t)run->exit_reason);
-        finish(SAMSARA_EXIT_KERNEL);
+        finish_replay(SAMSARA_EXIT_KERNEL);
         park(cpu);
         *ret = EXCP_HALTED;
         break;
