@@ -109,24 +109,28 @@ static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
 static bool set_tunables(Error **errp)
 {
 #define TUNABLE(opt_name, index, min, max, what) \
-    [KVM_SAMSARA_TUNABLE_##index] = opt_name,
-    static const char * const names[SAMSARA_NR_TUNABLES] = {
+    { KVM_SAMSARA_TUNABLE_##index, opt_name },
+    static const struct {
+        uint32_t index;
+        const char *name;
+    } tunables[] = {
         SAMSARA_RECORD_TUNABLES(TUNABLE)
     };
 #undef TUNABLE
-    uint64_t *value = samsara_opts.tunable;
     unsigned i;
     int ret;
 
-    for (i = 0; i < SAMSARA_NR_TUNABLES; i++) {
-        if (value[i] == SAMSARA_UNSET) {
+    for (i = 0; i < ARRAY_SIZE(tunables); i++) {
+        uint64_t *value = &samsara_opts.tunable[tunables[i].index];
+
+        if (*value == SAMSARA_UNSET) {
             continue;
         }
-        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_TUNABLE, i,
-                          &value[i]);
+        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_TUNABLE,
+                          tunables[i].index, value);
         if (ret < 0) {
             error_setg_errno(errp, -ret, "samsara: the kernel refuses -record "
-                             "%s=%" PRIu64, names[i], value[i]);
+                             "%s=%" PRIu64, tunables[i].name, *value);
             return false;
         }
     }
