@@ -142,6 +142,10 @@ bool samsara_cpu_realize(CPUState *cs, Error **errp)
     cpu->enable_lmce = false;
     /* depends on the host's clock, not on the CPU model */
     cpu->vmware_cpuid_freq = false;
+    if (samsara_opts.record || samsara_opts.machine.cpuid_tsc_khz) {
+        cpu->env.cpuid_level = MAX(cpu->env.cpuid_level,
+                                   SAMSARA_FREQUENCY_LEAF);
+    }
     if (samsara_opts.replay) {
         cpu->host_phys_bits = false;
         cpu->phys_bits = samsara_opts.machine.phys_bits;

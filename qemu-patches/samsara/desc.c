@@ -34,6 +34,7 @@ static const struct {
     { "threads", U32, offsetof(SamsaraMachine, threads), true },
     { "phys-bits", U32, offsetof(SamsaraMachine, phys_bits), true },
     { "tsc-khz", U64, offsetof(SamsaraMachine, tsc_khz), false },
+    { "cpuid-tsc-khz", U32, offsetof(SamsaraMachine, cpuid_tsc_khz), false },
     { "host-stepping", U64, offsetof(SamsaraMachine, host_stepping), false },
     { "host-microcode", U64, offsetof(SamsaraMachine, host_microcode), false },
     { "host-core-type", U64, offsetof(SamsaraMachine, host_core_type), false },

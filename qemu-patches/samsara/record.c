@@ -41,6 +41,7 @@ static void fill_machine(SamsaraMachine *m)
     m->threads = ms->smp.threads;
     m->phys_bits = cpu->phys_bits;
     m->tsc_khz = cpu->env.tsc_khz;
+    m->cpuid_tsc_khz = samsara_cpuid_tsc_khz(CPU(cpu));
     samsara_host_identity(m);
 }
 

@@ -11,7 +11,7 @@
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  record.c replay.c
  * 3  dma.c end.c log.c
- * 2  ram.c memory.c state.c console.c refuse.c model.c host.c
+ * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
  * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
  * 0  session.c
  * .. floors-end
@@ -49,6 +49,7 @@ typedef struct SamsaraMachine {
     uint32_t cpus, sockets, dies, cores, threads;
     uint32_t phys_bits;
     uint64_t tsc_khz;           /* for information: reads are in the log */
+    uint32_t cpuid_tsc_khz;     /* what CPUID says of it, 0: nothing */
     /* the processor it was recorded on; SAMSARA_UNKNOWN or a value of it */
     uint64_t host_stepping, host_microcode, host_core_type;
 } SamsaraMachine;
@@ -180,6 +181,11 @@ int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len);
 /* Waits for the kernel to want attention, at most @ms. */
 void samsara_device_wait(int ms);
 void samsara_device_kick(void);
+
+/* tsc.c: the TSC's frequency, for the guest's CPUID up to this leaf */
+#define SAMSARA_FREQUENCY_LEAF 0x16
+/* 0: CPUID does not tell it. */
+uint32_t samsara_cpuid_tsc_khz(CPUState *cpu);
 
 /* host.c: stepping, microcode and core type of this processor */
 void samsara_host_identity(SamsaraMachine *m);

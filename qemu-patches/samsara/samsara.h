@@ -46,6 +46,7 @@ extern bool samsara_device_used;
 #if defined(CONFIG_KVM) && defined(TARGET_I386)
 
 struct KVMState;
+struct kvm_cpuid_entry2;
 struct kvm_run;
 
 void samsara_accel_class_init(ObjectClass *oc);
@@ -63,6 +64,7 @@ bool samsara_do_dma_write(void *host, const void *buf, hwaddr len);
 void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len);
 void samsara_do_memory_change(hwaddr gpa, hwaddr size);
 bool samsara_do_put_registers(int level);
+void samsara_do_cpuid(CPUState *cpu, struct kvm_cpuid_entry2 *entry);
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 bool samsara_do_refuse_gdb(const char *packet);
 
@@ -104,6 +106,14 @@ static inline bool samsara_put_registers(int level)
 {
     return unlikely(qatomic_read(&samsara_running)) &&
            samsara_do_put_registers(level);
+}
+
+/* A leaf of CPUID, as QEMU knows it, that the vCPU is about to get. */
+static inline void samsara_cpuid(CPUState *cpu, struct kvm_cpuid_entry2 *entry)
+{
+    if (unlikely(samsara_device_used)) {
+        samsara_do_cpuid(cpu, entry);
+    }
 }
 
 /* Handles an exit from KVM_RUN; returns true if it did. */

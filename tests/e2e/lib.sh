@@ -35,11 +35,6 @@ ratio()
 	seconds $(($1 * 100 / $2))
 }
 
-tsc_khz()
-{
-	sed -n 's/^cpu MHz[^0-9]*\([0-9]*\)\.\([0-9]*\)$/\1\2/p' /proc/cpuinfo | head -n 1
-}
-
 # machine GUEST VCPUS APPEND DEBUGCON: sets ARGS. A guest with an initramfs is Linux.
 machine()
 {
@@ -51,10 +46,7 @@ machine()
 		LIMIT=$LINUX_LIMIT
 		ARGS="$ARGS -m 64 -kernel $GUESTS/vmlinux
 			-initrd $GUESTS/$1.cpio -serial chardev:console"
-		# Each port read of a recorded guest ends a chunk: too slow for
-		# the kernel to measure the TSC against the PIT.
-		APPEND="console=ttyS0 quiet reboot=t panic=-1 no_timer_check tsc=reliable
-			tsc_early_khz=$(tsc_khz) $3"
+		APPEND="console=ttyS0 quiet reboot=t panic=-1 $3"
 	else
 		ARGS="$ARGS -m 32 -kernel $GUESTS/$1.elf"
 		case $3 in
