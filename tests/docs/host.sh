@@ -11,7 +11,7 @@
 # or "not ok ..."; what a block prints is left in /work/out.  After one that fails the
 # others of its document are not run.
 
-# shellcheck disable=SC1090,SC2317
+# shellcheck disable=SC1090
 blocks=$1
 failed=0
 mkdir -p /tmp/docs

@@ -31,7 +31,7 @@ show "$TMP/native.out"
 
 echo "  the same, recorded: qemu-system-x86_64 ... -record file=rec.smr"
 record "$TMP/rec"
-[ "$RC" = $PASS ] && [ -n "$DIGEST" ] || broken "QEMU: status $RC" rec
+{ [ "$RC" = $PASS ] && [ -n "$DIGEST" ]; } || broken "QEMU: status $RC" rec
 record_took=$TOOK
 show "$TMP/rec.out"
 samsara verify "$TMP/rec.smr" > "$TMP/verify.out" 2>&1 || broken "samsara verify: status $?" rec

@@ -71,7 +71,7 @@ run_qemu()
 # native BASE: runs the machine that machine() described, unrecorded
 native()
 {
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
 	run_qemu "$1" $ARGS -append "$(echo $APPEND)"
 }
 
@@ -82,7 +82,7 @@ record()
 	shift
 	for o; do opts="$opts,$o"; done
 	rm -f "$base.smr"
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
 	run_qemu "$base" $ARGS -append "$(echo $APPEND)" -record "file=$base.smr$opts"
 	SUMMARY=$(sed -n 's/^.*samsara: recorded //p' "$base.err")
 	COMMITS=$(field 's/^\([0-9]*\) commits.*/\1/p')

@@ -433,7 +433,7 @@ seeded_fault()
 	replay "$TMP/fault" "$TMP/fault.smr"
 	expect fault $DIVERGED 'DIVERGED at commit [0-9]+, vCPU [0-9]+: field [a-z]+'
 	at=$(sed -n 's/.*DIVERGED at commit \([0-9]*\).*/\1/p' "$TMP/fault.err")
-	[ "${at:-0}" -ge 320 ] && [ "$at" -le 340 ] ||
+	{ [ "${at:-0}" -ge 320 ] && [ "$at" -le 340 ]; } ||
 		not_ok fault "seeded at commit 320, reported at ${at:-none}"
 }
 

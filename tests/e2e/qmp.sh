@@ -44,9 +44,9 @@ wait_for()	# NAME REGEX
 end_qemu()	# after 20 s at most; sets RC
 {
 	local watchdog
-	{ sleep 20; kill -9 $pid; } 2> /dev/null &
+	{ sleep 20; kill -9 "$pid"; } 2> /dev/null &
 	watchdog=$!
-	wait $pid 2> /dev/null
+	wait "$pid" 2> /dev/null
 	RC=$?
 	kill $watchdog
 }
@@ -58,7 +58,7 @@ stopped()
 	local event commits
 	if ! wait_for "$1" SAMSARA_RECORDING_ENDED; then
 		not_ok "$1" 'no event'
-		kill -9 $pid
+		kill -9 "$pid"
 		return
 	fi
 	event=$(grep SAMSARA_RECORDING_ENDED "$TMP/$1.qmp")
