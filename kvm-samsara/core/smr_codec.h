@@ -90,8 +90,7 @@ struct smr_record {
 	u64 chain;		/* VCPU_END: whole digest chain */
 	u64 state_digest;	/* VCPU_END: digest of the complete vCPU state */
 	u64 gpa;		/* DMA; CHUNK with SMR_END_TOUCH: of the page */
-	const u8 *data;		/* input items (CHUNK, SECTION) or DMA bytes; points into the
-				 * caller's buffer */
+	const u8 *data;		/* input items or DMA bytes, in the caller's buffer */
 	u32 data_len;
 };
 

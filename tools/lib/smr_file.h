@@ -158,8 +158,7 @@ struct smr_segment {
 	u32 stored_len;
 	u32 crc;		/* CRC32C of the stored bytes */
 	u32 time_ms;		/* STREAM: when written, since the end of the initial state */
-	u32 next;		/* STREAM, BLOB, RAM: index of the next one of the same stream, or of
-				 * this type; else SMR_NO_SEGMENT */
+	u32 next;		/* STREAM, BLOB, RAM: the next one of this stream or type; or NO_SEGMENT */
 	u16 stream;
 	u8 type;		/* enum smr_segment_type */
 	u8 flags;

@@ -279,7 +279,9 @@ int smr_reader_open(struct smr_reader **out, const char *path, struct smr_err *e
 	int ret;
 
 	*out = NULL;
-	if (!r || !(r->path = strdup(path))) {
+	if (r)
+		r->path = strdup(path);
+	if (!r || !r->path) {
 		free(r);
 		return smr_fail(err, SMR_FILE_EMEM, path, 0, "out of memory");
 	}

@@ -51,8 +51,8 @@ struct kvm_samsara_config {
 	__s32 eventfd;		/* signalled when a ring wants attention, or -1 */
 	__u32 flags;		/* KVM_SAMSARA_FLAG_* */
 	__u64 stop_at;		/* replay: stop after this commit, 0: at the end of the log */
-	__u64 debug_fault_commit;	/* test aid, recording: falsify a value logged at the first
-					 * commit >= this one; 0: off */
+	/* test aid, recording: falsify a value logged at the first commit >= this, 0: off */
+	__u64 debug_fault_commit;
 	__u64 reserved[10];
 };
 
