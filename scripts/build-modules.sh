@@ -6,6 +6,7 @@
 #	build-modules.sh debug    build/modules-debug, for its debug kernel
 #	build-modules.sh debian   build/modules-debian, for Debian's kernel
 #	build-modules.sh intree   compiles arch/x86/kvm inside the patched tree
+#	build-modules.sh each     KVM after each patch; "ok NAME" or "not ok NAME"
 #	build-modules.sh tree DIR only makes the sources of the external modules
 #
 # The first three are external modules made in a small source tree of their
@@ -37,8 +38,8 @@ base_id() { cat "$BUILD/sources/manifest.linux"; readlink -f "$kernel" || true; 
 # patches, then our own files; only what differs is touched
 sync_sources()
 {
-	local dest=$1 own=$1/arch/x86/kvm/samsara
-	"$TOP/scripts/sync-tree.sh" "$linux" "$K/patches/series" "$dest"
+	local dest=$1 series=${2:-$K/patches/series} own=$1/arch/x86/kvm/samsara
+	"$TOP/scripts/sync-tree.sh" "$linux" "$series" "$dest"
 	mkdir -p "$own/core"
 	rsync -dc --delete --include='*.c' --include='*.h' --include=Makefile.objs \
 		--exclude='*' "$K/" "$own/"
@@ -89,6 +90,20 @@ intree()
 	make -C "$src" O="$obj" -j"$JOBS" arch/x86/kvm/
 }
 
+# KVM with the patches of a series, as external modules, with the engine off: it needs
+# all of the patches, and then it is what the variant own builds.
+without_engine()
+{
+	local src=$BUILD/lint/kvm-src
+	base_tree "$src"
+	# Headers that a later patch changes lie here from the beginning, else make would
+	# not see them come.
+	[ -e "$src/.samsara-patched" ] || sync_sources "$src"
+	sync_sources "$src" "$1"
+	sed -i '/CONFIG_KVM_SAMSARA/{/:= y$/d; /-DCONFIG/d}' "$src/arch/x86/kvm/samsara/Makefile.objs"
+	make -C "$linux" O="$kernel/kbuild" M="$src" KCFLAGS=-Werror -j"$JOBS" modules
+}
+
 lock "modules-$variant"
 case $variant in
 own)
@@ -105,11 +120,16 @@ intree)
 	say "compiling KVM inside the patched kernel tree (about 2 min) ..."
 	logged modules-intree intree
 	grep -E 'warning:' "$BUILD/log/modules-intree.log" || true;;
+each)
+	kernel=$BUILD/host-kernel
+	each_patch "$K/patches/series" without_engine "$K/Makefile.objs" "$K/Kbuild" "$K"/*hooks.h \
+		"$K"/include/asm/* "$K"/include/uapi/linux/* "$BUILD/sources/manifest.linux" \
+		"$TOP/tests/testbed/kernel/host.config";;
 tree)
 	kernel=
 	base_tree "$2"
 	sync_sources "$2"
 	rm -f "$2"/.samsara-*;;
 *)
-	die "build-modules.sh: own, debug, debian, intree or tree, not $variant";;
+	die "build-modules.sh: own, debug, debian, intree, each or tree, not $variant";;
 esac

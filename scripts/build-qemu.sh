@@ -3,7 +3,8 @@
 # build/qemu/qemu-system-x86_64: QEMU 7.2 with qemu-patches, small and static.
 # With "full" as argument: build/qemu-full, dynamic, in QEMU's default
 # configuration for x86_64-softmmu (whatever the installed libraries allow), to
-# check that the patches build there too.
+# check that the patches build there too. With "each": compiles, in build/lint, what
+# each patch changes; prints "ok PATCH" or "not ok PATCH ...".
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -74,6 +75,31 @@ configure_full()
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios
 }
 
+# With the patches of a series: compiles what they change, and all of samsara.
+after_patch()
+{
+	local obj=$BUILD/lint/qemu objects
+	"$TOP/scripts/sync-tree.sh" "$orig" "$1" "$src"
+	sync_own
+	[ -f "$obj/build.ninja" ] || BUILD=$BUILD/lint configure_small
+	# so that patches to meson.build count
+	ninja -C "$obj" build.ninja
+	mapfile -t objects < <(ninja -C "$obj" -t targets all | sed 's/: .*//' | grep '\.c\.o$' |
+		grep -E "samsara|/($(changed_files "${1%/*}"/*.patch))\.c\.o\$")
+	ninja -C "$obj" -j"$JOBS" "${objects[@]}"
+}
+
+# C files as meson calls their objects; these two include what .hx files become.
+changed_files()
+{
+	{
+		echo softmmu/vl
+		echo monitor/misc
+		sed -n 's,^+++ b/\(.*\)\.c$,\1,p' "$@"
+	} | tr / _ | paste -sd '|'
+}
+
+[ "$variant" != each ] || src=$BUILD/lint/qemu-src
 lock qemu
 if ! cmp -s "$BUILD/sources/manifest.qemu" "$orig/.samsara-source"; then
 	say "unpacking QEMU ..."
@@ -81,6 +107,7 @@ if ! cmp -s "$BUILD/sources/manifest.qemu" "$orig/.samsara-source"; then
 	logged qemu-unpack unpack
 fi
 if [ ! -d "$src" ]; then
+	mkdir -p "$(dirname "$src")"
 	cp -a "$orig" "$src.tmp"
 	mv "$src.tmp" "$src"
 fi
@@ -90,6 +117,11 @@ series=$P/series
 sync_own
 
 case $variant in
+each)
+	mapfile -t own < <(find "$P"/*/ "$K/core" "$K/include/uapi" "$TOP/tools/lib" -type f | sort)
+	each_patch "$P/series" after_patch \
+		"$TOP/scripts/build-qemu.sh" "$TOP/scripts/qemu-samsara.mak" \
+		"$BUILD/sources/manifest.qemu" "${own[@]}";;
 small)
 	# A finished binary of the same content may be in the cache; it is only
 	# used as long as nothing has been built here.
@@ -129,5 +161,5 @@ full)
 	logged qemu-full ninja -C "$BUILD/qemu-full" -j"$JOBS" qemu-system-x86_64
 	;;
 *)
-	die "build-qemu.sh: small or full, not $variant";;
+	die "build-qemu.sh: small, full or each, not $variant";;
 esac

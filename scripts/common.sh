@@ -109,3 +109,37 @@ cached()
 	store "$@"
 	ln -sfn "$CACHE/$1-$2" "$BUILD/$1"
 }
+
+# each_patch SERIES BUILDER FILE...: runs BUILDER with each prefix of the series, a series
+# file, and prints "ok PATCH" or "not ok PATCH ..." for its last patch. What builds is not
+# built again until a patch up to there, BUILDER or a FILE changes.
+each_patch()
+{
+	local series=$1 builder=$2 dir name names key files=() rc=0
+	shift 2
+	mapfile -t names < <(sed '/^#/d; s/[[:space:]].*//; /^$/d' "$series")
+	dir=$BUILD/lint/$builder
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	for name in "${names[@]}"; do
+		cp "$(dirname "$series")/$name" "$dir/"
+		echo "$name" >> "$dir/series"
+		files+=("$dir/$name")
+		key=$(key "$builder" "${files[@]}" "$@")
+		if is_cached patches "$key"; then
+			echo "ok $name"
+			continue
+		fi
+		# in the background, see logged()
+		"$builder" "$dir/series" > "$dir/$name.log" 2>&1 < /dev/null &
+		if wait $!; then
+			mkdir -p "$CACHE/patches-$key"
+			echo "ok $name"
+		else
+			echo "not ok $name: see $dir/$name.log"
+			grep -nE '(error|Error|FAILED|undefined|does not apply|\*\*\*)' "$dir/$name.log" | head -n 10
+			rc=1
+		fi
+	done
+	return $rc
+}
