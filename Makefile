@@ -23,9 +23,11 @@ help:
 	@echo 'make deps            install missing Debian packages (the only step that needs root)'
 	@echo 'make                 build everything for the simulated host'
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
-	@echo 'make check           all tests; check-unit, -testbed, -docs, -e2e: parts of them'
+	@echo 'make check           all tests; check-unit, -testbed, -docs, -e2e, lint: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
+	@echo 'make lint            style of all sources, their layers, a build after each patch'
+	@echo 'make coverage        lines and branches that the unit tests execute'
 	@echo 'make bench           time compute kernels and programs: native, recorded, replayed; beside'
 	@echo '                     QEMU -icount (Debian'\''s packages are fetched for that)'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
@@ -117,10 +119,10 @@ demo: deps
 	@tests/e2e/demo
 
 check: all
-	@scripts/check.sh unit model testbed pmu docs e2e
+	@scripts/check.sh unit model lint testbed pmu docs e2e
 
 check-full: all programs
-	@scripts/check.sh unit model testbed pmu docs full
+	@scripts/check.sh unit model lint testbed pmu docs full
 
 check-debug: all modules-debug
 	@scripts/check.sh debug
@@ -130,6 +132,13 @@ check-unit: check-deps
 
 check-testbed: testbed
 	@scripts/check.sh testbed pmu
+
+# what the patches are built against; QEMU's sources come with its build
+lint: host-kernel qemu
+	@scripts/check.sh lint
+
+coverage: check-deps
+	@tests/unit/coverage
 
 check-docs: all
 	@scripts/check.sh docs
@@ -156,4 +165,4 @@ clean:
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
 	qemu-full qemu-debian tools guests programs testbed demo check check-full check-debug \
 	check-unit check-testbed check-docs \
-	check-e2e bench install uninstall clean
+	check-e2e lint coverage bench install uninstall clean

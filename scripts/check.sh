@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Runs test suites and sums up: check.sh unit|model|testbed|pmu|docs|e2e|full|debug...
+# Runs test suites and sums up: check.sh unit|model|lint|testbed|pmu|docs|e2e|full|debug...
 #
 # A suite is a program that prints one line for each test,
 #
@@ -23,6 +23,7 @@ run()
 	case $1 in
 	unit) "$TOP/tests/unit/run";;
 	model) "$TOP/tests/model/run";;
+	lint) "$TOP/tests/lint/run";;
 	testbed) "$TOP/tests/testbed/test-run.sh";;
 	pmu) "$TOP/tests/testbed/test-pmu.sh";;
 	docs) "$TOP/tests/docs/run";;

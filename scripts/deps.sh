@@ -15,7 +15,7 @@ packages=(
 	bochsbios vgabios isolinux syslinux-common genisoimage busybox-static
 	qemu-system-data seabios
 	# tests
-	libcmocka-dev spin
+	libcmocka-dev spin shellcheck
 )
 
 missing=()
