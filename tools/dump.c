@@ -174,7 +174,6 @@ static void json_item(struct json *j, const struct smr_item *item)
 		json_hex(j, "value", item->value);
 	if (item->kind == SMR_IN_RDMSR || item->kind == SMR_IN_WRMSR)
 		json_s64(j, "ret", item->ret);
-	if (item->kind == SMR_IN_BUS)
 	if (item->kind == SMR_IN_BUS || item->kind == SMR_IN_USER)
 		json_bytes(j, "data", item->data, item->len);
 	json_close(j, '}');
