@@ -6,13 +6,12 @@
 #include <linux/types.h>
 
 #include "ept.h"
+#include "tunables.h"
 
 struct page;
 struct samsara_page;
 struct samsara_vcpu;
 
-/* Private copies a vCPU keeps between chunks. */
-#define SAMSARA_MAX_COPIES		4096
 /*
  * Kept free to finish an instruction with.  An AVX2 gather of eight elements that cross
  * a page walks up to 49 pages of the guest's page tables, and walks count as writes.

@@ -7,7 +7,6 @@
 #include <linux/kobject.h>
 #include <linux/sysfs.h>
 
-#include "copies.h"
 #include "samsara.h"
 #include "tunables.h"
 

@@ -5,6 +5,9 @@
 
 #include <linux/types.h>
 
+/* The most private copies that a vCPU can have, see copies.c. */
+#define SAMSARA_MAX_COPIES		4096
+
 /* Settings of a VM, tunables.c; the indices are those of KVM_SAMSARA_TUNABLE_*. */
 struct samsara_tunables {
 	u64 chunk_limit;	/* longest chunk, conditional branches */
