@@ -73,7 +73,8 @@ intree()
 	local src=$BUILD/linux-intree obj=$BUILD/intree
 	if ! cmp -s "$BUILD/sources/manifest.linux" "$src/.samsara-source"; then
 		rm -rf "$src" "$obj"
-		cp -a "$linux" "$src"
+		mkdir "$src"
+		cp -a "$linux/." "$src/"
 		cp "$BUILD/sources/manifest.linux" "$src/.samsara-source"
 	fi
 	sync_sources "$src"

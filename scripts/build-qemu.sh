@@ -107,8 +107,9 @@ if ! cmp -s "$BUILD/sources/manifest.qemu" "$orig/.samsara-source"; then
 	logged qemu-unpack unpack
 fi
 if [ ! -d "$src" ]; then
-	mkdir -p "$(dirname "$src")"
-	cp -a "$orig" "$src.tmp"
+	# "/.": a copy, also if the sources are a link to another clone's
+	mkdir -p "$src.tmp"
+	cp -a "$orig/." "$src.tmp/"
 	mv "$src.tmp" "$src"
 fi
 series=$P/series
