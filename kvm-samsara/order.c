@@ -12,13 +12,19 @@
 
 /* Looks, a few cycles each; publishing takes some thousand. */
 #define MAX_SPINS	10000
+/* How long to sleep then, in us: from the one to the other. */
+#define MIN_SLEEP_US	20
+#define MAX_SLEEP_US	10000
 
 /*
  * Wait until every earlier commit is in memory (RULE 3).  Publishers never sleep on us,
- * but may wait for the processor that a waiter with real-time priority spins on.
+ * but may wait for the processor that a waiter with real-time priority keeps: so it
+ * sleeps longer each time, or falling asleep and waking up could be all that is done
+ * there.
  */
 void samsara_wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
 {
+	u32 sleep = MIN_SLEEP_US;
 	u32 spins = 0;
 
 	while (!smr_order_done_before(vm->order, agent, n)) {
@@ -26,7 +32,8 @@ void samsara_wait_for_earlier(struct samsara_vm *vm, u32 agent, u64 n)
 			cpu_relax();
 			cond_resched();
 		} else {
-			usleep_range(20, 100);
+			usleep_range(sleep, 2 * sleep);
+			sleep = min_t(u32, 2 * sleep, MAX_SLEEP_US);
 		}
 	}
 }
