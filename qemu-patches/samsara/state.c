@@ -383,9 +383,10 @@ static void load_piece(CPUState *cpu, int i)
     if (ret < 0) {
         Error *err = NULL;
 
+        /* the CPU model is the recording's: check_cpuid() */
         state_error(cpu, &err, "set", pieces[i].name, ret);
         error_report_err(err);
-        exit(SAMSARA_EXIT_HOST);
+        exit(SAMSARA_EXIT_FILE);
     }
     free(data);
 }
