@@ -135,6 +135,15 @@ headers()
 	fi
 }
 
+# refused PIECE OFFSET: a state that KVM does not take. It is not another CPU's.
+refused()
+{
+	wanted "refused-$1" || return 0
+	/work/e2e/recedit "$small" "$TMP/refused-$1.smr" "vcpu0/$1" "$2" 128
+	replay "$TMP/refused-$1" "$TMP/refused-$1.smr"
+	expect "refused-$1" $BADFILE "can't set $1 of vCPU 0"
+}
+
 # altered NAME BLOB PREFIX TEXT STATUS REGEX: a replay with another line in a blob
 altered()
 {
@@ -163,6 +172,11 @@ descriptions()
 	altered consoles consoles '' 'serial 0x10000' $BADFILE 'consoles.smr.*list of consoles'
 	altered msrs vcpu0/msrs '' odd $BADFILE 'msrs of a vCPU has the wrong size'
 	altered cpuid-list vcpu0/cpuid '' odd $BADFILE 'cpuid of a vCPU has the wrong size'
+	# unknown flags
+	refused events 21
+	refused debugregs 49
+	altered cpuid-tsc machine cpuid-tsc-khz= cpuid-tsc-khz=4294967295 $CPU 'another CPU model'
+	altered no-cpuid-tsc machine cpuid-tsc-khz= cpuid-tsc-khz=0 $CPU 'another CPU model'
 	altered stepping machine host-stepping= host-stepping=99 $EXACT \
 		'warning: .*stepping 0x63, this one has 0x'
 	altered core-type machine host-stepping= host-core-type=64 $EXACT 'replay exact'
