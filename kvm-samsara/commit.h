@@ -5,9 +5,6 @@
 
 #include "samsara.h"
 
-/* Where the chunk has ended is not known if its branches have not all been counted. */
-#define SAMSARA_COUNTER_LOST	"perf took the branch counter away"
-
 void samsara_trace_end(struct samsara_vcpu *sv, u64 n);
 void samsara_rollback(struct samsara_vcpu *sv);
 bool samsara_chunk_is_empty(struct samsara_vcpu *sv);

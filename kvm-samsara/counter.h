@@ -11,6 +11,9 @@ struct perf_event;
 /* A period no chunk reaches. */
 #define SAMSARA_PERIOD_NEVER	BIT_ULL(40)
 
+/* Where the chunk has ended is not known if its branches have not all been counted. */
+#define SAMSARA_COUNTER_LOST	"perf took the branch counter away"
+
 struct samsara_counts {
 	u64 branches;		/* conditional */
 	u64 jumps;		/* near branches taken */

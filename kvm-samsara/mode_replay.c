@@ -514,7 +514,7 @@ static int replay_pre_enter(struct samsara_vcpu *sv)
 				return 1;
 			}
 			if (!samsara_counter_ok(&sv->counter)) {
-				samsara_fail(sv->vm, -EBUSY, "perf took the branch counter away");
+				samsara_fail(sv->vm, -EBUSY, SAMSARA_COUNTER_LOST);
 				break;
 			}
 			r = samsara_land(sv);

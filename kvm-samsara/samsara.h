@@ -250,7 +250,7 @@ static inline bool samsara_recording(struct samsara_vm *vm)
 	return READ_ONCE(vm->state) == KVM_SAMSARA_STATE_RECORDING;
 }
 
-/* Neither has come to its end, nor failed. */
+/* A recording or replay that has neither come to its end nor failed. */
 static inline bool samsara_running(struct samsara_vm *vm)
 {
 	u32 state = READ_ONCE(vm->state);

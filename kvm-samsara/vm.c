@@ -41,17 +41,12 @@ void samsara_signal_user(struct samsara_vm *vm)
 bool samsara_frozen(struct kvm *kvm)
 {
 	struct samsara_vm *vm;
-	bool ret = false;
-	u32 state;
+	bool ret;
 
 	/* The device may just be given up by a KVM_CREATE_DEVICE that failed. */
 	rcu_read_lock();
 	vm = READ_ONCE(kvm->arch.samsara);
-	if (vm) {
-		state = READ_ONCE(vm->state);
-		ret = READ_ONCE(vm->starting) || state == KVM_SAMSARA_STATE_RECORDING ||
-		      state == KVM_SAMSARA_STATE_REPLAYING;
-	}
+	ret = vm && (READ_ONCE(vm->starting) || samsara_running(vm));
 	rcu_read_unlock();
 	return ret;
 }
