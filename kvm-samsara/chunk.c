@@ -54,7 +54,7 @@ static void note_event(struct samsara_vcpu *sv)
 }
 
 /* IRQs are off, VM-entry is next: from here on the guest's work belongs to the chunk. */
-void samsara_record_enter(struct samsara_vcpu *sv)
+static void record_enter(struct samsara_vcpu *sv)
 {
 	sv->nr_begun++;
 	sv->reserve.paused_before = sv->chunk.paused;
@@ -235,7 +235,7 @@ static bool go_on(struct samsara_vcpu *sv)
 	return false;
 }
 
-int samsara_record_pre_enter(struct samsara_vcpu *sv)
+static int record_pre_enter(struct samsara_vcpu *sv)
 {
 	int r;
 
@@ -254,7 +254,7 @@ int samsara_record_pre_enter(struct samsara_vcpu *sv)
 }
 
 /* The guest has ended its chunk. */
-void samsara_record_exit(struct samsara_vcpu *sv, u16 end)
+static void record_exit(struct samsara_vcpu *sv, u16 end)
 {
 	int r;
 
@@ -269,7 +269,7 @@ void samsara_record_exit(struct samsara_vcpu *sv, u16 end)
 }
 
 /* User space has done its part of an exit; the rest writes registers or memory. */
-int samsara_record_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
+static int record_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	int r;
@@ -301,7 +301,7 @@ int samsara_record_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
  * KVM_RUN returns, because of a signal if a chunk is open: user space sees a
  * boundary.  Or the vCPU halts, between chunks.
  */
-void samsara_record_leave(struct samsara_vcpu *sv)
+static void record_leave(struct samsara_vcpu *sv)
 {
 	if (sv->state == SAMSARA_IN_CHUNK)
 		end_async(sv);
@@ -319,3 +319,11 @@ void samsara_record_leave(struct samsara_vcpu *sv)
 	if (READ_ONCE(sv->vm->stopping) || samsara_phase_changes(sv->vm))
 		wake_up_all(&sv->vm->wq);
 }
+
+const struct samsara_flow samsara_record_flow = {
+	.pre_enter = record_pre_enter,
+	.complete_io = record_complete_io,
+	.leave = record_leave,
+	.enter = record_enter,
+	.exit = record_exit,
+};

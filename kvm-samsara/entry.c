@@ -27,21 +27,21 @@ int samsara_pre_enter(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	return sv->mode->pre_enter(sv);
+	return sv->mode->flow->pre_enter(sv);
 }
 
 int samsara_complete_io(struct kvm_vcpu *vcpu, kvm_samsara_cui_t cui)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	return sv->mode->complete_io(sv, cui);
+	return sv->mode->flow->complete_io(sv, cui);
 }
 
 void samsara_leave(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
-	sv->mode->leave(sv);
+	sv->mode->flow->leave(sv);
 }
 
 bool samsara_owns_events(struct kvm_vcpu *vcpu)
@@ -62,7 +62,7 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	if (WARN_ON_ONCE(!sv->counter.branches))
 		return;
 	if (sv->state != SAMSARA_IN_CHUNK)
-		sv->mode->enter(sv);
+		sv->mode->flow->enter(sv);
 
 	sv->exit_done = false;
 	vmcs_write64(EPT_POINTER, samsara_eptp(sv));
@@ -197,7 +197,7 @@ static bool is_only_rdtsc(struct samsara_vcpu *sv)
 
 static bool single_stepped(struct samsara_vcpu *sv)
 {
-	return sv->mode->step && !samsara_event_requeued(sv->vcpu) &&
+	return sv->mode->flow->step && !samsara_event_requeued(sv->vcpu) &&
 	       (sv->landing.hit ||
 		(sv->stepping &&
 		 samsara_exit_reason(sv->vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG));
@@ -219,7 +219,7 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
 		sv->exit_done = true;
 	} else {
-		sv->exit_done = single_stepped(sv) && sv->mode->step(sv);
+		sv->exit_done = single_stepped(sv) && sv->mode->flow->step(sv);
 	}
 	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
 }
@@ -260,6 +260,6 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu)
 		return 1;
 	samsara_set_stepping(sv, false);
 	samsara_normalise(sv);
-	sv->mode->exit(sv, end);
+	sv->mode->flow->exit(sv, end);
 	return 1;
 }

@@ -25,19 +25,11 @@ enum samsara_fault {
 	SAMSARA_FAULT_TOUCH,	/* the chunk ends before it touches the page */
 };
 
-/* Where no context is given: the vCPU's own thread. */
-struct samsara_mode {
-	/* An open chunk can go back to its start. */
-	bool can_roll_back;
-	/* Inputs come from the log, and events only begin chunks. */
-	bool from_log;
-	/* Which pages a chunk has changed is not known. */
-	bool digest_off;
-
-	/* START.  Returns 0 or an errno; samsara_free_vcpu() frees what there is by then. */
-	void (*init_vm)(struct samsara_vm *vm);
-	int (*init_vcpu)(struct samsara_vcpu *sv);
-
+/*
+ * How chunks, exits and boundaries follow each other: as they come, in a recording
+ * (chunk.c), or as the log says (mode_replay.c).  By the vCPU's own thread.
+ */
+struct samsara_flow {
 	/* What KVM does on the way into and out of the guest, see struct kvm_samsara_ops. */
 	int (*pre_enter)(struct samsara_vcpu *sv);
 	int (*complete_io)(struct samsara_vcpu *sv, kvm_samsara_cui_t cui);
@@ -51,6 +43,21 @@ struct samsara_mode {
 	 * to do.  Interrupts are off.  NULL: nobody lands.
 	 */
 	bool (*step)(struct samsara_vcpu *sv);
+};
+
+/* Where no context is given: the vCPU's own thread. */
+struct samsara_mode {
+	const struct samsara_flow *flow;
+	/* An open chunk can go back to its start. */
+	bool can_roll_back;
+	/* Inputs come from the log, and events only begin chunks. */
+	bool from_log;
+	/* Which pages a chunk has changed is not known. */
+	bool digest_off;
+
+	/* START.  Returns 0 or an errno; samsara_free_vcpu() frees what there is by then. */
+	void (*init_vm)(struct samsara_vm *vm);
+	int (*init_vcpu)(struct samsara_vcpu *sv);
 
 	/* At a boundary, may sleep: a section may begin.  Returns 0, or -EINTR to user space. */
 	int (*take_turn)(struct samsara_vcpu *sv);

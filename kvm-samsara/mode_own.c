@@ -331,13 +331,9 @@ static void own_dma_end(struct samsara_vm *vm, struct samsara_turn *turn)
 }
 
 const struct samsara_mode samsara_mode_own = {
+	.flow = &samsara_record_flow,
 	.digest_off = true,
 	.init_vcpu = own_init,
-	.pre_enter = samsara_record_pre_enter,
-	.complete_io = samsara_record_complete_io,
-	.leave = samsara_record_leave,
-	.enter = samsara_record_enter,
-	.exit = samsara_record_exit,
 	.take_turn = own_take_turn,
 	.get_ready = own_take_turn,
 	.prepare = own_prepare,

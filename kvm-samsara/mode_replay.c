@@ -566,14 +566,18 @@ static int replay_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *s
 	return -EIO;
 }
 
-const struct samsara_mode samsara_mode_replay = {
-	.from_log = true,
-	.init_vcpu = replay_init,
+static const struct samsara_flow replay_flow = {
 	.pre_enter = replay_pre_enter,
 	.complete_io = replay_complete_io,
 	.leave = replay_leave,
 	.enter = replay_enter,
 	.exit = replay_exit,
 	.step = samsara_land_step,
+};
+
+const struct samsara_mode samsara_mode_replay = {
+	.flow = &replay_flow,
+	.from_log = true,
+	.init_vcpu = replay_init,
 	.fault = replay_fault,
 };

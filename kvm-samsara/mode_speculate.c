@@ -293,14 +293,10 @@ static void speculate_let_go(struct samsara_vcpu *sv)
 }
 
 const struct samsara_mode samsara_mode_speculate = {
+	.flow = &samsara_record_flow,
 	.can_roll_back = true,
 	.init_vm = samsara_phase_init,
 	.init_vcpu = speculate_init,
-	.pre_enter = samsara_record_pre_enter,
-	.complete_io = samsara_record_complete_io,
-	.leave = samsara_record_leave,
-	.enter = samsara_record_enter,
-	.exit = samsara_record_exit,
 	.take_turn = samsara_take_turn,
 	.get_ready = speculate_get_ready,
 	.prepare = speculate_prepare,

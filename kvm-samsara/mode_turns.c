@@ -55,13 +55,9 @@ static int turns_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sp
 }
 
 const struct samsara_mode samsara_mode_turns = {
+	.flow = &samsara_record_flow,
 	.init_vm = samsara_turns_only,
 	.init_vcpu = turns_init,
-	.pre_enter = samsara_record_pre_enter,
-	.complete_io = samsara_record_complete_io,
-	.leave = samsara_record_leave,
-	.enter = samsara_record_enter,
-	.exit = samsara_record_exit,
 	.take_turn = samsara_take_turn,
 	.get_ready = turns_get_ready,
 	.prepare = turns_prepare,
