@@ -310,6 +310,7 @@ static void record_leave(struct samsara_vcpu *sv)
 	if (sv->mode->let_go)
 		sv->mode->let_go(sv);
 	samsara_give_turn(sv);
+	sv->turn.halted = sv->vcpu->arch.mp_state == KVM_MP_STATE_HALTED;
 	samsara_release_exclusive(sv);
 	/*
 	 * The vCPU's state before what says that somebody waits for it: they set that

@@ -77,8 +77,8 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	}
 	if (sv->landing.breakpoint)
 		samsara_land_load(sv);
-	if (unlikely(sv->turn.cut))
-		samsara_arm_cut(sv);
+	if (unlikely(sv->turn.timed))
+		samsara_arm_timer(sv);
 }
 
 static bool is_write(unsigned long qualification)
@@ -152,8 +152,7 @@ static int handle_inside(struct samsara_vcpu *sv)
 		++vcpu->stat.irq_exits;
 		return STAYS_INSIDE;
 	case EXIT_REASON_PREEMPTION_TIMER:
-		if (sv->turn.cut)
-			WRITE_ONCE(sv->turn.give_up, true);
+		samsara_turn_expired(sv);
 		return STAYS_INSIDE;
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return STAYS_INSIDE;
@@ -213,8 +212,8 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 
 	samsara_land_unload(sv);
-	if (unlikely(sv->turn.cut_armed))
-		samsara_disarm_cut(sv);
+	if (unlikely(sv->turn.timer_armed))
+		samsara_disarm_timer(sv);
 	if (is_only_rdtsc(sv)) {
 		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
 		sv->exit_done = true;

@@ -15,6 +15,13 @@
 #include "samsara.h"
 
 #define FIRST_LIMIT_BRANCHES	50000
+/* Short chunks: so many in a row, after one of so many. */
+#define SHORT_CHUNKS		16
+#define SHORT_EVERY		32
+/* They have up to 2^n branches, n between these, and the least that perf takes. */
+#define SHORT_MIN_ORDER		5
+#define SHORT_MAX_ORDER		14
+#define LEAST_BRANCHES		32
 
 /* Before the vCPU knows better; and how often it looks, where chunks have no limit. */
 u64 samsara_length_first(const struct samsara_vm *vm)
@@ -30,6 +37,24 @@ void samsara_length_init(struct samsara_vcpu *sv)
 {
 	sv->length.limit = samsara_length_first(sv->vm);
 	sv->counter.period = sv->length.limit;
+}
+
+/*
+ * The period of a vCPU's next chunk.  Others see all that a chunk does at once, and a race
+ * that needs a look in between would never be lost: now and then several chunks are short.
+ */
+u64 samsara_length_next(struct samsara_vcpu *sv)
+{
+	u32 every = SHORT_EVERY / (1 + 4 * sv->vm->tune.chaos) ?: 1;
+
+	if (!sv->short_chunks && !(prandom_u32_state(&sv->random) % every))
+		sv->short_chunks = SHORT_CHUNKS;
+	if (!sv->short_chunks)
+		return sv->length.limit;
+	sv->short_chunks--;
+	return min_t(u64, sv->length.limit, LEAST_BRANCHES +
+		     smr_random_short(prandom_u32_state(&sv->random), SHORT_MIN_ORDER,
+				      SHORT_MAX_ORDER));
 }
 
 /* A chunk is about to begin. */

@@ -10,6 +10,7 @@ struct samsara_vm;
 
 void samsara_length_init(struct samsara_vcpu *sv);
 u64 samsara_length_first(const struct samsara_vm *vm);
+u64 samsara_length_next(struct samsara_vcpu *sv);
 void samsara_length_set(struct samsara_vcpu *sv, u64 period);
 void samsara_length_adapt(struct samsara_vcpu *sv, bool committed);
 

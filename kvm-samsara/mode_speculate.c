@@ -62,7 +62,7 @@ static void look_at_memory(struct samsara_vcpu *sv)
 static void speculate_prepare(struct samsara_vcpu *sv)
 {
 	samsara_ept_use(sv, &sv->copies.ept);
-	samsara_length_set(sv, sv->length.limit);
+	samsara_length_set(sv, samsara_length_next(sv));
 	samsara_reserve_find(sv);
 	samsara_reserve_wait(sv);
 	look_at_memory(sv);

@@ -155,6 +155,8 @@ struct samsara_vcpu {
 
 	struct samsara_counter counter;
 	struct smr_length length;
+	struct rnd_state random;	/* for the lengths of chunks */
+	u32 short_chunks;		/* to come */
 	struct samsara_cost cost;
 
 	/* Of one mode each */

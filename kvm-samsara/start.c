@@ -142,6 +142,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->next_start.type = SMR_CHUNK;
 	INIT_LIST_HEAD(&sv->turn.link);
 	samsara_length_init(sv);
+	prandom_seed_state(&sv->random, vm->tune.seed + 1 + sv->id);
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
 	sv->inputs.p = kvmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
 	sv->scratch = __vmalloc(SMR_RECORD_MAX, GFP_KERNEL_ACCOUNT);
@@ -205,6 +206,7 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	if (r)
 		return r;
 	smr_order_init(vm->order, vm->nr_vcpus + 1);
+	samsara_turns_seed(vm);
 	if (vm->mode->init_vm)
 		vm->mode->init_vm(vm);
 	r = samsara_memory_init(vm);

@@ -48,6 +48,8 @@ static const struct {
 	TUNABLE(SERIAL_SLICE_US, serial_slice_us, 50, 1000000),
 	TUNABLE(ADAPTIVE, adaptive, 0, 1),
 	TUNABLE(LANDING_BREAKPOINT, landing_breakpoint, 0, 1),
+	TUNABLE(CHAOS, chaos, 0, 10),
+	TUNABLE(SEED, seed, 0, U32_MAX),
 };
 
 static u64 *value_of(struct samsara_tunables *tune, u64 index)

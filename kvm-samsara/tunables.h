@@ -20,6 +20,8 @@ struct samsara_tunables {
 	u64 memdigest_interval;	/* commits from one digest of all RAM to the next */
 	u64 serial_slice_us;	/* serial recording: a vCPU's turn while others wait */
 	u64 adaptive;		/* parallel recording has serial phases */
+	u64 chaos;		/* how much recording looks for rare interleavings, 0 to 10 */
+	u64 seed;		/* of what recording leaves to chance, 0: START takes any */
 	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
 };
 

@@ -17,6 +17,13 @@
  * preemption timer, which can stop a vCPU a few instructions after it began; replay
  * has the position, as of any other end.  How soon is random, too, as long as it does
  * not help.
+ *
+ * Races.  Two vCPUs that would run at the same time must be seen to do so, or a race
+ * between them is never lost here.  A vCPU that was halted and is woken begins at once, and
+ * it and the others have short turns for a while, of random lengths from less than a
+ * microsecond on, ended by the preemption timer.  A few come now and then between long
+ * ones, too, whose lengths vary.  What all that may cost is a part of the time, which is
+ * saved up for a while.  tune.chaos makes it more.
  */
 #include <linux/random.h>
 
@@ -28,6 +35,22 @@
 /* So many turns in a row, each ended by spinning in this part of a slice, are a convoy. */
 #define CONVOY_TURNS		4
 #define CONVOY_SLICE_PART	8
+/* Short turns: so many after a vCPU was woken; so many by chance, after one of so many. */
+#define SHORT_TURNS		64
+#define FEW_SHORT_TURNS		8
+#define SHORT_EVERY		16
+/* They last up to 2^n host cycles, n between these; less with chaos. */
+#define SHORT_MIN_ORDER		9
+#define SHORT_MAX_ORDER		16
+/* The change to another vCPU takes so many host cycles; changes may take one part of the time. */
+#define CHANGE_CYCLES		10000
+#define CHANGES_PART		6
+/* With chaos one turn after others of so many is a long one, which starves the others. */
+#define STARVE_EVERY		16
+/* A vCPU that wants the turn overtakes the others that wait for it, one time of so many. */
+#define OVERTAKE_EVERY		4
+/* How long a vCPU looks for its turn before it sleeps, host cycles. */
+#define SPIN_CYCLES		(1u << 18)
 /* Turns are cut after up to 2^n host cycles, n between these. */
 #define CUT_MIN_ORDER		7
 #define CUT_MAX_ORDER		12
@@ -43,6 +66,14 @@ void samsara_turns_init(struct samsara_vm *vm)
 	spin_lock_init(&vm->turns.lock);
 	INIT_LIST_HEAD(&vm->turns.queue);
 	vm->turns.cut_order = CUT_MIN_ORDER;
+}
+
+/* START: what is left to chance repeats with the seed, if all the rest does. */
+void samsara_turns_seed(struct samsara_vm *vm)
+{
+	while (!vm->tune.seed)
+		vm->tune.seed = get_random_u32();
+	prandom_seed_state(&vm->turns.random, vm->tune.seed);
 }
 
 static struct samsara_turn *current_turn(struct samsara_vm *vm)
@@ -62,33 +93,107 @@ static bool has_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 	return ret;
 }
 
-static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgent)
-{
-	struct samsara_turn *now;
-
-	spin_lock(&vm->turns.lock);
-	now = current_turn(vm);
-	if (list_empty(&turn->link)) {
-		/* Urgent: the next one. */
-		list_add_tail(&turn->link, urgent && now ? now->link.next : &vm->turns.queue);
-		turn->slice_tsc = rdtsc();
-	}
-	if (urgent && now && now->sv) {
-		WRITE_ONCE(now->give_up, true);
-		kvm_make_request(KVM_REQ_SAMSARA, now->sv->vcpu);
-		kvm_vcpu_kick(now->sv->vcpu);
-	}
-	spin_unlock(&vm->turns.lock);
-}
-
 u64 samsara_slice_cycles(struct samsara_vm *vm)
 {
 	return vm->tune.serial_slice_us * tsc_khz / 1000;
 }
 
-static u32 random_below(u32 n)
+static u32 random_below(struct samsara_vm *vm, u32 n)
 {
-	return get_random_u32() % n;
+	lockdep_assert_held(&vm->turns.lock);
+	return prandom_u32_state(&vm->turns.random) % n;
+}
+
+/* The head of the queue ends its turn as soon as it can. */
+static void ask_for_turn(struct samsara_turn *now)
+{
+	WRITE_ONCE(now->give_up, true);
+	kvm_make_request(KVM_REQ_SAMSARA, now->sv->vcpu);
+	kvm_vcpu_kick(now->sv->vcpu);
+}
+
+/* Is there credit for one more change between vCPUs? */
+static bool may_change(struct samsara_vm *vm)
+{
+	struct samsara_turns *turns = &vm->turns;
+	u64 now = rdtsc();
+
+	smr_earn(&turns->credit, now - turns->credit_tsc, CHANGES_PART, 1 + 4 * vm->tune.chaos,
+		 SHORT_TURNS * CHANGE_CYCLES);
+	turns->credit_tsc = now;
+	return turns->credit >= CHANGE_CYCLES;
+}
+
+/* The vCPU comes into the queue: does it begin at once, if it was halted? */
+static bool begins_beside(struct samsara_vm *vm, struct samsara_turn *turn)
+{
+	bool halted = turn->halted;
+
+	turn->halted = false;
+	if (!halted || !may_change(vm))
+		return false;
+	vm->turns.shorts = SHORT_TURNS;
+	return true;
+}
+
+static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgent)
+{
+	struct samsara_turn *now;
+	bool next = urgent;
+
+	spin_lock(&vm->turns.lock);
+	now = current_turn(vm);
+	if (list_empty(&turn->link)) {
+		urgent |= begins_beside(vm, turn);
+		next = urgent || !random_below(vm, OVERTAKE_EVERY);
+		list_add_tail(&turn->link, next && now ? now->link.next : &vm->turns.queue);
+		turn->slice_tsc = rdtsc();
+	}
+	if (urgent && now && now->sv)
+		ask_for_turn(now);
+	spin_unlock(&vm->turns.lock);
+}
+
+/* A turn that ends when others have waited for so long, if they do. */
+static u64 random_slice(struct samsara_vm *vm)
+{
+	u64 half = samsara_slice_cycles(vm) / 2;
+
+	if (vm->tune.chaos)
+		half *= vm->tune.chaos;
+	return half + mul_u64_u32_shr(half, prandom_u32_state(&vm->turns.random), 32);
+}
+
+/* Are there to be short turns, though nobody was woken? */
+static bool begins_shorts(struct samsara_vm *vm)
+{
+	return vm->tune.chaos ? random_below(vm, STARVE_EVERY) : !random_below(vm, SHORT_EVERY);
+}
+
+/* How long the turn that begins may last. */
+static void choose_length(struct samsara_vm *vm, struct samsara_turn *turn)
+{
+	struct samsara_turns *turns = &vm->turns;
+	u32 chaos = vm->tune.chaos;
+
+	turn->deadline = 0;
+	turn->timed = true;
+	turn->cut = turns->cuts;
+	if (turn->cut) {
+		turn->length = random_below(vm, 1u << turns->cut_order);
+		return;
+	}
+	if (!turns->shorts && begins_shorts(vm))
+		turns->shorts = FEW_SHORT_TURNS;
+	if (turns->shorts && may_change(vm)) {
+		turn->length = smr_random_short(prandom_u32_state(&turns->random),
+						SHORT_MIN_ORDER - chaos / 2,
+						SHORT_MAX_ORDER - chaos);
+		return;
+	}
+	turns->shorts = 0;
+	turn->timed = false;
+	turn->length = random_slice(vm);
 }
 
 /* Cut the turns of all but one: then nobody is queueing any more, with luck. */
@@ -98,7 +203,7 @@ static void cut_turns(struct samsara_vm *vm)
 
 	if (!turns->cut_helped)
 		turns->cut_order = CUT_MIN_ORDER +
-				   random_below(CUT_MAX_ORDER - CUT_MIN_ORDER + 1);
+				   random_below(vm, CUT_MAX_ORDER - CUT_MIN_ORDER + 1);
 	turns->cut_helped = false;
 	turns->cuts = vm->nr_vcpus - 1;
 	/* Half as many are enough to see that it has not helped. */
@@ -115,6 +220,8 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 	if (sv->turn.cut) {
 		sv->turn.cut = false;
 		vm->turns.cuts--;
+	} else if (sv->turn.timed && !sv->chunk.spinning) {
+		return;
 	} else if (!sv->chunk.spinning || rdtsc() - sv->turn.slice_tsc > short_turn) {
 		vm->turns.convoy = 0;
 		vm->turns.cut_helped = true;
@@ -127,23 +234,47 @@ static void look_for_convoy(struct samsara_vcpu *sv)
 static void begin_turn(struct samsara_vcpu *sv, u64 waited)
 {
 	spin_lock(&sv->vm->turns.lock);
-	sv->turn.cut = sv->vm->turns.cuts;
+	choose_length(sv->vm, &sv->turn);
 	sv->turn.waited = waited;
 	spin_unlock(&sv->vm->turns.lock);
 }
 
 /* Right before VM-entry and right after VM-exit, IRQs off; nothing looks in between. */
-void samsara_arm_cut(struct samsara_vcpu *sv)
+void samsara_arm_timer(struct samsara_vcpu *sv)
 {
+	struct samsara_turn *turn = &sv->turn;
+
+	/* An instruction or an event's delivery is finished first, and must get on. */
+	if (READ_ONCE(turn->give_up))
+		return;
+	if (!turn->deadline)
+		turn->deadline = rdtsc() + turn->length;
 	/* Nobody else uses the timer, see kvm_can_use_hv_timer(). */
-	to_vmx(sv->vcpu)->hv_deadline_tsc = rdtsc() + random_below(1u << sv->vm->turns.cut_order);
-	sv->turn.cut_armed = true;
+	to_vmx(sv->vcpu)->hv_deadline_tsc = turn->deadline;
+	turn->timer_armed = true;
 }
 
-void samsara_disarm_cut(struct samsara_vcpu *sv)
+/* The timer has expired, in a chunk. */
+void samsara_turn_expired(struct samsara_vcpu *sv)
+{
+	struct samsara_turn *turn = &sv->turn;
+
+	if (!turn->timed)
+		return;
+	if (turn->cut || samsara_someone_waits(sv)) {
+		WRITE_ONCE(turn->give_up, true);
+		return;
+	}
+	/* Someone may come: look again, less and less often. */
+	turn->deadline = 0;
+	turn->length *= 2;
+	turn->timed = turn->length < samsara_slice_cycles(sv->vm);
+}
+
+void samsara_disarm_timer(struct samsara_vcpu *sv)
 {
 	to_vmx(sv->vcpu)->hv_deadline_tsc = -1;
-	sv->turn.cut_armed = false;
+	sv->turn.timer_armed = false;
 }
 
 /*
@@ -160,16 +291,39 @@ static void count_overlap(struct samsara_vm *vm, u64 cycles)
 		WRITE_ONCE(w->serial_until, 0);
 }
 
+/* Has the turn lasted as long as it may?  One that the timer ends has begun in the guest. */
+static bool length_is_over(struct samsara_turn *turn)
+{
+	if (turn->timed)
+		return turn->deadline && rdtsc() >= turn->deadline;
+	return rdtsc() - turn->slice_tsc > turn->length;
+}
+
+/* The vCPU gives a turn up that was short: what does it cost? */
+static void count_short(struct samsara_vm *vm, struct samsara_turn *turn)
+{
+	struct samsara_turns *turns = &vm->turns;
+
+	lockdep_assert_held(&turns->lock);
+	if (!turn->timed || turn->cut || !length_is_over(turn))
+		return;
+	if (turns->shorts)
+		turns->shorts--;
+	turns->credit -= min_t(u64, turns->credit, CHANGE_CYCLES);
+}
+
 static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	struct samsara_turn *now;
 
 	spin_lock(&vm->turns.lock);
 	if (turn->sv && current_turn(vm) == turn) {
+		count_short(vm, turn);
 		look_for_convoy(turn->sv);
 		count_overlap(vm, min(turn->sv->turn.waited, rdtsc() - turn->slice_tsc));
 	}
 	list_del_init(&turn->link);
+	turn->timed = false;
 	WRITE_ONCE(turn->give_up, false);
 	now = current_turn(vm);
 	if (now)
@@ -201,6 +355,20 @@ static void queue_up(struct samsara_vcpu *sv)
 }
 
 /*
+ * Short turns are over sooner than a thread has fallen asleep and been woken: look for a
+ * while.  This is about speed only.
+ */
+static void spin_for_turn(struct samsara_vcpu *sv)
+{
+	struct samsara_turns *turns = &sv->vm->turns;
+	u64 start = rdtsc();
+
+	while (READ_ONCE(turns->shorts) && READ_ONCE(turns->queue.next) != &sv->turn.link &&
+	       rdtsc() - start < SPIN_CYCLES && !need_resched() && !signal_pending(current))
+		cpu_relax();
+}
+
+/*
  * A vCPU at a boundary; does nothing if vCPUs run in parallel.  Returns 0, or -EINTR
  * if a signal came; without the turn if the recording or the serial phase has ended.
  */
@@ -213,6 +381,7 @@ int samsara_take_turn(struct samsara_vcpu *sv)
 		return 0;
 	start = rdtsc();
 	queue_up(sv);
+	spin_for_turn(sv);
 	if (samsara_wait_interrupted(sv, may_begin(sv) || !samsara_recording(vm))) {
 		dequeue(vm, &sv->turn);
 		return -EINTR;
@@ -264,8 +433,7 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv)
 {
 	return READ_ONCE(sv->turn.give_up) ||
 	       (samsara_someone_waits(sv) &&
-		(sv->chunk.spinning ||
-		 rdtsc() - sv->turn.slice_tsc > samsara_slice_cycles(sv->vm)));
+		(sv->chunk.spinning || length_is_over(&sv->turn)));
 }
 
 /* At a boundary, before the next chunk: the turn, if the vCPU has one, may be over. */
@@ -281,8 +449,8 @@ void samsara_yield_turn(struct samsara_vcpu *sv)
  */
 int samsara_borrow_turn(struct samsara_vm *vm, struct samsara_turn *turn)
 {
+	*turn = (struct samsara_turn) {};
 	INIT_LIST_HEAD(&turn->link);
-	turn->sv = NULL;
 	if (!samsara_in_turns(vm))
 		return 0;
 	enqueue(vm, turn, true);

@@ -4,6 +4,7 @@
 #define __KVM_X86_SAMSARA_TURNS_H
 
 #include <linux/list.h>
+#include <linux/prandom.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -21,10 +22,14 @@ struct samsara_turn {
 	struct list_head link;
 	struct samsara_vcpu *sv;	/* NULL: a device model's write */
 	u64 slice_tsc;			/* when it came to the head */
+	u64 length;			/* how long it may last while others wait, host cycles */
+	u64 deadline;			/* by the preemption timer; 0: not set yet */
+	bool halted;			/* before it came into the queue */
 	bool give_up;			/* someone can't wait for the end of the slice */
 	u64 waited;			/* for it, host cycles */
-	bool cut;			/* it is to end after a few instructions */
-	bool cut_armed;			/* the preemption timer runs, to end it */
+	bool timed;			/* the preemption timer ends it, at the deadline */
+	bool timer_armed;
+	bool cut;			/* to end a convoy */
 };
 
 struct samsara_turns {
@@ -32,14 +37,20 @@ struct samsara_turns {
 	struct list_head queue;
 	u32 convoy;		/* turns in a row that look like one */
 	u32 cuts;		/* turns to be cut, therefore */
+	u32 shorts;		/* short turns to come */
+	u64 credit;		/* host cycles that they may cost */
+	u64 credit_tsc;		/* when it was last added to */
+	struct rnd_state random;
 	u32 cut_order;		/* log2 of the longest, in host cycles */
 	bool cut_helped;
 };
 
 void samsara_turns_init(struct samsara_vm *vm);
 void samsara_turns_only(struct samsara_vm *vm);
-void samsara_arm_cut(struct samsara_vcpu *sv);
-void samsara_disarm_cut(struct samsara_vcpu *sv);
+void samsara_turns_seed(struct samsara_vm *vm);
+void samsara_arm_timer(struct samsara_vcpu *sv);
+void samsara_turn_expired(struct samsara_vcpu *sv);
+void samsara_disarm_timer(struct samsara_vcpu *sv);
 u64 samsara_slice_cycles(struct samsara_vm *vm);
 int samsara_take_turn(struct samsara_vcpu *sv);
 int samsara_wait_turn(struct samsara_vcpu *sv);

@@ -40,6 +40,21 @@ u64 smr_hold_adapt(u64 hold, bool always_needed, u64 min, u64 max)
 	return always_needed ? min_of(hold * 2, max) : max_of(hold / 2, min);
 }
 
+u32 smr_random_short(u32 random, u32 min, u32 max)
+{
+	u32 order = min + (random >> 27) % (max - min + 1);
+
+	return random & ((1u << order) - 1);
+}
+
+void smr_earn(u64 *credit, u64 elapsed, u32 part, u32 times, u64 max)
+{
+	/* More would be too much in any case, and could overflow. */
+	u64 earned = min_of(elapsed, max * part) / part;
+
+	*credit = min_of(*credit + earned * times, max);
+}
+
 struct smr_sums smr_sums_since(const struct smr_sums *now, const struct smr_sums *then)
 {
 	return (struct smr_sums) {

@@ -26,6 +26,15 @@ void smr_length_adapt(struct smr_length *length, u64 branches, bool committed, u
  */
 u64 smr_hold_adapt(u64 hold, bool always_needed, u64 min, u64 max);
 
+/*
+ * Something short that ends at a random place: below 2^n, for an n from @min to @max, at most
+ * 27, which are all as likely.  @random is what it is made from.
+ */
+u32 smr_random_short(u32 random, u32 min, u32 max);
+
+/* One part in @part of @elapsed, @times, is added to @credit, up to @max. */
+void smr_earn(u64 *credit, u64 elapsed, u32 part, u32 times, u64 max);
+
 /* What all vCPUs have done, see phase.c. */
 struct smr_sums {
 	u64 attempts;		/* chunks, committed or not */

@@ -35,6 +35,8 @@ static const struct {
     { "phys-bits", U32, offsetof(SamsaraMachine, phys_bits), true },
     { "tsc-khz", U64, offsetof(SamsaraMachine, tsc_khz), false },
     { "cpuid-tsc-khz", U32, offsetof(SamsaraMachine, cpuid_tsc_khz), false },
+    { "chaos", U32, offsetof(SamsaraMachine, chaos), false },
+    { "seed", U32, offsetof(SamsaraMachine, seed), false },
     { "host-stepping", U64, offsetof(SamsaraMachine, host_stepping), false },
     { "host-microcode", U64, offsetof(SamsaraMachine, host_microcode), false },
     { "host-core-type", U64, offsetof(SamsaraMachine, host_core_type), false },

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <linux/kvm.h>
 #include "qapi/error.h"
+#include "qemu/guest-random.h"
 #include "cpu.h"
 #include "hw/boards.h"
 #include "samsara.h"
@@ -137,6 +138,39 @@ static bool set_tunables(Error **errp)
     return true;
 }
 
+/* What is not given is the host's. */
+static bool settle(uint32_t index, Error **errp)
+{
+    uint64_t *value = &samsara_opts.tunable[index];
+    int ret = 0;
+
+    if (*value == SAMSARA_UNSET) {
+        ret = device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_TUNABLE, index,
+                          value);
+    }
+    if (ret < 0) {
+        kernel_error(errp, ret, "tell a setting");
+    }
+    return ret >= 0;
+}
+
+/* The recording says what was left to chance, so it is known here. */
+static bool settle_chance(Error **errp)
+{
+    uint64_t *seed = &samsara_opts.tunable[KVM_SAMSARA_TUNABLE_SEED];
+    uint32_t random;
+
+    if (!settle(KVM_SAMSARA_TUNABLE_CHAOS, errp) ||
+        !settle(KVM_SAMSARA_TUNABLE_SEED, errp)) {
+        return false;
+    }
+    while (!*seed) {
+        qemu_guest_getrandom_nofail(&random, sizeof(random));
+        *seed = random;
+    }
+    return true;
+}
+
 bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
 {
     ERRP_GUARD();
@@ -166,7 +200,8 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
                      ? "replay this recording" : "record this guest");
         return false;
     }
-    if (!set_tunables(errp)) {
+    if ((mode != KVM_SAMSARA_MODE_REPLAY && !settle_chance(errp)) ||
+        !set_tunables(errp)) {
         return false;
     }
     samsara_device.nr_rings = nr_vcpus + 1;

@@ -42,6 +42,8 @@ static void fill_machine(SamsaraMachine *m)
     m->phys_bits = cpu->phys_bits;
     m->tsc_khz = cpu->env.tsc_khz;
     m->cpuid_tsc_khz = samsara_cpuid_tsc_khz(CPU(cpu));
+    m->chaos = samsara_opts.tunable[KVM_SAMSARA_TUNABLE_CHAOS];
+    m->seed = samsara_opts.tunable[KVM_SAMSARA_TUNABLE_SEED];
     samsara_host_identity(m);
 }
 

@@ -50,13 +50,15 @@ typedef struct SamsaraMachine {
     uint32_t phys_bits;
     uint64_t tsc_khz;           /* for information: reads are in the log */
     uint32_t cpuid_tsc_khz;     /* what CPUID says of it, 0: nothing */
+    uint32_t chaos;             /* for information: settings of that name */
+    uint32_t seed;
     /* the processor it was recorded on; SAMSARA_UNKNOWN or a value of it */
     uint64_t host_stepping, host_microcode, host_core_type;
 } SamsaraMachine;
 
 #define SAMSARA_UNKNOWN UINT64_MAX
 
-#define SAMSARA_NR_TUNABLES (KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT + 1)
+#define SAMSARA_NR_TUNABLES (KVM_SAMSARA_TUNABLE_SEED + 1)
 #define SAMSARA_UNSET UINT64_MAX
 
 /*
@@ -85,7 +87,11 @@ typedef struct SamsaraMachine {
     f("slice", SERIAL_SLICE_US, 50, 1000000, \
       "mode=serial: microseconds of a vCPU's turn") \
     f("adaptive", ADAPTIVE, 0, 1, \
-      "1: serial phases when vCPUs disturb each other")
+      "1: serial phases when vCPUs disturb each other") \
+    f("chaos", CHAOS, 0, 10, \
+      "looks for rare interleavings, at the price of speed") \
+    f("seed", SEED, 1, UINT32_MAX, \
+      "of what is left to chance; default: another one each time")
 
 /*
  * session.c: what the command line and the accelerator's properties say.  Sizes

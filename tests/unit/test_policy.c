@@ -57,6 +57,43 @@ static void test_length_short_chunks(void **state)
 	assert_int_equal(length.calm, 1);
 }
 
+/* From @min to @max bits, and each number of them about as often. */
+static void test_random_short(void **state)
+{
+	int longer[12] = { 0 };
+	u32 i, n, random = 1;
+
+	(void)state;
+	for (i = 0; i < 100000; i++) {
+		random = random * 1664525 + 1013904223;
+		n = smr_random_short(random, 4, 11);
+		assert_true(n < 1u << 11);
+		longer[11] += n >= 1u << 10;
+		longer[4] += n < 1u << 3;
+	}
+	/* an eighth of them may have 11 bits, and half of those do */
+	assert_in_range(longer[11], 5000, 7500);
+	/* half of those below 2^4, a quarter of those below 2^5, ... */
+	assert_in_range(longer[4], 11000, 14000);
+	assert_true(smr_random_short(~0u, 3, 3) == 7);
+	assert_true(smr_random_short(~0u, 27, 27) == (1u << 27) - 1);
+}
+
+static void test_earn(void **state)
+{
+	u64 credit = 100;
+
+	(void)state;
+	smr_earn(&credit, 600, 6, 1, 1000);
+	assert_int_equal(credit, 200);
+	smr_earn(&credit, 600, 6, 3, 1000);
+	assert_int_equal(credit, 500);
+	smr_earn(&credit, 0, 6, 3, 1000);
+	assert_int_equal(credit, 500);
+	smr_earn(&credit, ~0ull, 6, 41, 1000);
+	assert_int_equal(credit, 1000);
+}
+
 static void test_hold(void **state)
 {
 	(void)state;
@@ -144,6 +181,8 @@ int main(void)
 		cmocka_unit_test(test_length_grows),
 		cmocka_unit_test(test_length_shrinks),
 		cmocka_unit_test(test_length_short_chunks),
+		cmocka_unit_test(test_random_short),
+		cmocka_unit_test(test_earn),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_lone),
