@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* samsara: look into recordings without QEMU. */
+/* samsara: look into recordings without QEMU; record until a run fails. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static void usage(FILE *f)
 	fprintf(f, "usage: samsara COMMAND FILE [OPTION]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
 		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fprintf(f, "\n"
+	fprintf(f, "\n  samsara hunt [OPTION]... -- QEMU [ARGUMENT]...: record until a run fails; see\n"
+		"  samsara hunt --help\n\n"
 		"      --json        for programs: an object; dump: an object per line\n"
 		"      --vcpu N|vm   dump: records of one vCPU, or of the VM, only\n"
 		"      --from N      dump: commits from N on\n"
@@ -157,8 +158,11 @@ int main(int argc, char **argv)
 	struct options o = { .stream = ANY_STREAM, .to = U64_MAX };
 	const struct command *c;
 	char *shown;
-	int status = parse_options(argc, argv, &o);
+	int status;
 
+	if (argc > 1 && !strcmp(argv[1], "hunt"))
+		return cmd_hunt(argc - 1, argv + 1);
+	status = parse_options(argc, argv, &o);
 	if (status >= 0)
 		return status;
 	if (optind == argc)

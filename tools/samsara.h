@@ -30,6 +30,8 @@ struct options {
 
 int cmd_info(const struct options *o, struct smr_reader *r);
 int cmd_dump(const struct options *o, struct smr_reader *r);
+/* Has options of its own. */
+int cmd_hunt(int argc, char **argv);
 int cmd_verify(const struct options *o, struct smr_reader *r);
 
 /* Exit status for what can be replayed. */

@@ -7,7 +7,7 @@
 #
 # DIR holds the blocks, DIR/list a line "DOCUMENT:LINE STATUS" for each.  Those of one
 # document share a shell, as they do with a reader who works through it, and all
-# documents a directory with vmlinux and initrd.cpio.  Prints "ok docs-DOCUMENT:LINE"
+# documents a directory with vmlinux, initrd.cpio and races.cpio.  Prints "ok docs-DOCUMENT:LINE"
 # or "not ok ..."; what a block prints is left in /work/out.  After one that fails the
 # others of its document are not run.
 
@@ -16,7 +16,7 @@ blocks=$1
 failed=0
 mkdir -p /tmp/docs
 cd /tmp/docs || exit
-cp /guests/vmlinux .
+cp /guests/vmlinux /guests/races.cpio .
 cp /guests/linux.cpio initrd.cpio
 
 # There is root only.

@@ -14,6 +14,8 @@
 #	--debugcon PORT   default 0xe9
 #	--phases N        the recordings must have gone serial at least so often
 #	--native          also run it unrecorded, and compare the times
+#	--least PERCENT   the number in the guest's RESULT must be at least this part of
+#	                  the one that it has natively (with --native)
 #
 # Prints "ok NAME ..." or "not ok NAME ..." and returns 0 or 1. A replay is good if
 # QEMU finds every commit's digests equal and says so by its status, the final
@@ -26,7 +28,7 @@
 guest=$1 vcpus=$2
 shift 2
 name=$guest-$vcpus recordings=1 replays=2 debugcon=0xe9
-distinct='' append='' with_native='' phases=0 replay_options='' stop_at=''
+distinct='' append='' with_native='' phases=0 least='' replay_options='' stop_at=''
 while :; do
 	case $1 in
 	--name) name=$2-$vcpus; shift 2;;
@@ -41,6 +43,7 @@ while :; do
 	--distinct) distinct=1; shift;;
 	--phases) phases=$2; shift 2;;
 	--native) with_native=1; shift;;
+	--least) least=$2; shift 2;;
 	*) break;;
 	esac
 done
@@ -83,11 +86,13 @@ check_replay()	# NUMBER
 }
 
 machine "$guest" "$vcpus" "$append" "$debugcon"
-rec=$TMP/$name.rec rep=$TMP/$name.rep sigs='' times='' i=0
+rec=$TMP/$name.rec rep=$TMP/$name.rep sigs='' times='' results='' i=0
 if [ -n "$with_native" ]; then
 	native "$TMP/$name.native"
 	[ "$RC" = $PASS ] || not_ok "native: QEMU status $RC" "$TMP/$name.native.out" "$TMP/$name.native.err"
 	native_took=$TOOK
+	native_result=$(result_of "$TMP/$name.native.out")
+	native_result=${native_result%% *}
 fi
 while [ $i -lt "$recordings" ]; do
 	i=$((i + 1))
@@ -108,9 +113,14 @@ done
 differing=$(for s in $sigs; do echo "$s"; done | sort -u | wc -l)
 [ -z "$distinct" ] || [ "$differing" -gt 1 ] ||
 	not_ok "$recordings recordings, all with the signature $sig"
+if [ -n "$least" ]; then
+	[ $((100 * ${sig%% *})) -ge $((least * native_result + !native_result)) ] ||
+		not_ok "the result is ${sig%% *}, natively $native_result: less than $least %" "$rec.out"
+	results=" natively=$native_result"
+fi
 [ -z "$with_native" ] || times=" native=$(seconds "$native_took") record/native=$(ratio "$took" "$native_took")"
 rm -f "$TMP/$name".*
 echo "ok $name vcpus=$vcpus recordings=$recordings replays=$((recordings * replays))" \
 	"sigs=$differing sig=${sig%% *} commits=$COMMITS chunks=$CHUNKS" \
 	"rollbacks=$ROLLBACKS phases=$PHASES log=$LOG stored=$STORED record=$(seconds "$took")" \
-	"replay=$(seconds "$rep_took")$times"
+	"replay=$(seconds "$rep_took")$times$results"

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -388,6 +389,82 @@ static void test_file_name(void **state)
 	unlink(evil);
 }
 
+/* A QEMU that counts its runs, records, and does in the third what @third says. */
+static void make_qemu(const char *name, const char *recording, const char *third)
+{
+	FILE *f = fopen(name, "w");
+
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n"
+		"echo x >> %s.n; n=$(wc -l < %s.n)\n"
+		"for a; do case $a in file=*) a=${a#file=}; cp %s ${a%%%%,*};; esac; done\n"
+		"echo \"run $n: $*\"\n"
+		"[ $n != 3 ] || { %s; }\n", name, name, recording, third);
+	fclose(f);
+	assert_int_equal(chmod(name, 0755), 0);
+}
+
+/* Returns the status of a hunt with that QEMU, whose recording is hunt.smr. */
+static int hunt(const char *options, const char *third)
+{
+	char qemu[80], counter[80], arguments[400];
+
+	snprintf(qemu, sizeof(qemu), "%s/qemu", files_dir);
+	snprintf(counter, sizeof(counter), "%s/qemu.n", files_dir);
+	unlink(counter);
+	make_qemu(qemu, path, third);
+	snprintf(arguments, sizeof(arguments), "hunt --file %s/hunt.smr %s -- %s -m 64", files_dir,
+		 options, qemu);
+	return run(arguments);
+}
+
+static void test_hunt(void **state)
+{
+	(void)state;
+	generate(&whole);
+	/* what it prints, how it ends, how long it takes */
+	assert_int_equal(hunt("", "echo Kernel panic - not syncing; exec sleep 100"), 0);
+	assert_says("run 2, ");
+	assert_says("failed: it printed \"Kernel panic\"");
+	assert_says("hunt.smr, 60 commits");
+	assert_says("/qemu -display none -replay file=");
+	assert_int_equal(hunt("--pattern lost", "printf lo; sleep 0.1; printf st"), 0);
+	assert_says("failed: it printed \"lost\"");
+	assert_int_equal(hunt("", "exit 5"), 0);
+	assert_says("run 3, ");
+	assert_says("failed: its exit status was 5");
+	assert_int_equal(hunt("", "kill -11 $$"), 0);
+	assert_says("failed: signal 11 ended it");
+	assert_int_equal(hunt("--time-limit 1", "exec sleep 100"), 0);
+	assert_says("failed: it took longer than 1 s");
+	/* options of -record, and what the guest prints */
+	assert_int_equal(hunt("--show --record chaos=3 --runs 1", ":"), 1);
+	assert_says("run 1: -m 64 -record file=");
+	assert_says("hunt.smr,chaos=3");
+}
+
+static void test_hunt_fails(void **state)
+{
+	(void)state;
+	generate(&whole);
+	/* good runs */
+	assert_int_equal(hunt("--runs 2", ":"), 1);
+	assert_int_equal(hunt("--runs 3 --pass 5", "exit 5"), 0);
+	assert_says("run 1, ");
+	/* no recording of the run that failed: the last one's is not kept for it */
+	assert_int_equal(hunt("", "rm $a; exit 1"), 2);
+	assert_int_equal(hunt("", "echo samsara: recording ended: disk full; exit 1"), 2);
+	assert_says("run 3 was not recorded");
+	assert_int_equal(run("hunt -- /nowhere/qemu"), 2);
+	/* wrong usage */
+	assert_int_equal(run("hunt"), 64);
+	assert_int_equal(run("hunt --runs x -- true"), 64);
+	assert_int_equal(run("hunt --pattern '' -- true"), 64);
+	assert_int_equal(run("hunt --time-limit -1 -- true"), 64);
+	assert_int_equal(run("hunt --what -- true"), 64);
+	assert_int_equal(run("hunt --help"), 0);
+}
+
 static int set_up(void **state)
 {
 	if (files_set_up(state))
@@ -412,6 +489,8 @@ int main(void)
 		cmocka_unit_test(test_impossible),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_file_name),
+		cmocka_unit_test(test_hunt),
+		cmocka_unit_test(test_hunt_fails),
 	};
 
 	return cmocka_run_group_tests_name("tool", tests, set_up, files_tear_down);
