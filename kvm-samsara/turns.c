@@ -42,6 +42,8 @@
 /* They last up to 2^n host cycles, n between these; less with chaos. */
 #define SHORT_MIN_ORDER		9
 #define SHORT_MAX_ORDER		16
+/* And as long as this in any case: samsara_turn_expired() doubles it until it is enough. */
+#define LEAST_CYCLES		64
 /* The change to another vCPU takes so many host cycles; changes may take one part of the time. */
 #define CHANGE_CYCLES		10000
 #define CHANGES_PART		6
@@ -186,7 +188,8 @@ static void choose_length(struct samsara_vm *vm, struct samsara_turn *turn)
 	if (!turns->shorts && begins_shorts(vm))
 		turns->shorts = FEW_SHORT_TURNS;
 	if (turns->shorts && may_change(vm)) {
-		turn->length = smr_random_short(prandom_u32_state(&turns->random),
+		turn->length = LEAST_CYCLES +
+			       smr_random_short(prandom_u32_state(&turns->random),
 						SHORT_MIN_ORDER - chaos / 2,
 						SHORT_MAX_ORDER - chaos);
 		return;

@@ -190,7 +190,7 @@ int op_status(struct rng *r, struct target *t)
 int op_tunable(struct rng *r, struct target *t)
 {
 	__u64 value = odd_number(r);
-	unsigned long nr = below(r, KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT + 2);
+	unsigned long nr = below(r, KVM_SAMSARA_TUNABLE_SEED + 2);
 
 	return attr(t->device, one_in(r, 3) ? KVM_GET_DEVICE_ATTR : KVM_SET_DEVICE_ATTR,
 		    KVM_SAMSARA_GRP_TUNABLE, nr, one_in(r, 20) ? NULL : &value);
