@@ -33,7 +33,7 @@ help:
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
-	@echo '  sources bochs host-kernel guest-kernel modules qemu tools guests programs testbed'
+	@echo '  sources bochs host-kernel guest-kernel modules qemu tools guests programs stock testbed'
 	@echo 'More builds, to check the patches:'
 	@echo '  modules-debian     external modules for Debian'\''s kernel'
 	@echo '  modules-intree     inside the patched kernel tree'
@@ -100,6 +100,12 @@ programs: guests
 	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/bench \
 		PROGRAMS=$(BUILD)/debian-programs $(BUILD)/bench/programs.cpio
 
+# a guest with Debian's kernel; not in guests/ either
+stock: guests
+	@scripts/build-stock-kernel.sh
+	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/stock $(BUILD)/stock/stock.cpio
+	@ln -sf ../stock-kernel/vmlinux $(BUILD)/stock/vmlinux
+
 # what tests/testbed/run needs, without the modules and QEMU
 testbed: bochs host-kernel $(BUILD)/testbed/hostcon $(BUILD)/testbed/exits \
 	 $(BUILD)/testbed/asked $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
@@ -118,10 +124,10 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/demo
 
-check: all
+check: all stock
 	@scripts/check.sh unit model lint testbed pmu docs e2e
 
-check-full: all programs
+check-full: all stock programs
 	@scripts/check.sh unit model lint testbed pmu docs full
 
 check-debug: all modules-debug
@@ -143,7 +149,7 @@ coverage: check-deps
 check-docs: all
 	@scripts/check.sh docs
 
-check-e2e: all
+check-e2e: all stock
 	@scripts/check.sh e2e
 
 qemu-debian: sources
@@ -163,6 +169,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests programs testbed demo check check-full check-debug \
+	qemu-full qemu-debian tools guests programs stock testbed demo check check-full check-debug \
 	check-unit check-testbed check-docs \
 	check-e2e lint coverage bench install uninstall clean

@@ -11,6 +11,7 @@
 #	--replay OPTION   of -replay, for all of them; may be repeated
 #	--distinct        the recordings' signatures must not all be the same
 #	--append STRING   the guest's command line
+#	--machine OPTIONS of -M microvm
 #	--debugcon PORT   default 0xe9
 #	--phases N        the recordings must have gone serial at least so often
 #	--native          also run it unrecorded, and compare the times
@@ -39,6 +40,7 @@ while :; do
 		case $2 in stop-at=*) stop_at=${2#*=};; esac
 		shift 2;;
 	--append) append=$2; shift 2;;
+	--machine) MACHINE=$2; shift 2;;
 	--debugcon) debugcon=$2; shift 2;;
 	--distinct) distinct=1; shift;;
 	--phases) phases=$2; shift 2;;
