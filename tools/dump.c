@@ -3,7 +3,6 @@
 #include "samsara.h"
 
 #define BYTES_SHOWN	16u
-#define ULL(x)		((unsigned long long)(x))
 
 static const char *event_kind(u32 intr_info)
 {

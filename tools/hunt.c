@@ -69,11 +69,7 @@ static int hunt_usage_error(const char *what)
 
 static bool get_count(const char *text, u64 *v)
 {
-	char *end;
-
-	errno = 0;
-	*v = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *v <= 1000000000;
+	return get_number(text, 10, v) && *v <= 1000000000;
 }
 
 static bool add_pattern(struct hunt *h, const char *text)
@@ -199,6 +195,11 @@ struct output {
 	size_t len;
 };
 
+static bool has(const struct output *out, const char *text)
+{
+	return memmem(out->text, out->len, text, strlen(text));
+}
+
 /* More of the run's output.  False: that was all. */
 static bool look(const struct hunt *h, int fd, struct output *out, struct outcome *o)
 {
@@ -212,10 +213,10 @@ static bool look(const struct hunt *h, int fd, struct output *out, struct outcom
 		fwrite(out->text + out->len, 1, n, stdout);
 	out->len += n;
 	for (i = 0; i < h->nr_patterns; i++)
-		if (memmem(out->text, out->len, h->patterns[i], strlen(h->patterns[i])))
+		if (has(out, h->patterns[i]))
 			fails(o, "it printed \"%s\"", h->patterns[i]);
 	/* as SAMSARA_RECORDING_ENDED: what follows is not in the file */
-	if (memmem(out->text, out->len, "samsara: recording ended", 24))
+	if (has(out, "samsara: recording ended"))
 		o->broken = true;
 	kept = out->len < MAX_PATTERN ? out->len : MAX_PATTERN;
 	memmove(out->text, out->text + out->len - kept, kept);
@@ -223,9 +224,9 @@ static bool look(const struct hunt *h, int fd, struct output *out, struct outcom
 	return true;
 }
 
-/* What a run that has failed gets before the next thing is done about it. */
+/* What is done about a run that has failed, and how long it has until the next. */
 static const struct {
-	int signal;
+	int signal;	/* 0: none */
 	int seconds;
 } ends[] = {
 	{ 0, MORE_SECONDS },
@@ -233,7 +234,7 @@ static const struct {
 	{ SIGKILL, END_SECONDS },
 };
 
-#define NR_ENDS	(sizeof(ends) / sizeof(ends[0]))
+#define NR_ENDS	((int)(sizeof(ends) / sizeof(ends[0])))
 
 /* Milliseconds up to @end, for poll(); @end 0: for ever. */
 static int until(double end)
@@ -251,27 +252,21 @@ static void watch(const struct hunt *h, int fd, pid_t pid, struct outcome *o)
 	static struct output out;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	double start = now(), end = h->limit ? start + h->limit : 0;
-	size_t step = 0;
-	bool failing = false;
-	int r;
+	int step = -1;	/* of ends[]; it has not failed */
+	bool over;
 
 	out.len = 0;
-	for (;;) {
-		r = poll(&p, 1, until(end));
-		if (r > 0 && !look(h, fd, &out, o))
-			break;
-		if (end && now() >= end) {
-			fails(o, "it took longer than %llu s", (unsigned long long)h->limit);
-			if (failing && step < NR_ENDS - 1)
-				step++;
-			if (ends[step].signal)
-				kill(pid, ends[step].signal);
-			end = now() + ends[step].seconds;
-			failing = true;
-		} else if (o->failure[0] && !failing) {
-			end = now() + ends[step].seconds;
-			failing = true;
-		}
+	while (poll(&p, 1, until(end)) <= 0 || look(h, fd, &out, o)) {
+		over = end && now() >= end;
+		if (over)
+			fails(o, "it took longer than %llu s", ULL(h->limit));
+		if (!o->failure[0] || (step >= 0 && !over))
+			continue;
+		if (step < NR_ENDS - 1)
+			step++;
+		if (ends[step].signal)
+			kill(pid, ends[step].signal);
+		end = now() + ends[step].seconds;
 	}
 	o->seconds = now() - start;
 }
@@ -347,14 +342,14 @@ static int found(const struct hunt *h, u64 run, const struct outcome *o)
 {
 	u64 commits = replayable(h->file);
 
-	printf("run %llu, %.1f s: failed: %s\n", (unsigned long long)run, o->seconds, o->failure);
+	printf("run %llu, %.1f s: failed: %s\n", ULL(run), o->seconds, o->failure);
 	if (!commits) {
 		fprintf(stderr, "samsara hunt: %s has nothing to replay, --show tells why\n",
 			h->file);
 		return EXIT_UNREADABLE;
 	}
 	printf("kept in %s, %llu commits; to see it again:\n\n", h->file,
-	       (unsigned long long)commits);
+	       ULL(commits));
 	printf("    %s -display none -replay file=%s\n", h->command[0], h->file);
 	return EXIT_OK;
 }
@@ -372,12 +367,12 @@ static int run_until_failure(const struct hunt *h, char **command)
 		}
 		if (o.broken) {
 			fprintf(stderr, "samsara hunt: run %llu was not recorded, --show tells why\n",
-				(unsigned long long)run);
+				ULL(run));
 			return EXIT_UNREADABLE;
 		}
 		if (o.failure[0])
 			return found(h, run, &o);
-		printf("run %llu, %.1f s: good\n", (unsigned long long)run, o.seconds);
+		printf("run %llu, %.1f s: good\n", ULL(run), o.seconds);
 	}
 	return EXIT_DAMAGED;
 }

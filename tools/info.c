@@ -6,7 +6,6 @@
 
 #include "samsara.h"
 
-#define ULL(x)		((unsigned long long)(x))
 #define TEXT_SHOWN	2048u	/* longest blob printed as text */
 #define PIECE		SMR_SEGMENT_MAX
 

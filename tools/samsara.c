@@ -43,12 +43,12 @@ static int usage_error(const char *what, const char *arg)
 	return EXIT_USAGE;
 }
 
-static bool get_number(const char *text, u64 *v)
+bool get_number(const char *text, int base, u64 *v)
 {
 	char *end;
 
 	errno = 0;
-	*v = strtoull(text, &end, 0);
+	*v = strtoull(text, &end, base);
 	return *text >= '0' && *text <= '9' && !*end && !errno;
 }
 
@@ -60,7 +60,7 @@ static bool get_stream(const char *text, int *stream)
 		*stream = VM_STREAM;
 		return true;
 	}
-	if (!get_number(text, &v) || v >= SMR_FILE_MAX_VCPUS)
+	if (!get_number(text, 0, &v) || v >= SMR_FILE_MAX_VCPUS)
 		return false;
 	*stream = (int)v;
 	return true;
@@ -90,11 +90,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return usage_error("--vcpu: no vCPU number", optarg);
 			break;
 		case 'f':
-			if (!get_number(optarg, &o->from))
+			if (!get_number(optarg, 0, &o->from))
 				return usage_error("--from: no commit number", optarg);
 			break;
 		case 't':
-			if (!get_number(optarg, &o->to))
+			if (!get_number(optarg, 0, &o->to))
 				return usage_error("--to: no commit number", optarg);
 			break;
 		case 'h':

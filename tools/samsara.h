@@ -9,6 +9,9 @@
 
 #define SAMSARA_VERSION	"0.1"
 
+/* For %llu. */
+#define ULL(x)		((unsigned long long)(x))
+
 enum exit_status {
 	EXIT_OK		= 0,
 	EXIT_DAMAGED	= 1,	/* cut or damaged, but a part can be replayed */
@@ -30,9 +33,12 @@ struct options {
 
 int cmd_info(const struct options *o, struct smr_reader *r);
 int cmd_dump(const struct options *o, struct smr_reader *r);
+int cmd_verify(const struct options *o, struct smr_reader *r);
 /* Has options of its own. */
 int cmd_hunt(int argc, char **argv);
-int cmd_verify(const struct options *o, struct smr_reader *r);
+
+/* An option's value: digits only, and no more than fits; @base as of strtoull(). */
+bool get_number(const char *text, int base, u64 *v);
 
 /* Exit status for what can be replayed. */
 int extent_status(const struct smr_extent *x);

@@ -2,8 +2,6 @@
 /* samsara verify */
 #include "samsara.h"
 
-#define ULL(x)		((unsigned long long)(x))
-
 struct findings {
 	struct smr_extent x;
 	u64 records, inputs;
