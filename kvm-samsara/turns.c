@@ -141,7 +141,7 @@ static bool begins_beside(struct samsara_vm *vm, struct samsara_turn *turn)
 static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgent)
 {
 	struct samsara_turn *now;
-	bool next = urgent;
+	bool next;
 
 	spin_lock(&vm->turns.lock);
 	now = current_turn(vm);
