@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* samsara info */
 #include <stdlib.h>
-#include <time.h>
 #include <zlib.h>
 
 #include "samsara.h"
@@ -136,17 +135,6 @@ static int collect(struct report *rep, struct smr_err *err)
 	return ret;
 }
 
-static bool is_text(const u8 *p, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || p[i] > '~')
-			return false;
-	}
-	return len > 0;
-}
-
 static void print_indented(const char *text)
 {
 	bool start = true;
@@ -216,16 +204,6 @@ static double order_rate(const struct report *rep)
 	return core_seconds > 0 ? (double)rep->share[ORDER].compressed / 1e6 / core_seconds : 0;
 }
 
-static void format_time(u64 created, char *text, size_t size)
-{
-	time_t t = (time_t)created;
-	struct tm tm;
-
-	if (created > 1ull << 40 || !gmtime_r(&t, &tm) ||
-	    !strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &tm))
-		snprintf(text, size, "at %llu", ULL(created));
-}
-
 static void print_streams(const struct report *rep)
 {
 	const struct counts *c;
@@ -259,27 +237,16 @@ static void print_log(const struct report *rep)
 		       seconds(rep), (double)rep->x.seen / seconds(rep), order_rate(rep));
 }
 
-static void print_text(struct report *rep)
+static void print_all(const struct report *rep)
 {
 	const struct smr_file_info *info = rep->info;
-	const struct smr_extent *x = &rep->x;
-	char uuid[SMR_UUID_TEXT], created[40];
+	char uuid[SMR_UUID_TEXT];
 
 	smr_uuid_text(info->uuid, uuid);
-	format_time(info->created, created, sizeof(created));
-	printf("%s: recording %s, format %u.%u, %llu bytes\n", rep->o->shown, uuid, info->major,
-	       info->minor, ULL(rep->t.file_bytes));
-	printf("created %s by %s on %s\n", created, *info->writer ? info->writer : "(unknown)",
-	       *info->host ? info->host : "(unknown)");
-	printf("%u vCPUs; RAM not zero at the start: %llu KiB, %llu KiB stored\n", info->nr_vcpus,
+	printf("\nrecording %s, format %u.%u, %llu bytes\n", uuid, info->major, info->minor,
+	       ULL(rep->t.file_bytes));
+	printf("RAM not zero at the start: %llu KiB, %llu KiB stored\n",
 	       ULL(rep->t.raw[SMR_SEG_RAM] / 1024), ULL(rep->t.stored[SMR_SEG_RAM] / 1024));
-	if (!x->initial)
-		printf("initial state incomplete: nothing can be replayed\n");
-	else
-		printf("replayable to commit %llu of %llu, %s\n", ULL(x->replayable), ULL(x->seen),
-		       x->complete && x->trailer ? "clean end" : "no clean end");
-	if (x->damage.code)
-		printf("damage: %s\n", smr_file_errstr(&x->damage));
 	print_streams(rep);
 	print_log(rep);
 	printf("\ninitial state:\n");
@@ -382,7 +349,7 @@ int cmd_info(const struct options *o, struct smr_reader *r)
 	rep->info = smr_reader_info(r);
 	smr_reader_totals(r, &rep->t);
 	ret = smr_reader_extent(r, &rep->x, &err);
-	if (!ret)
+	if (!ret && (o->json || o->all))
 		ret = collect(rep, &err);
 	if (ret) {
 		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
@@ -391,7 +358,9 @@ int cmd_info(const struct options *o, struct smr_reader *r)
 		if (o->json)
 			print_json(rep);
 		else
-			print_text(rep);
+			print_summary(o, r, &rep->x, &rep->t);
+		if (o->all && !o->json)
+			print_all(rep);
 	}
 	for (i = 0; i < NR_KINDS; i++)
 		free(rep->share[i].buf);

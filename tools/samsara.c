@@ -27,6 +27,7 @@ static void usage(FILE *f)
 		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
 	fprintf(f, "\n  samsara hunt [OPTION]... -- QEMU [ARGUMENT]...: record until a run fails; see\n"
 		"  samsara hunt --help\n\n"
+		"      --all         info: counts, parts of the log, stored descriptions, too\n"
 		"      --json        for programs: an object; dump: an object per line\n"
 		"      --vcpu N|vm   dump: records of one vCPU, or of the VM, only\n"
 		"      --from N      dump: commits from N on\n"
@@ -70,6 +71,7 @@ static bool get_stream(const char *text, int *stream)
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
+		{ "all",     no_argument,       NULL, 'a' },
 		{ "json",    no_argument,       NULL, 'j' },
 		{ "vcpu",    required_argument, NULL, 'v' },
 		{ "from",    required_argument, NULL, 'f' },
@@ -82,6 +84,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (c) {
+		case 'a':
+			o->all = true;
+			break;
 		case 'j':
 			o->json = true;
 			break;

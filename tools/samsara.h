@@ -27,6 +27,7 @@ struct options {
 	const char *file;
 	const char *shown;	/* the same for a terminal */
 	bool json;
+	bool all;		/* info: counts and stored descriptions, too */
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
 };
@@ -42,6 +43,12 @@ bool get_number(const char *text, int base, u64 *v);
 
 /* Exit status for what can be replayed. */
 int extent_status(const struct smr_extent *x);
+
+/* Can all of it be shown as it is?  No text is empty. */
+bool is_text(const u8 *p, size_t len);
+/* The first lines of samsara info. */
+void print_summary(const struct options *o, const struct smr_reader *r,
+		   const struct smr_extent *x, const struct smr_totals *t);
 
 /* All records of a recording, merged into commit order. */
 struct event {

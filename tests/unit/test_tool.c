@@ -109,24 +109,6 @@ static void test_usage(void **state)
 	assert_int_equal(run("--version"), 0);
 }
 
-static void test_whole(void **state)
-{
-	(void)state;
-	generate(&whole);
-	assert_int_equal(run_on("verify", path, ""), 0);
-	assert_says(": ok: ");
-	assert_says("60 commits");
-	assert_int_equal(run_on("verify", path, "--json"), 0);
-	assert_says("\"ok\": true");
-	assert_says("\"replayable\": 60");
-	assert_int_equal(run_on("info", path, ""), 0);
-	assert_says("replayable to commit 60 of 60, clean end");
-	assert_says("{ \"type\": \"test\" }");
-	assert_int_equal(run_on("info", path, "--json"), 0);
-	assert_says("\"commits\": 60");
-	assert_says("\"text\": \"{ \\\"type\\\": \\\"test\\\" }\"");
-}
-
 /* Lines with @what in them. */
 static u32 lines_with(const char *what)
 {
@@ -139,6 +121,27 @@ static u32 lines_with(const char *what)
 		*end = '\n';
 	}
 	return n;
+}
+
+static void test_whole(void **state)
+{
+	(void)state;
+	generate(&whole);
+	assert_int_equal(run_on("verify", path, ""), 0);
+	assert_says(": ok: ");
+	assert_says("60 commits");
+	assert_int_equal(run_on("verify", path, "--json"), 0);
+	assert_says("\"ok\": true");
+	assert_says("\"replayable\": 60");
+	assert_int_equal(run_on("info", path, ""), 0);
+	assert_says("replayable  to commit 60 of 60, its end\n");
+	assert_int_equal(lines_with("initial state:"), 0);
+	assert_int_equal(run_on("info", path, "--all"), 0);
+	assert_says("replayable  to commit 60 of 60, its end\n");
+	assert_says("{ \"type\": \"test\" }");
+	assert_int_equal(run_on("info", path, "--json"), 0);
+	assert_says("\"commits\": 60");
+	assert_says("\"text\": \"{ \\\"type\\\": \\\"test\\\" }\"");
 }
 
 /* A chunk has one end, and people and programs are told the same one. */
@@ -322,6 +325,29 @@ static void run_all(const char *file, const char *says)
 			assert_says(says);
 		run_on(commands[i], file, "--json");
 	}
+	run_on("info", file, "--all");
+}
+
+#define MACHINE	"machine=microvm\ncpu=host\nchaos=3\nseed=7\ncmdline=console=ttyS0 seed=8\n"
+#define MEMORY	"0x0 0x4000000 rw microvm.ram\n0xfffe0000 0x20000 ro microvm.firmware\nnonsense\n"
+
+/* What QEMU stores of a machine is told in words. */
+static void test_summary(void **state)
+{
+	struct bytes b = forge_file();
+
+	(void)state;
+	forge_blob(&b, "machine", sizeof(MACHINE) - 1, 0, MACHINE, sizeof(MACHINE) - 1);
+	forge_blob(&b, "memory", sizeof(MEMORY) - 1, 0, MEMORY, sizeof(MEMORY) - 1);
+	forge_initial_end(&b, 2);
+	forge_seal(&b);
+	spit(path, b.p, b.len);
+	free(b.p);
+	assert_int_equal(run_on("info", path, ""), 2);
+	assert_says("guest       microvm, 1 vCPU, 64 MiB of memory\n");
+	assert_says("kernel      console=ttyS0 seed=8\n");
+	assert_says("chance      seed=7,chaos=3\n");
+	run_all(path, NULL);
 }
 
 /* Names in the header, names and texts of blobs, that are meant for the terminal. */
@@ -351,7 +377,7 @@ static void test_escapes(void **state)
 	forge_seal(&b);
 	spit(path, b.p, b.len);
 	run_all(path, NULL);
-	assert_int_equal(run_on("info", path, ""), 2);
+	assert_int_equal(run_on("info", path, "--all"), 2);
 	assert_says("machine              14 bytes\n");
 	assert_says("c1                   3 bytes\n");
 	assert_says("    a\tb\n    \"\\\n    \n");
@@ -487,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_missing_commit),
 		cmocka_unit_test(test_bad_inputs),
 		cmocka_unit_test(test_impossible),
+		cmocka_unit_test(test_summary),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_file_name),
 		cmocka_unit_test(test_hunt),

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What somebody wants to know who has found a recording: samsara info's first lines. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "samsara.h"
+
+/* A machine's description is a kernel command line and some numbers. */
+#define DESCRIPTION_MAX	65536u
+
+bool is_text(const u8 *p, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || p[i] > '~')
+			return false;
+	}
+	return len > 0;
+}
+
+/* A blob that is text; free() it.  NULL: there is none, or something else. */
+static char *description(const struct smr_reader *r, const char *wanted)
+{
+	char name[SMR_BLOB_NAME_MAX + 1];
+	size_t len;
+	void *data;
+	u32 i = 0;
+
+	while (smr_reader_next_blob(r, &i, name, &len, NULL) > 0) {
+		if (strcmp(name, wanted))
+			continue;
+		if (len > DESCRIPTION_MAX || smr_reader_blob(r, name, &data, &len, NULL))
+			return NULL;
+		if (is_text(data, len))
+			return data;
+		free(data);
+		return NULL;
+	}
+	return NULL;
+}
+
+/* What a line "@key=..." of @text says, as long as printf()'s %.*s needs it; 0: nothing. */
+static int find_value(const char *text, const char *key, const char **value)
+{
+	size_t len = strlen(key);
+
+	while (text && *text) {
+		if (!strncmp(text, key, len) && text[len] == '=') {
+			*value = text + len + 1;
+			return (int)strcspn(*value, "\n");
+		}
+		text = strchr(text, '\n');
+		text += !!text;
+	}
+	*value = "";
+	return 0;
+}
+
+/* Bytes in the writable slots of the memory map. */
+static u64 ram_size(const char *map)
+{
+	u64 size, total = 0;
+	char access[3];
+
+	while (map && *map) {
+		if (sscanf(map, "%*x %" SCNx64 " %2s", &size, access) == 2 && !strcmp(access, "rw"))
+			total += size;
+		map = strchr(map, '\n');
+		map += !!map;
+	}
+	return total;
+}
+
+static void print_size(u64 bytes)
+{
+	if (bytes < 10 << 10)
+		printf("%llu bytes", ULL(bytes));
+	else if (bytes < 10 << 20)
+		printf("%llu KiB", ULL(bytes >> 10));
+	else
+		printf("%llu MiB", ULL(bytes >> 20));
+}
+
+static void print_guest(const struct smr_reader *r)
+{
+	char *machine = description(r, "machine"), *map = description(r, "memory");
+	u32 nr = smr_reader_info(r)->nr_vcpus;
+	u64 ram = ram_size(map);
+	const char *value;
+	int len;
+
+	len = find_value(machine, "machine", &value);
+	printf("  guest       %.*s%s%u vCPU%s", len, value, len ? ", " : "", nr,
+	       nr == 1 ? "" : "s");
+	if (ram) {
+		printf(", ");
+		print_size(ram);
+		printf(" of memory");
+	}
+	putchar('\n');
+	len = find_value(machine, "cmdline", &value);
+	if (len)
+		printf("  kernel      %.*s\n", len, value);
+	len = find_value(machine, "seed", &value);
+	if (len) {
+		printf("  chance      seed=%.*s", len, value);
+		len = find_value(machine, "chaos", &value);
+		printf(",chaos=%.*s\n", len, value);
+	}
+	free(machine);
+	free(map);
+}
+
+static void format_time(u64 created, char *text, size_t size)
+{
+	time_t t = (time_t)created;
+	struct tm tm;
+
+	if (created > 1ull << 40 || !gmtime_r(&t, &tm) ||
+	    !strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		snprintf(text, size, "at %llu", ULL(created));
+}
+
+static void print_made(const struct smr_file_info *info, const struct smr_extent *x)
+{
+	char created[40];
+
+	format_time(info->created, created, sizeof(created));
+	printf("  recorded    %s by %s on %s\n", created, *info->writer ? info->writer : "(unknown)",
+	       *info->host ? info->host : "(unknown)");
+	if (x->duration_ns)
+		printf("  took        %.3f s, %llu commits\n", (double)x->duration_ns / 1e9,
+		       ULL(x->seen));
+}
+
+static void print_sizes(const struct smr_totals *t)
+{
+	printf("  size        ");
+	print_size(t->file_bytes);
+	printf(": initial state ");
+	print_size(t->stored[SMR_SEG_RAM] + t->stored[SMR_SEG_BLOB]);
+	printf(", log ");
+	print_size(t->stored[SMR_SEG_STREAM]);
+	putchar('\n');
+}
+
+void print_summary(const struct options *o, const struct smr_reader *r,
+		   const struct smr_extent *x, const struct smr_totals *t)
+{
+	bool whole = x->complete && x->trailer;
+
+	printf("%s\n", o->shown);
+	print_guest(r);
+	print_made(smr_reader_info(r), x);
+	print_sizes(t);
+	if (!x->initial)
+		printf("  replayable  not at all: the initial state is incomplete\n");
+	else if (!x->replayable)
+		printf("  replayable  not at all: the first commit is missing\n");
+	else
+		printf("  replayable  to commit %llu of %llu, %s\n", ULL(x->replayable), ULL(x->seen),
+		       whole ? "its end" : "and then it is cut: no clean end");
+	if (x->damage.code)
+		printf("  damage      %s\n", smr_file_errstr(&x->damage));
+	if (x->initial && x->replayable)
+		printf("  replay it   qemu-system-x86_64 -display none -replay file=%s\n", o->shown);
+}
