@@ -47,6 +47,41 @@ static inline bool smr_same_block_avx2(const void *a, const void *b)
 	return same;
 }
 
+/* Is the page, aligned or not, all zero?  Its first 512 bytes mostly tell. */
+static inline bool smr_page_is_zero_avx2(const void *page)
+{
+	const void *end = (const u8 *)page + 8 * SMR_PAGE_WORDS;
+	bool zero;
+
+	asm volatile("1:\n\t"
+		     "vmovdqu 0x000(%[p]), %%ymm0\n\t"
+		     "vmovdqu 0x020(%[p]), %%ymm1\n\t"
+		     "vpor 0x040(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x060(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor 0x080(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x0a0(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor 0x0c0(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x0e0(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor 0x100(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x120(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor 0x140(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x160(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor 0x180(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x1a0(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor 0x1c0(%[p]), %%ymm0, %%ymm0\n\t"
+		     "vpor 0x1e0(%[p]), %%ymm1, %%ymm1\n\t"
+		     "vpor %%ymm1, %%ymm0, %%ymm0\n\t"
+		     "vptest %%ymm0, %%ymm0\n\t"
+		     "jnz 2f\n\t"
+		     "add $0x200, %[p]\n\t"
+		     "cmp %[end], %[p]\n\t"
+		     "jne 1b\n"
+		     "2:"
+		     : "=@ccz" (zero), [p] "+&r" (page) : [end] "r" (end)
+		     : SMR_YMM_CLOBBERS "memory");
+	return zero;
+}
+
 /* As smr_page_sum(). */
 static inline u64 smr_page_sum_avx2(const void *page)
 {

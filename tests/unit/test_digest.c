@@ -116,6 +116,27 @@ static void test_place_counts(void **state)
 	assert_true(digest_of(0) + digest_of(1) != digest);
 }
 
+/* Every byte of a page that is not zero. */
+static void test_avx2_zero(void **state)
+{
+	u8 *p = (u8 *)ram[0];
+	u32 i;
+
+	(void)state;
+	memset(ram, 0, sizeof(ram));
+	if (!__builtin_cpu_supports("avx2"))
+		skip();
+	assert_true(smr_page_is_zero_avx2(p));
+	/* What follows it does not count. */
+	p[PAGE] = 1;
+	assert_true(smr_page_is_zero_avx2(p));
+	for (i = 0; i < PAGE; i++) {
+		p[i] = (u8)(1u << i % 8);
+		assert_false(smr_page_is_zero_avx2(p));
+		p[i] = 0;
+	}
+}
+
 static void test_avx2_sum(void **state)
 {
 	u32 i;
@@ -162,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_incremental),
 		cmocka_unit_test(test_every_bit_counts),
 		cmocka_unit_test(test_place_counts),
+		cmocka_unit_test(test_avx2_zero),
 		cmocka_unit_test(test_avx2_sum),
 		cmocka_unit_test(test_avx2_compare),
 		cmocka_unit_test(test_chain),

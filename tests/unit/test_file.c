@@ -112,6 +112,71 @@ static void test_round_trip(void **state)
 	check_round_trip(9);
 }
 
+/* How the longest segment of a type is stored. */
+static u8 flags_of(const struct smr_reader *r, u8 type)
+{
+	const struct smr_segment *s, *longest = NULL;
+	u64 i;
+
+	for (i = 0; i < smr_reader_nr_segments(r); i++) {
+		s = smr_reader_segment(r, i);
+		if (s->type == type && (!longest || s->raw_len > longest->raw_len))
+			longest = s;
+	}
+	assert_non_null(longest);
+	return longest->flags;
+}
+
+/* Memory is compressed by LZ4, the log by deflate, unless it is for most part memory. */
+static void test_compression(void **state)
+{
+	static const struct {
+		int level;
+		u32 dma_len;
+		u8 ram, stream;
+	} cases[] = {
+		{ 0, 4096, 0, 0 }, { 1, 1, SEG_LZ4, SEG_DEFLATE }, { 1, 4096, SEG_LZ4, SEG_LZ4 },
+		{ 6, 1, SEG_DEFLATE, SEG_DEFLATE }, { 6, 4096, SEG_DEFLATE, SEG_DEFLATE },
+	};
+	struct smr_writer_options o = { .nr_vcpus = 1 };
+	struct smr_record rec;
+	u8 page[4096], bytes[8192];
+	struct smr_stream codec;
+	struct smr_writer *w;
+	struct smr_reader *r;
+	struct smr_err err;
+	struct smr_buf b;
+	u32 i, n;
+
+	(void)state;
+	memset(page, 'x', sizeof(page));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		o.compress = cases[i].level;
+		assert_int_equal(smr_writer_create(&w, path, &o, &err), 0);
+		assert_int_equal(smr_writer_ram(w, 0, page, sizeof(page), &err), 0);
+		assert_int_equal(smr_writer_end_initial(w, &err), 0);
+		memset(&codec, 0, sizeof(codec));
+		rec = (struct smr_record){ .type = SMR_VM_START };
+		for (n = 0; n < 100; n++) {
+			rec.commit_seq = n;
+			b = (struct smr_buf){ .p = bytes, .size = sizeof(bytes) };
+			assert_int_equal(smr_encode(&codec, &rec, &b), 0);
+			assert_int_equal(smr_writer_append(w, 1, bytes, b.len, &err), 0);
+			rec = (struct smr_record){
+				.type = SMR_DMA, .dma_len = cases[i].dma_len,
+				.data = page, .data_len = cases[i].dma_len,
+			};
+		}
+		assert_int_equal(smr_writer_close(w, false, &err), 0);
+		assert_int_equal(smr_reader_open(&r, path, &err), 0);
+		assert_int_equal(smr_reader_info(r)->incompat, cases[i].level ? SMR_FILE_LZ4 : 0);
+		assert_int_equal(flags_of(r, SMR_SEG_RAM), cases[i].ram);
+		assert_int_equal(flags_of(r, SMR_SEG_STREAM), cases[i].stream);
+		assert_int_equal(extent_of(path).replayable, 99);
+		smr_reader_close(r);
+	}
+}
+
 #define RAM_PAGES	1000u
 static u8 ram[RAM_PAGES][4096], back[RAM_PAGES][4096];
 
@@ -350,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crc),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_compression),
 		cmocka_unit_test(test_ram),
 		cmocka_unit_test(test_blobs),
 		cmocka_unit_test(test_writer_mistakes),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How much the tool reads and decompresses, counted in its calls to the system and
- * to zlib: not more than in proportion to the number of segments, whatever they are.
+ * to zlib and LZ4: not more than in proportion to the number of segments, whatever they are.
  */
 #include "test.h"
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <lz4.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -22,6 +23,8 @@ ssize_t __real_pread(int fd, void *buf, size_t len, off_t pos);
 ssize_t __wrap_pread(int fd, void *buf, size_t len, off_t pos);
 int __real_inflate(z_streamp z, int flush);
 int __wrap_inflate(z_streamp z, int flush);
+int __real_LZ4_decompress_safe(const char *in, char *out, int in_len, int out_len);
+int __wrap_LZ4_decompress_safe(const char *in, char *out, int in_len, int out_len);
 int samsara_main(int argc, char **argv);
 
 static u64 reads, bytes_read, inflates;
@@ -39,6 +42,12 @@ int __wrap_inflate(z_streamp z, int flush)
 {
 	inflates++;
 	return __real_inflate(z, flush);
+}
+
+int __wrap_LZ4_decompress_safe(const char *in, char *out, int in_len, int out_len)
+{
+	inflates++;
+	return __real_LZ4_decompress_safe(in, out, in_len, out_len);
 }
 
 /* Runs a command with its output thrown away. */

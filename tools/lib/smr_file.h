@@ -22,7 +22,9 @@
 
 #define SMR_FILE_MAJOR		4
 #define SMR_FILE_MINOR		0
-#define SMR_FILE_INCOMPAT	0ull	/* feature bits this code understands */
+/* Incompatible features that this code understands: payloads may be LZ4 blocks. */
+#define SMR_FILE_LZ4		(1ull << 0)
+#define SMR_FILE_INCOMPAT	SMR_FILE_LZ4
 #define SMR_FILE_MAX_VCPUS	64u
 #define SMR_FILE_HEADER_SIZE	4096u
 #define SMR_SEGMENT_HEADER_SIZE	64u
@@ -99,7 +101,7 @@ struct smr_writer;
 
 struct smr_writer_options {
 	u32 nr_vcpus;
-	int compress;		/* zlib level, 0: none */
+	int compress;		/* zlib level, 1: LZ4 for memory; 0: none */
 	const char *writer;	/* stored, cut to 127 bytes; NULL: empty */
 	const char *host;
 };

@@ -48,7 +48,7 @@ enum {
 };
 
 #define SEG_DEFLATE		0x01	/* payload is a raw deflate stream */
-#define SEG_FLAGS		SEG_DEFLATE
+#define SEG_LZ4			0x02	/* payload is an LZ4 block */
 
 /* Payload of BLOB: a header, the name, a piece of the data. */
 enum {

@@ -13,7 +13,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
+
+#include "smr_compress.h"
 
 /* Returns 1; 0 if the file ends before; -1 with errno. */
 static int read_all(int fd, void *buf, size_t len, u64 pos)
@@ -115,6 +116,12 @@ static const char *phase_mistake(const struct smr_reader *r, const struct smr_se
 	return "of unknown type";
 }
 
+static bool flags_known(const struct smr_reader *r, u8 flags)
+{
+	return !flags || flags == SEG_DEFLATE ||
+	       (flags == SEG_LZ4 && (r->info.incompat & SMR_FILE_LZ4));
+}
+
 static const char *header_mistake(const struct smr_reader *r, const u8 *h,
 				  const struct smr_segment *s, u64 chain)
 {
@@ -129,7 +136,7 @@ static const char *header_mistake(const struct smr_reader *r, const u8 *h,
 	if (get_le(h + S_CHAIN, 8) != chain)
 		return "digest of the segments before it differs";
 	if (s->raw_len > SMR_SEGMENT_MAX || !s->raw_len || s->stored_len > s->raw_len ||
-	    (s->flags & ~SEG_FLAGS) || (!(s->flags & SEG_DEFLATE) && s->stored_len != s->raw_len) ||
+	    !flags_known(r, s->flags) || (!s->flags && s->stored_len != s->raw_len) ||
 	    s->first > s->last || !s->first != !s->last)
 		return "impossible values in its header";
 	if (s->type == SMR_SEG_STREAM ? s->stream > r->info.nr_vcpus : s->stream)
@@ -342,19 +349,6 @@ const struct smr_segment *smr_reader_segment(const struct smr_reader *r, u64 i)
 	return i < r->nr_segments ? &r->segment[i] : NULL;
 }
 
-static bool inflate_exactly(const u8 *in, u32 in_len, u8 *out, u32 out_len)
-{
-	z_stream z = { .next_in = (u8 *)in, .avail_in = in_len,
-		       .next_out = out, .avail_out = out_len };
-	bool ok;
-
-	if (inflateInit2(&z, -15) != Z_OK)
-		return false;
-	ok = inflate(&z, Z_FINISH) == Z_STREAM_END && !z.avail_in && !z.avail_out;
-	inflateEnd(&z);
-	return ok;
-}
-
 int smr_reader_payload(const struct smr_reader *r, u64 i, void *buf, struct smr_err *err)
 {
 	const struct smr_segment *s = smr_reader_segment(r, i);
@@ -363,7 +357,7 @@ int smr_reader_payload(const struct smr_reader *r, u64 i, void *buf, struct smr_
 
 	if (!s)
 		return smr_fail(err, SMR_FILE_EINVAL, r->path, 0, "no segment %llu", ULL(i));
-	if (s->flags & SEG_DEFLATE)
+	if (s->flags)
 		stored = malloc(s->stored_len + 1);
 	if (!stored)
 		return smr_fail(err, SMR_FILE_EMEM, r->path, s->offset, "out of memory");
@@ -377,7 +371,7 @@ int smr_reader_payload(const struct smr_reader *r, u64 i, void *buf, struct smr_
 	default:
 		if (smr_crc32c(0, stored, s->stored_len) != s->crc)
 			ret = damaged(r, s, err, "payload checksum differs");
-		else if (stored != buf && !inflate_exactly(stored, s->stored_len, buf, s->raw_len))
+		else if (stored != buf && !smr_decompress(s->flags, stored, s->stored_len, buf, s->raw_len))
 			ret = damaged(r, s, err, "payload can't be decompressed");
 	}
 	if (stored != buf)

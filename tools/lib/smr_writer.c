@@ -14,7 +14,9 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
+
+#include "smr_avx2.h"
+#include "smr_compress.h"
 
 #define BLOB_PIECE	(SMR_SEGMENT_MAX - 256)
 
@@ -23,6 +25,7 @@ struct pending {
 	u8 *buf;		/* SMR_SEGMENT_MAX bytes, allocated when first used */
 	u32 len;
 	u32 whole;		/* bytes of whole records */
+	u32 data;		/* those of them that devices wrote to memory */
 	u64 first, last;	/* commits in them */
 	u64 bytes, records;	/* totals of the stream */
 	struct smr_stream state;
@@ -39,8 +42,7 @@ enum phase { INITIAL, RUNNING };
 struct smr_writer {
 	int fd;
 	enum phase phase;
-	bool deflating;
-	z_stream z;
+	struct smr_compressor *compressor;	/* NULL: nothing is compressed */
 	u64 pos;		/* end of the last whole segment */
 	u64 seqno;
 	u64 chain;
@@ -112,21 +114,6 @@ static int write_all(int fd, struct iovec *iov, int n, u64 pos)
 	return 0;
 }
 
-/* Returns the compressed length, 0 if it would not be shorter. */
-static u32 compress_payload(struct smr_writer *w, const u8 *payload, u32 len)
-{
-	if (!w->deflating || len < 16)
-		return 0;
-	deflateReset(&w->z);
-	w->z.next_in = (u8 *)payload;
-	w->z.avail_in = len;
-	w->z.next_out = w->out;
-	w->z.avail_out = len - 1;
-	if (deflate(&w->z, Z_FINISH) != Z_STREAM_END)
-		return 0;
-	return len - 1 - w->z.avail_out;
-}
-
 static void fill_segment_header(struct smr_writer *w, const struct smr_segment *s, u8 *h)
 {
 	put_le(h + S_MAGIC, SEGMENT_MAGIC, 4);
@@ -153,12 +140,12 @@ static void account(struct smr_writer *w, const struct smr_segment *s)
 	w->totals.file_bytes = w->pos;
 }
 
-/* @s: type, stream, first, last are filled in. */
-static int write_segment(struct smr_writer *w, struct smr_segment *s, const u8 *payload, u32 len,
-			 struct smr_err *err)
+/* @s: type, stream, first, last are filled in.  @bulk: see smr_compress(). */
+static int write_segment(struct smr_writer *w, struct smr_segment *s, bool bulk,
+			 const u8 *payload, u32 len, struct smr_err *err)
 {
-	u8 header[SMR_SEGMENT_HEADER_SIZE];
-	u32 compressed = compress_payload(w, payload, len);
+	u8 header[SMR_SEGMENT_HEADER_SIZE], flag;
+	u32 compressed = smr_compress(w->compressor, bulk, payload, len, w->out, &flag);
 	struct iovec iov[2] = {
 		{ header, sizeof(header) },
 		{ compressed ? w->out : (u8 *)payload, compressed ? compressed : len },
@@ -170,7 +157,7 @@ static int write_segment(struct smr_writer *w, struct smr_segment *s, const u8 *
 			    SMR_FILE_MAX_SEGMENTS);
 	s->raw_len = len;
 	s->stored_len = (u32)iov[1].iov_len;
-	s->flags = compressed ? SEG_DEFLATE : 0;
+	s->flags = compressed ? flag : 0;
 	s->crc = smr_crc32c(0, iov[1].iov_base, iov[1].iov_len);
 	fill_segment_header(w, s, header);
 	if (write_all(w->fd, iov, len ? 2 : 1, w->pos)) {
@@ -212,6 +199,7 @@ static int write_header(struct smr_writer *w, const struct smr_writer_options *o
 	put_le(h + H_MAJOR, SMR_FILE_MAJOR, 2);
 	put_le(h + H_MINOR, SMR_FILE_MINOR, 2);
 	put_le(h + H_SIZE, SMR_FILE_HEADER_SIZE, 4);
+	put_le(h + H_INCOMPAT, o->compress ? SMR_FILE_LZ4 : 0, 8);
 	put_le(h + H_NR_VCPUS, o->nr_vcpus, 4);
 	put_le(h + H_CREATED, (u64)time(NULL), 8);
 	put_text(h + H_WRITER, sizeof(((struct smr_file_info *)0)->writer), o->writer);
@@ -314,8 +302,7 @@ static void free_writer(struct smr_writer *w)
 
 	if (w->fd >= 0)
 		close(w->fd);
-	if (w->deflating)
-		deflateEnd(&w->z);
+	smr_compressor_free(w->compressor);
 	for (; w->names; w->names = next) {
 		next = w->names->next;
 		free(w->names);
@@ -341,10 +328,9 @@ static struct smr_writer *alloc_writer(const char *path, const struct smr_writer
 	w->path = strdup(path);
 	w->ram_buf = malloc(SMR_SEGMENT_MAX);
 	w->out = malloc(SMR_SEGMENT_MAX);
-	w->deflating = o->compress > 0 &&
-		       deflateInit2(&w->z, o->compress, Z_DEFLATED, -15, 8,
-				    Z_DEFAULT_STRATEGY) == Z_OK;
-	if (w->path && w->ram_buf && w->out && w->deflating == (o->compress > 0))
+	if (o->compress)
+		w->compressor = smr_compressor_new(o->compress);
+	if (w->path && w->ram_buf && w->out && !w->compressor == !o->compress)
 		return w;
 	free_writer(w);
 	return NULL;
@@ -418,7 +404,7 @@ static int write_ram(struct smr_writer *w, struct smr_err *err)
 
 	w->ram_len = 0;
 	w->run = NO_RUN;
-	return len ? write_segment(w, &s, w->ram_buf, len, err) : 0;
+	return len ? write_segment(w, &s, true, w->ram_buf, len, err) : 0;
 }
 
 int smr_writer_blob(struct smr_writer *w, const char *name, const void *data, size_t len,
@@ -445,7 +431,7 @@ int smr_writer_blob(struct smr_writer *w, const char *name, const void *data, si
 		memcpy(p + B_NAME, name, name_len);
 		if (piece)
 			memcpy(p + B_NAME + name_len, (const u8 *)data + offset, piece);
-		ret = write_segment(w, &s, p, B_NAME + name_len + (u32)piece, err);
+		ret = write_segment(w, &s, false, p, B_NAME + name_len + (u32)piece, err);
 		offset += piece;
 		if (offset == len)
 			break;
@@ -453,10 +439,15 @@ int smr_writer_blob(struct smr_writer *w, const char *name, const void *data, si
 	return ret;
 }
 
+/* Most of a guest's memory is. */
 static bool page_is_zero(const u8 *page)
 {
 	static const u8 zero[16];
 
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		return smr_page_is_zero_avx2(page);
+#endif
 	return !memcmp(page, zero, 16) && !memcmp(page, page + 16, PAGE_BYTES - 16);
 }
 
@@ -527,7 +518,7 @@ int smr_writer_end_initial(struct smr_writer *w, struct smr_err *err)
 		return ret;
 	put_le(payload + I_NR_BLOBS, w->nr_blobs, 8);
 	put_le(payload + I_RAM_BYTES, w->ram_bytes, 8);
-	ret = write_segment(w, &s, payload, sizeof(payload), err);
+	ret = write_segment(w, &s, false, payload, sizeof(payload), err);
 	if (ret)
 		return ret;
 	if (fsync(w->fd))
@@ -555,12 +546,13 @@ static int write_stream(struct smr_writer *w, u32 stream, struct smr_err *err)
 
 	if (!p->whole)
 		return 0;
-	ret = write_segment(w, &s, p->buf, p->whole, err);
+	ret = write_segment(w, &s, p->data > p->whole / 2, p->buf, p->whole, err);
 	if (ret)
 		return ret;
 	memmove(p->buf, p->buf + p->whole, p->len - p->whole);
 	p->len -= p->whole;
 	p->whole = 0;
+	p->data = 0;
 	p->first = p->last = 0;
 	return 0;
 }
@@ -598,6 +590,8 @@ static int parse(struct smr_writer *w, u32 stream, struct smr_err *err)
 		if (smr_is_commit(r.type))
 			note_commit(w, p, r.commit_seq);
 		p->whole += (u32)n;
+		if (r.type == SMR_DMA)
+			p->data += r.data_len;
 		p->bytes += (u32)n;
 		p->records++;
 	}
@@ -675,7 +669,7 @@ static int write_trailer(struct smr_writer *w, struct smr_err *err)
 		put_le(p, w->stream[i].bytes, 8);
 		put_le(p + 8, w->stream[i].records, 8);
 	}
-	return write_segment(w, &s, payload, (u32)(p - payload), err);
+	return write_segment(w, &s, false, payload, (u32)(p - payload), err);
 }
 
 int smr_writer_close(struct smr_writer *w, bool clean, struct smr_err *err)
