@@ -28,6 +28,12 @@ seconds()
 	echo "$(($1 / 100)).$(printf '%02d' $(($1 % 100)))"
 }
 
+# up_time FILE: hundredths of a second that the Linux guest had been up when it was done
+up_time()
+{
+	tr -d '\r' < "$1" | sed -n 's/^UP \([0-9]*\)\.\([0-9][0-9]\) s$/\1\2/p' | sed 's/^0*\(.\)/\1/'
+}
+
 # ratio A B: A / B with two digits
 ratio()
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /init of the Linux guest, or a program of another: runs the racing threads, prints what
- * came of it, and ends the machine.  "rounds=N" on the kernel's command line sets the
+ * came of it and how long the kernel has been up, and ends the machine.  "rounds=N" on the kernel's command line sets the
  * amount of work.
  */
 #define _GNU_SOURCE
@@ -10,10 +10,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "machine.h"
 #include "work.h"
+
+/* Hundredths, as in /proc/uptime. */
+static void say_uptime(void)
+{
+	struct timespec up;
+	char line[40];
+
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	snprintf(line, sizeof(line), "UP %ld.%02ld s\n", (long)up.tv_sec,
+		 up.tv_nsec / 10000000);
+	say(line);
+}
 
 int main(void)
 {
@@ -31,6 +44,7 @@ int main(void)
 		 work.signature, work.nr_cpus, work.nr_threads, work.errors,
 		 work.errors ? " failed" : "");
 	say(line);
+	say_uptime();
 	/* Run by a script, which goes on. */
 	if (getpid() != 1)
 		return work.errors != 0;
