@@ -17,9 +17,6 @@
 
 #include "races.h"
 
-/* What is wrong with them is that they do without atomics: the compiler must not mind. */
-#define once(x)		(*(volatile __typeof__(x) *)&(x))
-
 typedef void *(*thread_t)(void *);
 
 static pthread_barrier_t both_are_here;
@@ -55,11 +52,7 @@ static void together(thread_t first, thread_t second)
 		pthread_join(threads[i], NULL);
 }
 
-/*
- * Something to do between two steps.  A step ends with a branch: the simulated processor
- * takes no interrupt, and lets no other one run, within a straight piece of code.
- */
-static __attribute__((noinline)) void work(int n)
+__attribute__((noinline)) void work(int n)
 {
 	static _Thread_local volatile uint64_t x;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /init of the guest that races: so many trials (trials=N on the kernel's command line,
- * default 10) of each program of races.c, or of one (race=NAME).  "RACE name n of m
- * went wrong" says how often.
+ * default 10) of each program of races.c, or so many of each of rare.c (rare=N), or of one
+ * of them (race=NAME).  "RACE name n of m went wrong" says how often.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +13,13 @@
 
 int main(void)
 {
-	const char *env = getenv("trials"), *only = getenv("race");
+	const char *rare = getenv("rare"), *env = rare ?: getenv("trials"), *only = getenv("race");
 	int trials = env ? atoi(env) : 10;
 	const struct race *race;
 	int i, failed, all = 0, nr = 0;
 	char line[80];
 
-	for (race = races; race->name; race++) {
+	for (race = rare ? rare_races : races; race->name; race++) {
 		if (only && strcmp(only, race->name))
 			continue;
 		failed = 0;
