@@ -64,13 +64,13 @@ bool samsara_ends_in_the_middle(struct samsara_vcpu *sv)
  * an NMI or an EPT violation that stops it (SDM, "Instruction-Breakpoint Exception
  * Condition" and "Saving RIP, RSP, RFLAGS, and SSP"), and until the REP is over nobody
  * clears it: samsara_reinject() does at the chunk's start, before anything is done.
- * It need not set RF for the preemption timer, after which the chunk ends at once, and
- * for the monitor trap flag, which steps only what has taken an EPT violation.
- * Processors may have errata: so RCX is also logged wherever a REP is about to go on.
+ * It need not set RF for the preemption timer and for the monitor trap flag, and
+ * processors may have errata: so the instruction counts, too.  No other one can be
+ * half-way, and replay is faster where RCX need not be compared: it comes to the place
+ * by breakpoint.
  */
 bool samsara_may_be_in_rep(struct samsara_vcpu *sv)
 {
 	return (vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF) || samsara_at_rep(sv) ||
-	       samsara_exit_reason(sv->vcpu) == EXIT_REASON_PREEMPTION_TIMER ||
 	       (sv->chunk.fault_seen && samsara_same_place(&sv->rec.pos, &sv->chunk.fault_pos));
 }
