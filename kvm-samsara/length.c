@@ -15,9 +15,8 @@
 #include "samsara.h"
 
 #define FIRST_LIMIT_BRANCHES	50000
-/* Short chunks: so many in a row, after one of so many. */
-#define SHORT_CHUNKS		16
-#define SHORT_EVERY		32
+/* Short chunks come by chance after one of so many, less often if they are short anyway. */
+#define SHORT_EVERY		256
 /* They have up to 2^n branches, n between these, and the least that perf takes. */
 #define SHORT_MIN_ORDER		5
 #define SHORT_MAX_ORDER		14
@@ -41,14 +40,19 @@ void samsara_length_init(struct samsara_vcpu *sv)
 
 /*
  * The period of a vCPU's next chunk.  Others see all that a chunk does at once, and a race
- * that needs a look in between would never be lost: now and then several chunks are short.
+ * that needs a look in between would never be lost: several chunks are short when a vCPU
+ * was woken, and, if @some_short, now and then.
  */
-u64 samsara_length_next(struct samsara_vcpu *sv)
+u64 samsara_length_next(struct samsara_vcpu *sv, bool some_short)
 {
-	u32 every = SHORT_EVERY / (1 + 4 * sv->vm->tune.chaos) ?: 1;
+	u32 every = SHORT_EVERY * FIRST_LIMIT_BRANCHES / (1 + 4 * sv->vm->tune.chaos);
+	u64 limit = min_t(u64, sv->length.limit, FIRST_LIMIT_BRANCHES);
+	u32 bursts = READ_ONCE(sv->vm->bursts);
 
-	if (!sv->short_chunks && !(prandom_u32_state(&sv->random) % every))
-		sv->short_chunks = SHORT_CHUNKS;
+	if (bursts != sv->bursts || (some_short && !sv->short_chunks &&
+				     prandom_u32_state(&sv->random) % every < limit))
+		sv->short_chunks = SAMSARA_SHORT_CHUNKS;
+	sv->bursts = bursts;
 	if (!sv->short_chunks)
 		return sv->length.limit;
 	sv->short_chunks--;

@@ -61,8 +61,11 @@ static void look_at_memory(struct samsara_vcpu *sv)
 
 static void speculate_prepare(struct samsara_vcpu *sv)
 {
+	bool some_short = samsara_can_afford_short(sv->vm);
+
 	samsara_ept_use(sv, &sv->copies.ept);
-	samsara_length_set(sv, samsara_length_next(sv));
+	samsara_note_woken(sv);
+	samsara_length_set(sv, samsara_length_next(sv, some_short));
 	samsara_reserve_find(sv);
 	samsara_reserve_wait(sv);
 	look_at_memory(sv);

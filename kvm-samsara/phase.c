@@ -164,6 +164,17 @@ static bool parallel_pays(struct samsara_vcpu *sv)
 	return ret;
 }
 
+/*
+ * May some chunks be short by chance?  Not while it is found out whether parallel recording
+ * pays: short ones conflict less, and it would take longer to see that it doesn't.  Without
+ * the lock: an old answer is as good.
+ */
+bool samsara_can_afford_short(struct samsara_vm *vm)
+{
+	return vm->tune.chaos || !vm->tune.adaptive ||
+	       READ_ONCE(vm->window.credit) > slices(vm, FIRST_CREDIT_SLICES);
+}
+
 /* Every vCPU at a boundary: nobody uses these EPTs (RULE 5). */
 static bool map_all(struct samsara_vm *vm)
 {

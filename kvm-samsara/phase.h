@@ -36,6 +36,7 @@ struct samsara_cost {
 
 void samsara_phase_init(struct samsara_vm *vm);
 void samsara_choose_phase(struct samsara_vcpu *sv);
+bool samsara_can_afford_short(struct samsara_vm *vm);
 void samsara_note_running(struct samsara_vcpu *sv, bool running);
 
 #endif /* __KVM_X86_SAMSARA_PHASE_H */

@@ -156,7 +156,8 @@ struct samsara_vcpu {
 	struct samsara_counter counter;
 	struct smr_length length;
 	struct rnd_state random;	/* for the lengths of chunks */
-	u32 short_chunks;		/* to come */
+	u32 short_chunks;	/* to come */
+	u32 bursts;		/* of the VM's, which this vCPU has seen */
 	struct samsara_cost cost;
 
 	/* Of one mode each */
@@ -208,6 +209,7 @@ struct samsara_vm {
 	bool has_phases;	/* the phase changes */
 	u64 serial_phases;
 	struct samsara_turns turns;
+	u32 bursts;		/* of short chunks, because a vCPU was woken */
 	struct samsara_window window;
 
 	spinlock_t pages_lock;

@@ -22,11 +22,12 @@
  * between them is never lost here.  A vCPU that was halted and is woken begins at once, and
  * it and the others have short turns for a while, of random lengths from less than a
  * microsecond on, ended by the preemption timer.  A few come now and then between long
- * ones, too, whose lengths vary.  What all that may cost is a part of the time, which is
+ * ones, too.  What all that may cost is a part of the time, which is
  * saved up for a while.  tune.chaos makes it more.
  */
 #include <linux/random.h>
 
+#include "length.h"
 #include "order.h"
 #include "samsara.h"
 #include "turns.h"
@@ -49,7 +50,7 @@
 #define CHANGES_PART		6
 /* With chaos one turn after others of so many is a long one, which starves the others. */
 #define STARVE_EVERY		16
-/* A vCPU that wants the turn overtakes the others that wait for it, one time of so many. */
+/* With chaos a vCPU overtakes the others that wait for the turn, too, one time of so many. */
 #define OVERTAKE_EVERY		4
 /* How long a vCPU looks for its turn before it sleeps, host cycles. */
 #define SPIN_CYCLES		(1u << 18)
@@ -138,6 +139,27 @@ static bool begins_beside(struct samsara_vm *vm, struct samsara_turn *turn)
 	return true;
 }
 
+/*
+ * The same of a vCPU that runs beside others as it is: then all of them have short chunks
+ * for a while, which cost about as much as changes between vCPUs would.
+ */
+void samsara_note_woken(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	struct samsara_turns *turns = &vm->turns;
+
+	if (!sv->turn.halted)
+		return;
+	spin_lock(&turns->lock);
+	if (begins_beside(vm, &sv->turn)) {
+		turns->credit -= min_t(u64, turns->credit,
+				       SAMSARA_SHORT_CHUNKS * vm->nr_vcpus * CHANGE_CYCLES);
+		/* Pairs with samsara_length_next(), which needs no lock. */
+		WRITE_ONCE(vm->bursts, vm->bursts + 1);
+	}
+	spin_unlock(&turns->lock);
+}
+
 static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgent)
 {
 	struct samsara_turn *now;
@@ -147,7 +169,7 @@ static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgen
 	now = current_turn(vm);
 	if (list_empty(&turn->link)) {
 		urgent |= begins_beside(vm, turn);
-		next = urgent || !random_below(vm, OVERTAKE_EVERY);
+		next = urgent || (vm->tune.chaos && !random_below(vm, OVERTAKE_EVERY));
 		list_add_tail(&turn->link, next && now ? now->link.next : &vm->turns.queue);
 		turn->slice_tsc = rdtsc();
 	}
@@ -156,14 +178,18 @@ static void enqueue(struct samsara_vm *vm, struct samsara_turn *turn, bool urgen
 	spin_unlock(&vm->turns.lock);
 }
 
-/* A turn that ends when others have waited for so long, if they do. */
-static u64 random_slice(struct samsara_vm *vm)
+/*
+ * How long others wait for a turn to end, if they do.  Always as long without chaos:
+ * threads that meet at barriers keep step then, and wait for each other a tenth less.
+ */
+static u64 long_turn(struct samsara_vm *vm)
 {
-	u64 half = samsara_slice_cycles(vm) / 2;
+	u64 slice = samsara_slice_cycles(vm);
 
-	if (vm->tune.chaos)
-		half *= vm->tune.chaos;
-	return half + mul_u64_u32_shr(half, prandom_u32_state(&vm->turns.random), 32);
+	if (!vm->tune.chaos)
+		return slice;
+	slice = slice * vm->tune.chaos / 2;
+	return slice + mul_u64_u32_shr(slice, prandom_u32_state(&vm->turns.random), 32);
 }
 
 /* Are there to be short turns, though nobody was woken? */
@@ -196,7 +222,7 @@ static void choose_length(struct samsara_vm *vm, struct samsara_turn *turn)
 	}
 	turns->shorts = 0;
 	turn->timed = false;
-	turn->length = random_slice(vm);
+	turn->length = long_turn(vm);
 }
 
 /* Cut the turns of all but one: then nobody is queueing any more, with luck. */

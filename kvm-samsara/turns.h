@@ -48,6 +48,7 @@ struct samsara_turns {
 void samsara_turns_init(struct samsara_vm *vm);
 void samsara_turns_only(struct samsara_vm *vm);
 void samsara_turns_seed(struct samsara_vm *vm);
+void samsara_note_woken(struct samsara_vcpu *sv);
 void samsara_arm_timer(struct samsara_vcpu *sv);
 void samsara_turn_expired(struct samsara_vcpu *sv);
 void samsara_disarm_timer(struct samsara_vcpu *sv);
