@@ -350,7 +350,8 @@ stop_on_full_disk()
 	umount "$disk"
 }
 
-# No file is larger than it may be; what can't be small enough is refused.
+# No file is larger than it may be; what can't be small enough is refused.  With one seed,
+# whose digits are in the file.
 max_size()
 {
 	local least=1 i
@@ -361,14 +362,14 @@ max_size()
 	for i in buffers state memory; do
 		# shellcheck disable=SC2086
 		run_qemu "$TMP/max-size-$i" $ARGS -append n=10 \
-			-record file="$TMP/x.smr",ring=256K,max-size=$least
+			-record file="$TMP/x.smr",ring=256K,seed=1,max-size=$least
 		expect "max-size-$i" $SETUP '-record max-size=[0-9]+ is too small.*at least'
 		least=$(sed -n 's/.*need at least \([0-9]*\) bytes.*/\1/p' "$TMP/max-size-$i.err")
 	done
 	least=$((least + 8000))
 	# shellcheck disable=SC2086
 	start_qemu max-size $ARGS -append n=100000000 -record \
-		file="$TMP/max-size.smr",ring=256K,chunk=500,adaptive=0,max-size=$least,on-error=stop
+		file="$TMP/max-size.smr",ring=256K,seed=1,chunk=500,adaptive=0,max-size=$least,on-error=stop
 	stopped max-size max-size "$TMP/max-size.smr"
 	if [ "$(size_of "$TMP/max-size.smr")" -gt $least ]; then
 		not_ok max-size-bytes "$(size_of "$TMP/max-size.smr") bytes, not $least"
@@ -379,7 +380,7 @@ max_size()
 	fi
 	# shellcheck disable=SC2086
 	run_qemu "$TMP/max-size-go" $ARGS -append n=400000 -record \
-		file="$TMP/max-size-go.smr",ring=256K,chunk=500,adaptive=0,max-size=$least
+		file="$TMP/max-size-go.smr",ring=256K,seed=1,chunk=500,adaptive=0,max-size=$least
 	expect max-size-go $PASS 'max-size=[0-9]* is reached; the guest goes on'
 }
 
