@@ -149,22 +149,9 @@ static void print_indented(const char *text)
 		putchar('\n');
 }
 
-/* The bytes of a blob that is short enough to be shown and looks like text, else NULL. */
-static char *text_of_blob(const struct report *rep, const char *name, size_t len)
-{
-	void *data;
-
-	if (len > TEXT_SHOWN || smr_reader_blob(rep->r, name, &data, &len, NULL))
-		return NULL;
-	if (is_text(data, len))
-		return data;
-	free(data);
-	return NULL;
-}
-
 static void blob(const struct report *rep, const char *name, size_t len, struct json *j)
 {
-	char *text = text_of_blob(rep, name, len);
+	char *text = len > TEXT_SHOWN ? NULL : read_text(rep->r, name);
 
 	if (j) {
 		json_open(j, NULL, '{');

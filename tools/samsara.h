@@ -44,8 +44,8 @@ bool get_number(const char *text, int base, u64 *v);
 /* Exit status for what can be replayed. */
 int extent_status(const struct smr_extent *x);
 
-/* Can all of it be shown as it is?  No text is empty. */
-bool is_text(const u8 *p, size_t len);
+/* A blob that is text; free() it.  NULL: there is none, or something else. */
+char *read_text(const struct smr_reader *r, const char *name);
 /* The first lines of samsara info. */
 void print_summary(const struct options *o, const struct smr_reader *r,
 		   const struct smr_extent *x, const struct smr_totals *t);

@@ -6,10 +6,8 @@
 
 #include "samsara.h"
 
-/* A machine's description is a kernel command line and some numbers. */
-#define DESCRIPTION_MAX	65536u
-
-bool is_text(const u8 *p, size_t len)
+/* Can all of it be shown as it is?  No text is empty. */
+static bool is_text(const u8 *p, size_t len)
 {
 	size_t i;
 
@@ -20,24 +18,16 @@ bool is_text(const u8 *p, size_t len)
 	return len > 0;
 }
 
-/* A blob that is text; free() it.  NULL: there is none, or something else. */
-static char *description(const struct smr_reader *r, const char *wanted)
+char *read_text(const struct smr_reader *r, const char *name)
 {
-	char name[SMR_BLOB_NAME_MAX + 1];
 	size_t len;
 	void *data;
-	u32 i = 0;
 
-	while (smr_reader_next_blob(r, &i, name, &len, NULL) > 0) {
-		if (strcmp(name, wanted))
-			continue;
-		if (len > DESCRIPTION_MAX || smr_reader_blob(r, name, &data, &len, NULL))
-			return NULL;
-		if (is_text(data, len))
-			return data;
-		free(data);
+	if (smr_reader_blob(r, name, &data, &len, NULL))
 		return NULL;
-	}
+	if (is_text(data, len))
+		return data;
+	free(data);
 	return NULL;
 }
 
@@ -85,7 +75,7 @@ static void print_size(u64 bytes)
 
 static void print_guest(const struct smr_reader *r)
 {
-	char *machine = description(r, "machine"), *map = description(r, "memory");
+	char *machine = read_text(r, "machine"), *map = read_text(r, "memory");
 	u32 nr = smr_reader_info(r)->nr_vcpus;
 	u64 ram = ram_size(map);
 	const char *value;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /init of the Linux guest, or a program of another: runs the racing threads, prints what
- * came of it and how long the kernel has been up, and ends the machine.  "rounds=N" on the kernel's command line sets the
- * amount of work.
+ * came of it and how long the kernel has been up, and ends the machine.  "rounds=N" on the
+ * kernel's command line sets the amount of work.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
