@@ -35,6 +35,19 @@ static const struct samsara_mode *const modes[] = {
 	[KVM_SAMSARA_MODE_REPLAY] = &samsara_mode_replay,
 };
 
+/* What user space may map of the order of commits, behind the rings */
+static size_t order_bytes(u32 nr_vcpus)
+{
+	BUILD_BUG_ON(offsetof(struct smr_order, committed) !=
+		     offsetof(struct kvm_samsara_order, committed));
+	BUILD_BUG_ON(offsetof(struct smr_order, nr_agents) !=
+		     offsetof(struct kvm_samsara_order, nr_agents));
+	BUILD_BUG_ON(offsetof(struct smr_order, agent) !=
+		     offsetof(struct kvm_samsara_order, agent));
+	BUILD_BUG_ON(sizeof(struct smr_order_agent) != sizeof(struct kvm_samsara_order_agent));
+	return PAGE_ALIGN(smr_order_size(nr_vcpus + 1));
+}
+
 static int check_config(const struct kvm_samsara_config *config)
 {
 	int i;
@@ -62,7 +75,6 @@ static void free_config(struct samsara_vm *vm)
 	if (vm->eventfd)
 		eventfd_ctx_put(vm->eventfd);
 	kfree(vm->vcpus);
-	kfree(vm->order);
 	vfree(vm->scratch);
 	vfree(vm->rings_area);
 	vm->eventfd = NULL;
@@ -84,23 +96,22 @@ static int get_eventfd(struct samsara_vm *vm, int fd)
 	return 0;
 }
 
-/* @rings: bytes of all rings together. */
+/* @bytes: of what user space may map. */
 static void *alloc_config(struct samsara_vm *vm, const struct kvm_samsara_config *config,
-			  size_t rings)
+			  size_t bytes)
 {
 	vm->vcpus = kcalloc(config->nr_vcpus, sizeof(*vm->vcpus), GFP_KERNEL_ACCOUNT);
-	vm->order = kzalloc(ALIGN(smr_order_size(config->nr_vcpus + 1), 64), GFP_KERNEL_ACCOUNT);
 	vm->scratch = __vmalloc(SMR_RECORD_MAX, GFP_KERNEL_ACCOUNT);
-	if (!vm->vcpus || !vm->order || !vm->scratch)
+	if (!vm->vcpus || !vm->scratch)
 		return NULL;
-	return __vmalloc(rings, SAMSARA_GFP_LARGE | __GFP_ZERO);
+	return __vmalloc(bytes, SAMSARA_GFP_LARGE | __GFP_ZERO);
 }
 
 static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 {
 	struct kvm_samsara_config config;
+	size_t rings, bytes;
 	void *area = NULL;
-	size_t rings;
 	int r;
 
 	if (vm->rings_area)
@@ -112,22 +123,24 @@ static int set_config(struct samsara_vm *vm, const void __user *uaddr)
 		return r;
 	vm->ring_stride = PAGE_SIZE + config.ring_bytes;
 	rings = (config.nr_vcpus + 1) * vm->ring_stride;
-	r = samsara_charge_locked(vm, rings >> PAGE_SHIFT);
+	bytes = rings + order_bytes(config.nr_vcpus);
+	r = samsara_charge_locked(vm, bytes >> PAGE_SHIFT);
 	if (r)
 		return r;
 	r = get_eventfd(vm, config.eventfd);
 	if (!r) {
-		area = alloc_config(vm, &config, rings);
+		area = alloc_config(vm, &config, bytes);
 		if (!area)
 			r = -ENOMEM;
 	}
 	if (r) {
 		free_config(vm);
-		samsara_uncharge_locked(vm, rings >> PAGE_SHIFT);
+		samsara_uncharge_locked(vm, bytes >> PAGE_SHIFT);
 		return r;
 	}
 	vm->config = config;
 	vm->nr_vcpus = config.nr_vcpus;
+	vm->order = area + rings;
 	vm->mode = modes[config.mode];
 	vm->digest_off = vm->mode->digest_off;
 	samsara_ring_init(&vm->vm_ring, area + vm->nr_vcpus * vm->ring_stride,
@@ -306,24 +319,40 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 	}
 }
 
+/* The rings may be written by user space, the order of commits only read. */
+static int check_mapping(struct samsara_vm *vm, struct vm_area_struct *vma)
+{
+	unsigned long offset = vma->vm_pgoff << PAGE_SHIFT;
+	unsigned long size = vma->vm_end - vma->vm_start;
+
+	if (vma->vm_pgoff >= ULONG_MAX >> PAGE_SHIFT || offset % vm->ring_stride)
+		return -EINVAL;
+	if (offset / vm->ring_stride <= vm->nr_vcpus)
+		return size == vm->ring_stride ? 0 : -EINVAL;
+	if (offset / vm->ring_stride > vm->nr_vcpus + 1 || size != order_bytes(vm->nr_vcpus))
+		return -EINVAL;
+	if (vma->vm_flags & VM_WRITE)
+		return -EACCES;
+	vma->vm_flags &= ~VM_MAYWRITE;
+	return 0;
+}
+
 static int samsara_device_mmap(struct kvm_device *dev, struct vm_area_struct *vma)
 {
-	unsigned long addr, offset = vma->vm_pgoff << PAGE_SHIFT;
 	struct samsara_vm *vm = dev->private;
-	unsigned long stride;
+	unsigned long addr;
 	void *area;
-	int r = 0;
+	int r;
 
 	/* Pairs with set_config(): the sizes are there.  The area lives as long as the device. */
 	area = smp_load_acquire(&vm->rings_area);
 	if (!area)
 		return -ENXIO;
-	stride = vm->ring_stride;
-	if (vma->vm_end - vma->vm_start != stride || vma->vm_pgoff >= ULONG_MAX >> PAGE_SHIFT ||
-	    offset % stride || offset / stride > vm->nr_vcpus)
-		return -EINVAL;
+	r = check_mapping(vm, vma);
+	if (r)
+		return r;
 	vma->vm_flags |= VM_DONTEXPAND | VM_DONTDUMP;
-	area += offset;
+	area += vma->vm_pgoff << PAGE_SHIFT;
 	for (addr = vma->vm_start; !r && addr < vma->vm_end; addr += PAGE_SIZE, area += PAGE_SIZE)
 		r = vm_insert_page(vma, addr, vmalloc_to_page(area));
 	return r;

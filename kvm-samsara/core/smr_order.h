@@ -52,6 +52,24 @@
  *   for smr_order_done_before() (publishing needs no lock), then read and
  *   write shared memory, setting the version of each page written before
  *   unlocking.  Nobody gets a later number meanwhile, so 2. holds as well.
+ *
+ * Device models read memory while chunks are being published, page by page, in any
+ * order.  Between two reads they wait:
+ *
+ *	read
+ *	n = committed
+ *	wait until smr_order_whole(o, n)
+ *	read
+ *
+ * Then, if the first read returned a byte that commit c wrote, the second one finds all
+ * that c and the commits before c wrote, or what later ones wrote over it: as if c had
+ * been a processor's stores, seen in their order.  For c's agent had stored c to
+ * `publishing` and then to `committed`, both with release, before it copied anything:
+ * n >= c.  So c and all before it are published when the wait is over, and what they
+ * copied is visible to the second read, which comes after the loads, with acquire, that
+ * saw it.  Commits that write without a number being shown (KVM's own accesses, a vCPU
+ * alone in a serial phase) store in the order of the guest's own instructions, or hold
+ * the lock until they are done and are shown as well.
  */
 #ifndef SMR_ORDER_H
 #define SMR_ORDER_H
@@ -104,6 +122,15 @@ u64 smr_order_prefix(const struct smr_order *o);
  * visible to the caller.
  */
 bool smr_order_done_before(const struct smr_order *o, u32 agent, u64 n);
+
+/**
+ * smr_order_whole - is every commit <= @n published?
+ * Without lock, by who is no agent.  If true, everything they wrote is visible.
+ */
+static inline bool smr_order_whole(const struct smr_order *o, u64 n)
+{
+	return smr_order_done_before(o, o->nr_agents, n + 1);
+}
 
 /* Under the commit lock; n from smr_order_commit() in the same critical section. */
 static inline void smr_page_commit(struct smr_page *page, u64 n)

@@ -11,6 +11,7 @@
  * - a commit has seen, in every page it used, what running alone at its place would
  *   have shown it (the assertions at each commit);
  * - memory ends as that order leaves it: nothing is lost or torn;
+ * - a device model that reads sees nothing of a commit without the rest of it;
  * - nobody waits for ever (no invalid end state);
  * - a vCPU gets through: it fails at most LIMIT times, and then once for each other
  *   agent that was on its way to a commit when it took the token.
@@ -31,6 +32,7 @@
  * 7: a serial phase begins while chunks are open
  * 8: a write by KVM or a device needs no turn in a serial phase
  * 9: serial commits do not stamp the pages they wrote
+ * 10: a device model does not wait between two reads
  */
 #ifndef CHUNKS0
 #define CHUNKS0	1	/* of the first vCPU */
@@ -43,6 +45,10 @@
 #endif
 #ifndef DIRECT
 #define DIRECT	1	/* writes of the third agent */
+#endif
+
+#ifndef READS
+#define READS	0	/* of a device model: each is of both halves of a page */
 #endif
 
 #define VCPUS	2
@@ -441,10 +447,43 @@ again:
 	finished++
 }
 
+/* A page's content is the number of its commit: halves read later are no older. */
+proctype reader()
+{
+	byte p, n, first, done;
+
+	do
+	:: done == READS -> break
+	:: done < READS ->
+		atomic {
+			if
+			:: p = 0
+			:: p = 1
+			:: p = 2
+			fi
+		};
+		first = low[p];
+		/* samsara_do_read_barrier() */
+		n = committed;
+		if
+		:: MISTAKE != 10 ->
+			(publishing[0] == 0 || publishing[0] > n);
+			(publishing[1] == 0 || publishing[1] > n);
+			(publishing[2] == 0 || publishing[2] > n)
+		:: else
+		fi;
+		assert(high[p] >= first);
+		d_step { done++; p = 0; n = 0; first = 0 }
+	od
+}
+
 init {
 	atomic {
 		run vcpu(0, CHUNKS0);
 		run vcpu(1, CHUNKS1);
+#if READS
+		run reader();
+#endif
 		run direct(2)
 	};
 	finished == AGENTS;

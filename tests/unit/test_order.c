@@ -372,6 +372,92 @@ static void test_committed_first(void **state)
 }
 #endif
 
+/*
+ * Commits write one number to two places; a device model reads one, and then the other.
+ */
+struct pair {
+	struct smr_order *order;
+	u64 place[2];
+	u64 seed;
+	bool waits;
+};
+
+static void *write_pairs(void *opaque)
+{
+	struct pair *pair = opaque;
+	struct rng rng = { .state = pair->seed };
+	u32 i, first;
+	u64 n;
+
+	for (i = 0; i < TRANSACTIONS; i++) {
+		n = smr_order_commit(pair->order, 0);
+		first = (u32)rng_below(&rng, 2);
+		smr_write_once(&pair->place[first], n);
+		maybe_yield(&rng);
+		smr_write_once(&pair->place[!first], n);
+		smr_order_published(pair->order, 0);
+		maybe_yield(&rng);
+	}
+	return NULL;
+}
+
+/* How often it has seen less of a commit after it had seen a part of it. */
+static u64 read_pairs(struct pair *pair)
+{
+	struct rng rng = { .state = pair->seed + 1 };
+	u64 seen, n, wrong = 0;
+	u32 first;
+
+	do {
+		first = (u32)rng_below(&rng, 2);
+		seen = smr_load_acquire(&pair->place[first]);
+		n = smr_load_acquire(&pair->order->committed);
+		while (pair->waits && !smr_order_whole(pair->order, n))
+			sched_yield();
+		wrong += smr_read_once(&pair->place[!first]) < seen;
+	} while (seen < TRANSACTIONS);
+	return wrong;
+}
+
+static u64 run_pairs(u64 seed, bool waits)
+{
+	struct pair pair = { .seed = seed, .waits = waits };
+	pthread_t thread;
+	u64 wrong;
+
+	pair.order = aligned_alloc(64, smr_order_size(1));
+	assert_non_null(pair.order);
+	smr_order_init(pair.order, 1);
+	assert_int_equal(pthread_create(&thread, NULL, write_pairs, &pair), 0);
+	wrong = read_pairs(&pair);
+	pthread_join(thread, NULL);
+	free(pair.order);
+	return wrong;
+}
+
+static void test_device_reads(void **state)
+{
+	u64 seed;
+
+	(void)state;
+	for (seed = 1; seed <= 4; seed++)
+		assert_int_equal(run_pairs(seed, true), 0);
+}
+
+#ifndef UNDER_TSAN
+static void test_device_does_not_wait(void **state)
+{
+	u64 seed;
+
+	(void)state;
+	for (seed = 1; seed <= 50; seed++) {
+		if (run_pairs(seed, false))
+			return;
+	}
+	fail_msg("reads without a barrier were not noticed");
+}
+#endif
+
 static void test_prefix(void **state)
 {
 	struct smr_order *o = aligned_alloc(64, smr_order_size(3));
@@ -416,7 +502,9 @@ int main(void)
 		cmocka_unit_test(test_prefix),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_serialisable),
+		cmocka_unit_test(test_device_reads),
 #ifndef UNDER_TSAN
+		cmocka_unit_test(test_device_does_not_wait),
 		cmocka_unit_test(test_start_at_committed),
 		cmocka_unit_test(test_version_after_unlock),
 		cmocka_unit_test(test_dma_does_not_wait),

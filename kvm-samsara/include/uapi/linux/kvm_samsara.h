@@ -170,4 +170,29 @@ struct kvm_samsara_ring {
 	__u64 pad1[7];
 };
 
+/*
+ * The order of commits, for device models that read guest memory while vCPUs run.  After
+ * CONFIG it is mapped with
+ *	mmap(NULL, bytes, PROT_READ, MAP_SHARED,
+ *	     device_fd, (nr_vcpus + 1) * (4096 + ring_bytes))
+ * where bytes is 64 * (nr_vcpus + 2), rounded up to 4096.
+ *
+ * A commit's number is given out before anything that it wrote is in memory, and its
+ * agent (a vCPU; the last one is device models' writes) shows it in `publishing` until
+ * all of it is.  Who has read guest memory and reads on must load `committed`, and then
+ * wait until no agent shows a number up to that: then it has seen of no commit a part.
+ * Only needed in KVM_SAMSARA_MODE_RECORD; see "Devices that read" in design.rst.
+ */
+struct kvm_samsara_order_agent {
+	__u64 publishing;	/* 0: none */
+	__u64 pad[7];
+};
+
+struct kvm_samsara_order {
+	__u64 committed;	/* last commit number given out */
+	__u32 nr_agents;	/* nr_vcpus + 1 */
+	__u32 pad[13];
+	struct kvm_samsara_order_agent agent[];
+};
+
 #endif /* _UAPI_LINUX_KVM_SAMSARA_H */
