@@ -33,7 +33,7 @@ help:
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
-	@echo '  sources bochs host-kernel guest-kernel modules qemu tools guests programs stock testbed'
+	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests programs stock testbed'
 	@echo 'More builds, to check the patches:'
 	@echo '  modules-debian     external modules for Debian'\''s kernel'
 	@echo '  modules-intree     inside the patched kernel tree'
@@ -63,6 +63,9 @@ host-kernel: sources
 guest-kernel: sources
 	@scripts/build-kernel.sh guest
 
+io-kernel: sources
+	@scripts/build-kernel.sh io
+
 debug-kernel: sources
 	@scripts/build-kernel.sh debug
 
@@ -88,11 +91,12 @@ tools: check-deps
 	@echo "[7/9] building the tools ..."
 	@[ ! -f tools/Makefile ] || $(MAKE) -s --no-print-directory -C tools O=$(BUILD)/tools
 
-guests: guest-kernel
+guests: guest-kernel io-kernel
 	@echo "[8/9] building the guests ..."
 	@[ ! -f tests/guests/Makefile ] || \
 		$(MAKE) --no-print-directory -C tests/guests O=$(BUILD)/guests
 	@ln -sf ../guest-kernel/vmlinux $(BUILD)/guests/vmlinux
+	@ln -sf ../io-kernel/vmlinux $(BUILD)/guests/io.vmlinux
 
 # the benchmark's Linux guest; not in guests/, which every simulated host gets
 programs: guests
@@ -167,7 +171,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all help deps check-deps sources bochs host-kernel guest-kernel \
+.PHONY: all help deps check-deps sources bochs host-kernel guest-kernel io-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
 	qemu-full qemu-debian tools guests programs stock testbed demo check check-full check-debug \
 	check-unit check-testbed check-docs \

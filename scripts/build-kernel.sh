@@ -6,23 +6,25 @@
 #	                        modules/ (KVM unpatched), kbuild/ (what external
 #	                        modules are built against)
 #	build-kernel.sh guest   build/guest-kernel: vmlinux (stripped)
+#	build-kernel.sh io      build/io-kernel: the same, with disks and networks
 #	build-kernel.sh debug   build/debug-kernel: as host, with lockdep, KASAN ...
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
-variant=${1:?host, guest or debug}
+variant=${1:?host, guest, io or debug}
 C=$TOP/tests/testbed/kernel
 linux=$BUILD/linux
 
 case $variant in
 host)  configs=("$C/host.config") n=3 about='4 min';;
 guest) configs=("$C/guest.config") n=4 about='2 min';;
+io)    configs=("$C/guest.config" "$C/io.config") n=4 about='3 min';;
 debug)
 	configs=("$C/host.config" "$C/debug.config") n=3 about='10 min'
 	# 6.1 has fault injection's filter by call stack, but offers it for other
 	# architectures only.
 	export MAKEFLAGS="${MAKEFLAGS:-} CFLAGS_fault-inject.o=-DCONFIG_FAULT_INJECTION_STACKTRACE_FILTER";;
-*) die "build-kernel.sh: host, guest or debug, not $variant";;
+*) die "build-kernel.sh: host, guest, io or debug, not $variant";;
 esac
 
 # Says which wishes of a config file Kconfig did not fulfil: a misspelt or
@@ -66,12 +68,12 @@ build()
 	make -C "$linux" O="$obj" olddefconfig
 	check_config
 	targets=(bzImage modules)
-	[ "$variant" != guest ] || targets=(vmlinux)
+	[[ $variant != guest && $variant != io ]] || targets=(vmlinux)
 	make -C "$linux" O="$obj" -j"$JOBS" "${targets[@]}"
 
 	strip -o "$out/vmlinux" vmlinux
 	cp .config "$out/config"
-	[ "$variant" != guest ] || return 0
+	[[ $variant != guest && $variant != io ]] || return 0
 	cp System.map arch/x86/boot/bzImage "$out/"
 	mkdir "$out/modules"
 	find . -name '*.ko' -exec cp {} "$out/modules/" \;

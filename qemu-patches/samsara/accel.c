@@ -115,6 +115,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     qemu_add_vm_change_state_handler_prio(vm_state_change, NULL, INT_MAX);
     qemu_add_machine_init_done_notifier(&machine_done_notifier);
     if (samsara_opts.record) {
+        samsara_shadow_init();
         qemu_add_exit_notifier(&exit_notifier);
     } else {
         qemu_register_shutdown_notifier(&shutdown_notifier);

@@ -107,6 +107,22 @@ static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,
     return true;
 }
 
+const struct kvm_samsara_order *samsara_device_order(Error **errp)
+{
+    size_t ring = RING_HEADER_BYTES + (size_t)samsara_device.rings[0].size;
+    size_t len = sizeof(struct kvm_samsara_order) + samsara_device.nr_rings *
+                 sizeof(struct kvm_samsara_order_agent);
+    void *p = mmap(NULL, ROUND_UP(len, RING_HEADER_BYTES), PROT_READ,
+                   MAP_SHARED, samsara_device.fd,
+                   samsara_device.nr_rings * ring);
+
+    if (p == MAP_FAILED) {
+        kernel_error(errp, -errno, "map the order of commits");
+        return NULL;
+    }
+    return p;
+}
+
 static bool set_tunables(Error **errp)
 {
 #define TUNABLE(opt_name, index, min, max, what) \

@@ -61,10 +61,27 @@ bool samsara_do_dma_write(void *host, const void *buf, hwaddr len)
     return true;
 }
 
+bool samsara_do_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
+                      unsigned size, enum device_endian endian)
+{
+    uint8_t *host = memory_region_get_ram_ptr(mr);
+    uint8_t buf[sizeof(val)];
+
+    if (endian == DEVICE_BIG_ENDIAN) {
+        stn_be_p(buf, size, val);
+    } else {
+        stn_le_p(buf, size, val);
+    }
+    return samsara_do_dma_write(host + offset, buf, size);
+}
+
 void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len)
 {
     uint8_t *host = memory_region_get_ram_ptr(mr);
 
+    if (!len) {
+        return;
+    }
     if (slot_of_host(host + offset) || slot_of_host(host + offset + len - 1)) {
         samsara_record_end(SAMSARA_END_REASON_MEMORY_WRITE,
                            "guest memory (%s + 0x%" HWADDR_PRIx ") written "

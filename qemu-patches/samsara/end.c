@@ -133,6 +133,7 @@ static void end_recording(End *end)
         }
         finish_recording(end, &st);
         qatomic_set(&samsara_recording, false);
+        samsara_barrier_stop();
         qatomic_set(&samsara_running, false);
         qatomic_set(&samsara_frozen, false);
         if (end->text) {

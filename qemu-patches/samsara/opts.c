@@ -247,6 +247,7 @@ static void configure_record(QemuOpts *opts, QDict *machine_opts,
     check_record_machine(machine_opts);
     require_kvm("record", machine_opts);
     samsara_opts.cpu = g_strdup(cpu_option);
+    samsara_recordable = true;
     qemu_opt_foreach(opts, set_property, (void *)"record", &error_fatal);
     /* The option ROM patches the guest's code behind our back. */
     object_register_sugar_prop("apic-common", "vapic", "off", true);

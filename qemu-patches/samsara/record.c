@@ -133,12 +133,30 @@ static bool save_initial_state(Error **errp)
     return initial_state_fits(errp);
 }
 
+/* The kernel's interface to a recording, but for its start. */
+static bool prepare_kernel(Error **errp)
+{
+    const struct kvm_samsara_order *order;
+
+    if (!samsara_device_config(samsara_record_mode(), 0, errp)) {
+        return false;
+    }
+    if (samsara_record_mode() != KVM_SAMSARA_MODE_RECORD) {
+        /* one vCPU at a time writes to memory, or its pages are its own */
+        return true;
+    }
+    order = samsara_device_order(errp);
+    if (order) {
+        samsara_barrier_start(order);
+    }
+    return order;
+}
+
 static bool start_recording(Error **errp)
 {
     /* refusals first: they leave an older recording of this name alone */
     if (!samsara_check_vcpus(errp) || !samsara_check_memory(errp) ||
-        !samsara_memory_collect(errp) ||
-        !samsara_device_config(samsara_record_mode(), 0, errp) ||
+        !samsara_memory_collect(errp) || !prepare_kernel(errp) ||
         !check_max_size(0, errp)) {
         return false;
     }

@@ -2,27 +2,27 @@
  * Record and replay of multiprocessor KVM guests: what can't be recorded
  *
  * A device can be recorded if all it does to the guest goes through reads
- * of its registers, interrupts of in-kernel controllers and writes by
- * address_space_write().  Those known to be so are listed; everything else is
- * refused, with the option that removes it.
+ * of its registers, interrupts of in-kernel controllers and writes by the
+ * functions of softmmu/physmem.c.  Those known to be so are listed; everything
+ * else is refused, with the option that removes it.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
  */
 
 #include "qemu/osdep.h"
-#include "qemu/config-file.h"
 #include "qemu/error-report.h"
-#include "qemu/option.h"
 #include "qapi/error.h"
 #include "cpu.h"
+#include "block/block_int.h"
 #include "exec/cpu-common.h"
 #include "exec/ramblock.h"
 #include "exec/ramlist.h"
 #include "hw/i386/microvm.h"
 #include "hw/i386/x86.h"
 #include "hw/qdev-core.h"
-#include "sysemu/block-backend.h"
+#include "net/net.h"
+#include "net/vhost_net.h"
 #include "sysemu/runstate.h"
 #include "samsara.h"
 #include "samsara-int.h"
@@ -44,18 +44,24 @@ static const char * const devices[] = {
     "kvmclock",         /* its MSRs are hidden from the guest */
     "mc146818rtc",
     "serial",
-    "virtio-mmio",      /* as long as nothing is plugged in */
+    "virtconsole",
+    "virtio-blk-device",
+    "virtio-mmio",
+    "virtio-net-device",
+    "virtio-rng-device",
+    "virtio-serial-device",
+    "virtserialport",
 };
 
 static const struct {
     const char *prefix;
     const char *option;
 } hints[] = {
-    { "virtio-blk", "its -drive and -device options" },
+    { "virtio-blk-pci", "its -device option, or use virtio-blk-device" },
+    { "virtio-net-pci", "its -device option, or use virtio-net-device" },
     { "virtio-scsi", "its -drive and -device options" },
     { "ide-", "its -drive option" },
     { "scsi-", "its -drive and -device options" },
-    { "virtio-net", "its -device option and use -nic none" },
     { "e1000", "its -device option and use -nic none" },
     { "vhost", "its -device option" },
     { "vfio", "its -device option" },
@@ -151,34 +157,48 @@ static int check_device(Object *obj, void *opaque)
     return 1;
 }
 
-static int check_nic(void *opaque, QemuOpts *opts, Error **errp)
-{
-    const char *type = qemu_opt_get(opts, "type");
+/* Block drivers that have devices of the host read into guest memory */
+static const char * const direct_drivers[] = {
+    "io_uring", "nvme", "nvme-io_uring", "virtio-blk-vfio-pci",
+    "virtio-blk-vhost-user", "virtio-blk-vhost-vdpa",
+};
 
-    if (type && strcmp(type, "none")) {
-        error_setg(errp, "a network can't be recorded yet: remove -%s or use "
-                   "-nic none", (const char *)opaque);
-        return 1;
-    }
-    return 0;
-}
-
-static bool check_backends(Error **errp)
+static bool check_disks(Error **errp)
 {
-    static const char * const networks[] = { "netdev", "nic" };
-    BlockBackend *blk;
+    BlockDriverState *bs;
     int i;
 
-    for (blk = blk_next(NULL); blk; blk = blk_next(blk)) {
-        if (blk_is_inserted(blk)) {
-            error_setg(errp, "disks can't be recorded yet: remove -drive%s%s",
-                       *blk_name(blk) ? " " : "", blk_name(blk));
-            return false;
+    for (bs = bdrv_next_all_states(NULL); bs; bs = bdrv_next_all_states(bs)) {
+        for (i = 0; i < ARRAY_SIZE(direct_drivers); i++) {
+            if (bs->drv && !strcmp(bs->drv->format_name, direct_drivers[i])) {
+                error_setg(errp, "block driver %s writes to guest memory by "
+                           "itself and can't be recorded: use another one",
+                           direct_drivers[i]);
+                return false;
+            }
         }
     }
-    for (i = 0; i < ARRAY_SIZE(networks); i++) {
-        if (qemu_opts_foreach(qemu_find_opts(networks[i]), check_nic,
-                              (void *)networks[i], errp)) {
+    return true;
+}
+
+static bool is_vhost(NetClientState *nc)
+{
+    return nc->info->type == NET_CLIENT_DRIVER_VHOST_USER ||
+           nc->info->type == NET_CLIENT_DRIVER_VHOST_VDPA || get_vhost_net(nc);
+}
+
+static bool check_networks(Error **errp)
+{
+    NetClientState *nc[MAX_NICS * MAX_QUEUE_NUM];
+    int i, n;
+
+    n = qemu_find_net_clients_except(NULL, nc, NET_CLIENT_DRIVER_NIC,
+                                     ARRAY_SIZE(nc));
+    for (i = 0; i < MIN(n, ARRAY_SIZE(nc)); i++) {
+        if (is_vhost(nc[i])) {
+            error_setg(errp, "network %s is a vhost one, which writes to guest "
+                       "memory by itself and can't be recorded: use vhost=off "
+                       "or another kind", nc[i]->name);
             return false;
         }
     }
@@ -195,7 +215,7 @@ bool samsara_check_devices(Error **errp)
         error_propagate(errp, local_err);
         return false;
     }
-    return check_backends(errp);
+    return check_disks(errp) && check_networks(errp);
 }
 
 bool samsara_check_memory(Error **errp)

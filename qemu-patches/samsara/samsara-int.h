@@ -10,9 +10,9 @@
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  record.c replay.c
- * 3  dma.c end.c log.c
+ * 3  shadow.c dma.c end.c log.c
  * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
- * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
+ * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c barrier.c
  * 0  session.c
  * .. floors-end
  *
@@ -149,6 +149,10 @@ bool samsara_check_cpu_text(const char *cpu, Error **errp);
 bool samsara_check_number(const char *name, uint64_t value, Error **errp);
 bool samsara_check_word(const char *name, const char *word, Error **errp);
 
+/* barrier.c: @order is the kernel's; vCPUs are recorded in parallel */
+void samsara_barrier_start(const struct kvm_samsara_order *order);
+void samsara_barrier_stop(void);
+
 /* refuse-commands.c: monitor commands, while replaying */
 void samsara_refuse_commands(void);
 
@@ -181,6 +185,8 @@ extern SamsaraDevice samsara_device;
 bool samsara_device_create(KVMState *s, Error **errp);
 bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp);
 bool samsara_device_start(Error **errp);
+/* The order of commits, as the kernel keeps it; NULL and an error */
+const struct kvm_samsara_order *samsara_device_order(Error **errp);
 int samsara_device_ctrl(uint64_t command);
 int samsara_device_status(struct kvm_samsara_status *st);
 int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len);
@@ -252,6 +258,9 @@ typedef void SamsaraRequestEnd(SamsaraEndReason reason, const char *why);
 void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end);
 /* After the kernel has stopped; returns why the file is not whole, or NULL. */
 const char *samsara_log_finish(void);
+
+/* shadow.c: before there is RAM */
+void samsara_shadow_init(void);
 
 /* end.c: the end of a recording */
 void samsara_end_init(struct smr_writer *w);

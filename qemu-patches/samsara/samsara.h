@@ -29,6 +29,8 @@ void samsara_configure(QDict *machine_opts, const char **cpu_option);
 /* Why a monitor command can't be given now, or NULL. */
 const char *samsara_command_refusal(const char *name);
 
+/* -record: device models get no pointers through which to write to guest memory. */
+extern bool samsara_recordable;
 /* A recording is being made: writes to guest memory must be logged. */
 extern bool samsara_recording;
 /* The guest's state belongs to the recording or to the replay. */
@@ -61,6 +63,10 @@ void samsara_kvm_init(struct KVMState *s, MachineState *ms);
 bool samsara_cpu_realize(CPUState *cs, Error **errp);
 
 bool samsara_do_dma_write(void *host, const void *buf, hwaddr len);
+bool samsara_do_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
+                      unsigned size, enum device_endian endian);
+void *samsara_do_map(void *host, hwaddr len);
+void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len);
 void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len);
 void samsara_do_memory_change(hwaddr gpa, hwaddr size);
 bool samsara_do_put_registers(int level);
@@ -78,6 +84,37 @@ static inline bool samsara_dma_write(void *host, const void *buf, hwaddr len)
            samsara_do_dma_write(host, buf, len);
 }
 
+/* The same for a number of @size bytes. */
+static inline bool samsara_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
+                                 unsigned size, enum device_endian endian)
+{
+    return unlikely(qatomic_read(&samsara_recording)) &&
+           samsara_do_store(mr, offset, val, size, endian);
+}
+
+/* The pointer through which a device model may write to @len bytes at @host. */
+static inline void *samsara_map(void *host, hwaddr len)
+{
+    return unlikely(samsara_recordable) ? samsara_do_map(host, len) : host;
+}
+
+/*
+ * A device model gives such a pointer back; it has written *@access_len bytes.
+ * Returns where they are in guest memory; *@access_len is 0 if they have been
+ * written by samsara_dma_write().  Other pointers come back as they are.
+ */
+static inline void *samsara_unmap(void *ptr, hwaddr len, hwaddr *access_len)
+{
+    return unlikely(samsara_recordable)
+           ? samsara_do_unmap(ptr, len, access_len) : ptr;
+}
+
+/* Accesses to cached address spaces go by the functions that are hooked. */
+static inline void *samsara_cache_ptr(void *ptr)
+{
+    return unlikely(samsara_recordable) ? NULL : ptr;
+}
+
 /* Guest memory was written to by any other means. */
 static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
                                        hwaddr len)
@@ -85,12 +122,6 @@ static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
     if (unlikely(qatomic_read(&samsara_recording))) {
         samsara_do_check_write(mr, offset, len);
     }
-}
-
-/* Device models may not keep writable pointers to guest memory. */
-static inline bool samsara_must_bounce(bool is_write)
-{
-    return is_write && unlikely(qatomic_read(&samsara_recording));
 }
 
 /* KVM's memory slots are about to change. */
@@ -141,9 +172,25 @@ static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
 {
 }
 
-static inline bool samsara_must_bounce(bool is_write)
+static inline bool samsara_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
+                                 unsigned size, enum device_endian endian)
 {
     return false;
+}
+
+static inline void *samsara_map(void *host, hwaddr len)
+{
+    return host;
+}
+
+static inline void *samsara_unmap(void *ptr, hwaddr len, hwaddr *access_len)
+{
+    return ptr;
+}
+
+static inline void *samsara_cache_ptr(void *ptr)
+{
+    return ptr;
 }
 
 static inline bool samsara_refuse_gdb(const char *packet)

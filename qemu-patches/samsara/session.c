@@ -14,6 +14,7 @@
 
 SamsaraOpts samsara_opts;
 
+bool samsara_recordable;
 bool samsara_recording;
 bool samsara_running;
 bool samsara_frozen;

@@ -13,6 +13,8 @@ LIMIT=${LIMIT:-40}
 LINUX_LIMIT=${LINUX_LIMIT:-100}
 PASS=33				# isa-debug-exit after a guest wrote 0x10
 TMP=${TMP:-/tmp/e2e}
+DEVICES=
+DISK=
 mkdir -p "$TMP"
 
 now()	# hundredths of a second since boot
@@ -41,10 +43,41 @@ ratio()
 	seconds $(($1 * 100 / $2))
 }
 
+# use_device NAME: adds a device to ARGS, and to APPEND that the guest is to use it
+use_device()
+{
+	case $1 in
+	disk)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
+			-device virtio-blk-device,drive=disk"
+		APPEND="$APPEND disk=vda";;
+	disk-thread)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -object iothread,id=thread
+			-drive file=$DISK,if=none,id=disk,format=raw
+			-device virtio-blk-device,drive=disk,iothread=thread"
+		APPEND="$APPEND disk=vda";;
+	rng)
+		ARGS="$ARGS -object rng-builtin,id=entropy
+			-device virtio-rng-device,rng=entropy"
+		APPEND="$APPEND rng=3000";;
+	port)
+		ARGS="$ARGS -device virtio-serial-device
+			-chardev file,id=port,path=$TMP/port -device virtconsole,chardev=port"
+		APPEND="$APPEND port=hvc0";;
+	*)
+		echo "lib.sh: no device $1" >&2
+		exit 2;;
+	esac
+}
+
 # machine GUEST VCPUS APPEND DEBUGCON: sets ARGS. A guest with an initramfs is Linux;
 # stock is Debian's kernel with its default parameters. MACHINE: options of -M microvm.
+# DEVICES: those of use_device(), for the guest io.
 machine()
 {
+	local device
 	local machine=${MACHINE:-acpi=off,pic=on,pit=on,rtc=on,isa-serial=on}
 	ARGS="-M microvm,$machine -accel kvm,kernel-irqchip=on
 		-cpu host -smp $2 -nodefaults -no-user-config -display none
@@ -59,7 +92,9 @@ machine()
 		case $machine in *acpi=off*) ;; *) PASS=0;; esac
 	elif [ -f "$GUESTS/$1.cpio" ]; then
 		LIMIT=$LINUX_LIMIT
-		ARGS="$ARGS -m 64 -kernel $GUESTS/vmlinux
+		local kernel=$GUESTS/$1.vmlinux
+		[ -f "$kernel" ] || kernel=$GUESTS/vmlinux
+		ARGS="$ARGS -m 64 -kernel $kernel
 			-initrd $GUESTS/$1.cpio -serial chardev:console"
 		APPEND="console=ttyS0 quiet reboot=t panic=-1 $3"
 	else
@@ -70,6 +105,8 @@ machine()
 		esac
 		APPEND=$3
 	fi
+	DISK=
+	for device in $DEVICES; do use_device "$device"; done
 }
 
 # Runs QEMU with output in $1.out and $1.err; sets RC and TOOK.
@@ -77,6 +114,8 @@ run_qemu()
 {
 	local base=$1 start
 	shift
+	# what the guest does to its disk is for one run
+	[ -z "$DISK" ] || cp "$GUESTS/disk.img" "$DISK"
 	start=$(now)
 	timeout "$LIMIT" "$QEMU" "$@" > "$base.out" 2> "$base.err" < /dev/null
 	RC=$?

@@ -249,7 +249,7 @@ record_options()
 	local to=file=$TMP/x.smr
 	machine hello 2 n=10 0xe9
 	ends refused-device $SETUP "can't be recorded.*remove" \
-		$ARGS -device virtio-rng-device -record "$to"
+		$ARGS -device virtio-balloon-device -record "$to"
 	ends bad-mode $SETUP "-record mode=fast: must be $(in_words "$MODES")" \
 		$ARGS -record "$to,mode=fast"
 	ends refused-setting $SETUP '-record chunk=1: must be 256 to 4294967296' \

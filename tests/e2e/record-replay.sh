@@ -12,6 +12,7 @@
 #	--distinct        the recordings' signatures must not all be the same
 #	--append STRING   the guest's command line
 #	--machine OPTIONS of -M microvm
+#	--device NAME     of use_device() in lib.sh; may be repeated
 #	--debugcon PORT   default 0xe9
 #	--phases N        the recordings must have gone serial at least so often
 #	--native          also run it unrecorded, and compare the times
@@ -41,6 +42,7 @@ while :; do
 		shift 2;;
 	--append) append=$2; shift 2;;
 	--machine) MACHINE=$2; shift 2;;
+	--device) DEVICES="$DEVICES $2"; shift 2;;
 	--debugcon) debugcon=$2; shift 2;;
 	--distinct) distinct=1; shift;;
 	--phases) phases=$2; shift 2;;

@@ -1,0 +1,238 @@
+/*
+ * Record and replay of multiprocessor KVM guests: memory that device models
+ * write to through pointers
+ *
+ * address_space_map() gives a device model a pointer through which it writes
+ * to guest memory whenever it likes.  A recorded guest may see nothing of that
+ * before it is a commit.  So the pointer leads to a shadow of the RAM block, and
+ * what was written there is handed over when the pointer is given back.
+ *
+ * A shadow has the layout of its RAM block: several maps of the same bytes are
+ * the same memory, as without a recording (virtio-scsi maps its buffers twice),
+ * maps are as long as they were asked for, and there are always enough.  A page
+ * of it is a copy of guest memory when the first map that has it is made, so
+ * what a device model leaves out stays as it was.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
+#include "cpu.h"
+#include "exec/ramlist.h"
+#include "samsara.h"
+#include "samsara-int.h"
+#include "trace.h"
+
+/* What all shadows may hold on to when no map is left */
+#define MAX_IDLE_PAGES (16 * MiB / TARGET_PAGE_SIZE)
+
+typedef struct Shadow {
+    uint8_t *host;              /* the RAM block */
+    uint8_t *copy;
+    uint32_t *maps;             /* of each page */
+    size_t size;
+    QLIST_ENTRY(Shadow) next;
+} Shadow;
+
+static struct {
+    QemuMutex lock;
+    QLIST_HEAD(, Shadow) all;
+    uint64_t maps;              /* not given back yet */
+    uint64_t pages;             /* that may be in memory */
+} shadows;
+
+static void *reserve(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED) {
+        error_report("samsara: no %zu MiB of address space for a shadow of "
+                     "guest memory: %s", size / (size_t)MiB, strerror(errno));
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    return p;
+}
+
+static size_t nr_pages(size_t size)
+{
+    return DIV_ROUND_UP(size, TARGET_PAGE_SIZE);
+}
+
+static void block_added(RAMBlockNotifier *n, void *host, size_t size,
+                        size_t max_size)
+{
+    Shadow *s = g_new0(Shadow, 1);
+
+    s->host = host;
+    s->size = max_size;
+    s->copy = reserve(nr_pages(max_size) * TARGET_PAGE_SIZE);
+    s->maps = reserve(nr_pages(max_size) * sizeof(*s->maps));
+    QEMU_LOCK_GUARD(&shadows.lock);
+    QLIST_INSERT_HEAD(&shadows.all, s, next);
+}
+
+static void block_removed(RAMBlockNotifier *n, void *host, size_t size,
+                          size_t max_size)
+{
+    Shadow *s;
+
+    QEMU_LOCK_GUARD(&shadows.lock);
+    QLIST_FOREACH(s, &shadows.all, next) {
+        if (s->host == host) {
+            QLIST_REMOVE(s, next);
+            munmap(s->copy, nr_pages(s->size) * TARGET_PAGE_SIZE);
+            munmap(s->maps, nr_pages(s->size) * sizeof(*s->maps));
+            g_free(s);
+            return;
+        }
+    }
+}
+
+void samsara_shadow_init(void)
+{
+    static RAMBlockNotifier notifier = {
+        .ram_block_added = block_added,
+        .ram_block_removed = block_removed,
+    };
+
+    qemu_mutex_init(&shadows.lock);
+    ram_block_notifier_add(&notifier);
+}
+
+static Shadow *shadow_of_host(const uint8_t *host)
+{
+    Shadow *s;
+
+    QLIST_FOREACH(s, &shadows.all, next) {
+        if (host >= s->host && host - s->host < s->size) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static Shadow *shadow_of_copy(const uint8_t *copy)
+{
+    Shadow *s;
+
+    QLIST_FOREACH(s, &shadows.all, next) {
+        if (copy >= s->copy && copy - s->copy < s->size) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static void use_page(Shadow *s, size_t page)
+{
+    size_t offset = page * TARGET_PAGE_SIZE;
+
+    if (!s->maps[page]++) {
+        memcpy(s->copy + offset, s->host + offset,
+               MIN(TARGET_PAGE_SIZE, s->size - offset));
+        shadows.pages++;
+    }
+}
+
+void *samsara_do_map(void *host, hwaddr len)
+{
+    size_t offset, page;
+    Shadow *s;
+
+    QEMU_LOCK_GUARD(&shadows.lock);
+    s = shadow_of_host(host);
+    if (!s || !len) {
+        return host;
+    }
+    offset = (uint8_t *)host - s->host;
+    for (page = offset / TARGET_PAGE_SIZE;
+         page <= (offset + len - 1) / TARGET_PAGE_SIZE; page++) {
+        use_page(s, page);
+    }
+    shadows.maps++;
+    trace_samsara_map(host, len);
+    return s->copy + offset;
+}
+
+/* Is there anything to hand over of what is up to the end of its page? */
+static bool differs(Shadow *s, size_t offset, size_t len)
+{
+    return memcmp(s->copy + offset, s->host + offset, len) != 0;
+}
+
+static size_t rest_of_page(size_t offset, size_t len)
+{
+    return MIN(len, TARGET_PAGE_SIZE - offset % TARGET_PAGE_SIZE);
+}
+
+/*
+ * Pages that guest memory equals already are left out: that is a write of the
+ * device as well, at the moment of the comparison.
+ */
+static void hand_over(Shadow *s, size_t offset, size_t len)
+{
+    size_t n, done;
+
+    for (; len; offset += n, len -= n) {
+        n = rest_of_page(offset, len);
+        if (!differs(s, offset, n)) {
+            continue;
+        }
+        for (; n < len; n += done) {
+            done = rest_of_page(offset + n, len - n);
+            if (!differs(s, offset + n, done)) {
+                break;
+            }
+        }
+        if (!samsara_dma_write(s->host + offset, s->copy + offset, n)) {
+            memcpy(s->host + offset, s->copy + offset, n);
+        }
+    }
+}
+
+/* With no map left, nobody needs what is in them. */
+static void forget_copies(void)
+{
+    Shadow *s;
+
+    QLIST_FOREACH(s, &shadows.all, next) {
+        madvise(s->copy, nr_pages(s->size) * TARGET_PAGE_SIZE, MADV_DONTNEED);
+    }
+    shadows.pages = 0;
+}
+
+void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len)
+{
+    size_t offset, page;
+    Shadow *s;
+
+    WITH_QEMU_LOCK_GUARD(&shadows.lock) {
+        s = shadow_of_copy(ptr);
+    }
+    if (!s || !len) {
+        return ptr;
+    }
+    offset = (uint8_t *)ptr - s->copy;
+    /* without the lock: a recording may have to wait; the pages stay in use */
+    trace_samsara_unmap(s->host + offset, *access_len);
+    hand_over(s, offset, *access_len);
+    if (qatomic_read(&samsara_recording)) {
+        *access_len = 0;
+    }
+
+    QEMU_LOCK_GUARD(&shadows.lock);
+    for (page = offset / TARGET_PAGE_SIZE;
+         page <= (offset + len - 1) / TARGET_PAGE_SIZE; page++) {
+        s->maps[page]--;
+    }
+    if (!--shadows.maps && shadows.pages > MAX_IDLE_PAGES) {
+        forget_copies();
+    }
+    return s->host + offset;
+}
