@@ -33,7 +33,7 @@ help:
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
-	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests programs stock testbed'
+	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests io programs stock testbed'
 	@echo 'More builds, to check the patches:'
 	@echo '  modules-debian     external modules for Debian'\''s kernel'
 	@echo '  modules-intree     inside the patched kernel tree'
@@ -91,12 +91,17 @@ tools: check-deps
 	@echo "[7/9] building the tools ..."
 	@[ ! -f tools/Makefile ] || $(MAKE) -s --no-print-directory -C tools O=$(BUILD)/tools
 
-guests: guest-kernel io-kernel
+guests: guest-kernel
 	@echo "[8/9] building the guests ..."
 	@[ ! -f tests/guests/Makefile ] || \
 		$(MAKE) --no-print-directory -C tests/guests O=$(BUILD)/guests
 	@ln -sf ../guest-kernel/vmlinux $(BUILD)/guests/vmlinux
-	@ln -sf ../io-kernel/vmlinux $(BUILD)/guests/io.vmlinux
+
+# a Linux guest with devices; not in guests/, which every simulated host gets
+io: guests io-kernel
+	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/io \
+		$(BUILD)/io/io.cpio $(BUILD)/io/disk.img
+	@ln -sf ../io-kernel/vmlinux $(BUILD)/io/vmlinux
 
 # the benchmark's Linux guest; not in guests/, which every simulated host gets
 programs: guests
@@ -128,10 +133,10 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/demo
 
-check: all stock
+check: all stock io
 	@scripts/check.sh unit model lint testbed pmu docs e2e
 
-check-full: all stock programs
+check-full: all stock programs io
 	@scripts/check.sh unit model lint testbed pmu docs full
 
 check-debug: all modules-debug
@@ -153,7 +158,7 @@ coverage: check-deps
 check-docs: all
 	@scripts/check.sh docs
 
-check-e2e: all stock
+check-e2e: all stock io
 	@scripts/check.sh e2e
 
 qemu-debian: sources
@@ -173,6 +178,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel io-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests programs stock testbed demo check check-full check-debug \
+	qemu-full qemu-debian tools guests io programs stock testbed demo check check-full check-debug \
 	check-unit check-testbed check-docs \
 	check-e2e lint coverage bench install uninstall clean

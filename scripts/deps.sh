@@ -12,7 +12,7 @@ packages=(
 	ninja-build meson pkg-config libglib2.0-dev libpixman-1-dev libfdt-dev
 	zlib1g-dev liblz4-dev
 	# the simulated host: BIOS, boot loader, user space
-	bochsbios vgabios isolinux syslinux-common genisoimage busybox-static
+	bochsbios vgabios isolinux syslinux-common genisoimage busybox-static e2fsprogs
 	qemu-system-data seabios
 	# tests
 	libcmocka-dev spin shellcheck

@@ -66,6 +66,14 @@ use_device()
 		ARGS="$ARGS -device virtio-serial-device
 			-chardev file,id=port,path=$TMP/port -device virtconsole,chardev=port"
 		APPEND="$APPEND port=hvc0";;
+	net-server)
+		ARGS="$ARGS -netdev stream,id=net,server=on,addr.type=unix,addr.path=$TMP/net
+			-device virtio-net-device,netdev=net"
+		APPEND="$APPEND net=10.0.0.1/24 peer=10.0.0.2 serve=1";;
+	net-client)
+		ARGS="$ARGS -netdev stream,id=net,server=off,addr.type=unix,addr.path=$TMP/net
+			-device virtio-net-device,netdev=net"
+		APPEND="$APPEND net=10.0.0.2/24 peer=10.0.0.1";;
 	*)
 		echo "lib.sh: no device $1" >&2
 		exit 2;;
