@@ -10,8 +10,10 @@
 #include "qemu/error-report.h"
 #include "qapi/error.h"
 #include "cpu.h"
+#include "hw/i386/microvm.h"
 #include "hw/i386/x86.h"
 #include "migration/blocker.h"
+#include "sysemu/kvm.h"
 #include "sysemu/reset.h"
 #include "sysemu/runstate.h"
 #include "sysemu/sysemu.h"
@@ -47,8 +49,16 @@ static void reset_guest(void *opaque)
 
 static void machine_done(Notifier *n, void *unused)
 {
-    if (samsara_opts.record) {
-        samsara_check_devices(&error_fatal);
+    if (!samsara_opts.record) {
+        return;
+    }
+    samsara_check_devices(&error_fatal);
+    if (object_dynamic_cast(OBJECT(current_machine), TYPE_MICROVM_MACHINE)) {
+        /*
+         * microvm leaves KVM's own routing of interrupts alone, which is gone
+         * when the first of MSI-X is added for an irqfd.
+         */
+        kvm_pc_setup_irq_routing(true);
     }
 }
 

@@ -29,11 +29,14 @@ static SamsaraSlot *slot_of_host(const uint8_t *host)
     return NULL;
 }
 
-bool samsara_do_dma_write(void *host, const void *buf, hwaddr len)
+bool samsara_log_write(void *host, const void *buf, hwaddr len)
 {
     uint8_t *to = host;
     const uint8_t *from = buf;
 
+    if (!qatomic_read(&samsara_recording)) {
+        return false;
+    }
     /* all in guest memory, or nothing: regions are not cut at slots' ends */
     if (!slot_of_host(to) || !slot_of_host(to + len - 1)) {
         return false;
@@ -59,20 +62,6 @@ bool samsara_do_dma_write(void *host, const void *buf, hwaddr len)
         len -= n;
     }
     return true;
-}
-
-bool samsara_do_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
-                      unsigned size, enum device_endian endian)
-{
-    uint8_t *host = memory_region_get_ram_ptr(mr);
-    uint8_t buf[sizeof(val)];
-
-    if (endian == DEVICE_BIG_ENDIAN) {
-        stn_be_p(buf, size, val);
-    } else {
-        stn_le_p(buf, size, val);
-    }
-    return samsara_do_dma_write(host + offset, buf, size);
 }
 
 void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len)

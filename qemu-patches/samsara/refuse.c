@@ -27,9 +27,16 @@
 #include "samsara.h"
 #include "samsara-int.h"
 
+/* Patterns, as g_pattern_match_simple() understands them */
 static const char * const devices[] = {
     "acpi-ged-x86",
+    "e1000*",
     "fw_cfg_io",
+    "gpex-pcihost",
+    "gpex-root",
+    "ich9-ahci",
+    "ide-cd",
+    "ide-hd",
     "ioapic",           /* the second one: it sends messages to the first's */
     "isa-debug-exit",
     "isa-debugcon",
@@ -43,13 +50,27 @@ static const char * const devices[] = {
     "kvm-pit",
     "kvmclock",         /* its MSRs are hidden from the guest */
     "mc146818rtc",
+    "nvme",
+    "nvme-ns",
+    "qemu-xhci",
+    "scsi-cd",
+    "scsi-hd",
     "serial",
+    "usb-kbd",
+    "usb-mouse",
+    "usb-tablet",
     "virtconsole",
     "virtio-blk-device",
+    "virtio-blk-pci*",
     "virtio-mmio",
     "virtio-net-device",
+    "virtio-net-pci*",
     "virtio-rng-device",
+    "virtio-rng-pci*",
+    "virtio-scsi-device",
+    "virtio-scsi-pci*",
     "virtio-serial-device",
+    "virtio-serial-pci*",
     "virtserialport",
 };
 
@@ -57,17 +78,9 @@ static const struct {
     const char *prefix;
     const char *option;
 } hints[] = {
-    { "virtio-blk-pci", "its -device option, or use virtio-blk-device" },
-    { "virtio-net-pci", "its -device option, or use virtio-net-device" },
-    { "virtio-scsi", "its -drive and -device options" },
-    { "ide-", "its -drive option" },
     { "scsi-", "its -drive and -device options" },
-    { "e1000", "its -device option and use -nic none" },
-    { "vhost", "its -device option" },
-    { "vfio", "its -device option" },
     { "VGA", "it with -vga none" },
     { "cfi.pflash", "its -drive if=pflash option" },
-    { "gpex", "it with -M microvm,pcie=off" },
     { "sysbus-xhci", "it with -M microvm,usb=off" },
 };
 
@@ -136,6 +149,18 @@ static const char *hint_for(const char *type)
     return "its -device option";
 }
 
+/* Memory of the host as a BAR is one more kind of guest memory. */
+static bool check_memory_of(DeviceState *dev, Error **errp)
+{
+    if (object_property_find(OBJECT(dev), "pmrdev") &&
+        object_property_get_link(OBJECT(dev), "pmrdev", NULL)) {
+        error_setg(errp, "persistent memory of device %s can't be recorded: "
+                   "remove pmrdev=", object_get_typename(OBJECT(dev)));
+        return false;
+    }
+    return true;
+}
+
 static int check_device(Object *obj, void *opaque)
 {
     Error **errp = opaque;
@@ -147,8 +172,8 @@ static int check_device(Object *obj, void *opaque)
         return 0;
     }
     for (i = 0; i < ARRAY_SIZE(devices); i++) {
-        if (!strcmp(type, devices[i])) {
-            return 0;
+        if (g_pattern_match_simple(devices[i], type)) {
+            return check_memory_of(dev, errp) ? 0 : 1;
         }
     }
     error_setg(errp, "device %s%s%s%s can't be recorded yet: remove %s", type,

@@ -259,6 +259,9 @@ void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end);
 /* After the kernel has stopped; returns why the file is not whole, or NULL. */
 const char *samsara_log_finish(void);
 
+/* dma.c: as samsara_dma_write() */
+bool samsara_log_write(void *host, const void *buf, hwaddr len);
+
 /* shadow.c: before there is RAM */
 void samsara_shadow_init(void);
 

@@ -80,7 +80,7 @@ bool samsara_do_refuse_gdb(const char *packet);
  */
 static inline bool samsara_dma_write(void *host, const void *buf, hwaddr len)
 {
-    return unlikely(qatomic_read(&samsara_recording)) &&
+    return unlikely(samsara_recordable) &&
            samsara_do_dma_write(host, buf, len);
 }
 
@@ -88,7 +88,7 @@ static inline bool samsara_dma_write(void *host, const void *buf, hwaddr len)
 static inline bool samsara_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
                                  unsigned size, enum device_endian endian)
 {
-    return unlikely(qatomic_read(&samsara_recording)) &&
+    return unlikely(samsara_recordable) &&
            samsara_do_store(mr, offset, val, size, endian);
 }
 

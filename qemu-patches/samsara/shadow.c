@@ -11,7 +11,8 @@
  * the same memory, as without a recording (virtio-scsi maps its buffers twice),
  * maps are as long as they were asked for, and there are always enough.  A page
  * of it is a copy of guest memory when the first map that has it is made, so
- * what a device model leaves out stays as it was.
+ * what a device model leaves out stays as it was.  What is written by address
+ * while the page is mapped goes to both.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -190,10 +191,52 @@ static void hand_over(Shadow *s, size_t offset, size_t len)
                 break;
             }
         }
-        if (!samsara_dma_write(s->host + offset, s->copy + offset, n)) {
+        if (!samsara_log_write(s->host + offset, s->copy + offset, n)) {
             memcpy(s->host + offset, s->copy + offset, n);
         }
     }
+}
+
+/* What is written to guest memory, also to the pages of it that are mapped */
+static void write_copy(const uint8_t *host, const uint8_t *buf, size_t len)
+{
+    size_t offset, n;
+    Shadow *s;
+
+    QEMU_LOCK_GUARD(&shadows.lock);
+    s = shadows.maps ? shadow_of_host(host) : NULL;
+    if (!s) {
+        return;
+    }
+    for (offset = host - s->host; len; offset += n, buf += n, len -= n) {
+        n = rest_of_page(offset, len);
+        if (s->maps[offset / TARGET_PAGE_SIZE]) {
+            memcpy(s->copy + offset, buf, n);
+        }
+    }
+}
+
+bool samsara_do_dma_write(void *host, const void *buf, hwaddr len)
+{
+    bool written = samsara_log_write(host, buf, len);
+
+    /* then: a map that is made meanwhile copies what is there */
+    write_copy(host, buf, len);
+    return written;
+}
+
+bool samsara_do_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
+                      unsigned size, enum device_endian endian)
+{
+    uint8_t *host = memory_region_get_ram_ptr(mr);
+    uint8_t buf[sizeof(val)];
+
+    if (endian == DEVICE_BIG_ENDIAN) {
+        stn_be_p(buf, size, val);
+    } else {
+        stn_le_p(buf, size, val);
+    }
+    return samsara_do_dma_write(host + offset, buf, size);
 }
 
 /* With no map left, nobody needs what is in them. */

@@ -15,6 +15,7 @@ PASS=33				# isa-debug-exit after a guest wrote 0x10
 TMP=${TMP:-/tmp/e2e}
 DEVICES=
 DISK=
+NIC=virtio-net-device
 mkdir -p "$TMP"
 
 now()	# hundredths of a second since boot
@@ -58,6 +59,28 @@ use_device()
 			-drive file=$DISK,if=none,id=disk,format=raw
 			-device virtio-blk-device,drive=disk,iothread=thread"
 		APPEND="$APPEND disk=vda";;
+	nvme)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
+			-device nvme,drive=disk,serial=1"
+		APPEND="$APPEND disk=nvme0n1";;
+	ahci)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -device ich9-ahci,id=ahci
+			-drive file=$DISK,if=none,id=disk,format=raw
+			-device ide-hd,bus=ahci.0,drive=disk"
+		APPEND="$APPEND disk=sda";;
+	scsi)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -device virtio-scsi-pci,id=scsi
+			-drive file=$DISK,if=none,id=disk,format=raw
+			-device scsi-hd,bus=scsi.0,drive=disk"
+		APPEND="$APPEND disk=sda";;
+	disk-pci)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
+			-device virtio-blk-pci,drive=disk"
+		APPEND="$APPEND disk=vda";;
 	rng)
 		ARGS="$ARGS -object rng-builtin,id=entropy
 			-device virtio-rng-device,rng=entropy"
@@ -68,11 +91,11 @@ use_device()
 		APPEND="$APPEND port=hvc0";;
 	net-server)
 		ARGS="$ARGS -netdev stream,id=net,server=on,addr.type=unix,addr.path=$TMP/net
-			-device virtio-net-device,netdev=net"
+			-device $NIC,netdev=net"
 		APPEND="$APPEND net=10.0.0.1/24 peer=10.0.0.2 serve=1";;
 	net-client)
 		ARGS="$ARGS -netdev stream,id=net,server=off,addr.type=unix,addr.path=$TMP/net
-			-device virtio-net-device,netdev=net"
+			-device $NIC,netdev=net"
 		APPEND="$APPEND net=10.0.0.2/24 peer=10.0.0.1";;
 	*)
 		echo "lib.sh: no device $1" >&2

@@ -10,7 +10,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-cases='net-pair net-pair-serial net-pair-native'
+cases='net-pair net-pair-serial net-pair-native net-pair-e1000'
 [ "$1" != --list ] || { for c in $cases; do echo "$c"; done; exit; }
 rc=0
 
@@ -74,11 +74,18 @@ pair()
 	rm -f "$TMP/$name"*
 }
 
-for c in ${*:-$cases}; do
+# shellcheck disable=SC2086
+[ $# != 0 ] || set -- $cases
+for c; do
 	case $c in
 	net-pair) pair "$c" parallel;;
 	net-pair-serial) pair "$c" serial;;
 	net-pair-native) pair "$c" '';;
+	net-pair-e1000)
+		# without files for firmware
+		NIC=e1000,romfile=
+		MACHINE=acpi=on,pcie=on,rtc=on
+		pair "$c" parallel;;
 	*) echo "pair.sh: no case $c" >&2; exit 2;;
 	esac
 done
