@@ -12,8 +12,8 @@
  * 4  record.c replay.c
  * 3  shadow.c dma.c end.c log.c
  * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
- * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c barrier.c
- * 0  session.c
+ * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
+ * 0  barrier.c session.c
  * .. floors-end
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.

@@ -29,7 +29,7 @@ void samsara_configure(QDict *machine_opts, const char **cpu_option);
 /* Why a monitor command can't be given now, or NULL. */
 const char *samsara_command_refusal(const char *name);
 
-/* -record: device models get no pointers through which to write to guest memory. */
+/* -record: device models get no pointers through which to write to memory. */
 extern bool samsara_recordable;
 /* A recording is being made: writes to guest memory must be logged. */
 extern bool samsara_recording;

@@ -4,8 +4,8 @@
  *
  * address_space_map() gives a device model a pointer through which it writes
  * to guest memory whenever it likes.  A recorded guest may see nothing of that
- * before it is a commit.  So the pointer leads to a shadow of the RAM block, and
- * what was written there is handed over when the pointer is given back.
+ * before it is a commit.  So the pointer leads to a shadow of the RAM block,
+ * and what was written there is handed over when the pointer is given back.
  *
  * A shadow has the layout of its RAM block: several maps of the same bytes are
  * the same memory, as without a recording (virtio-scsi maps its buffers twice),
