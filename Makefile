@@ -139,7 +139,7 @@ check: all stock io
 check-full: all stock programs io
 	@scripts/check.sh unit model lint testbed pmu docs full
 
-check-debug: all modules-debug
+check-debug: all modules-debug io
 	@scripts/check.sh debug
 
 check-unit: check-deps

@@ -34,6 +34,14 @@ guests()
 	guest ptwalk ptwalk 2 --replays 1 --phases 1 slice=50
 	guest mmio mmio 2 --replays 1 adaptive=0
 	guest linux linux 2 --replays 1
+	guest disk io 2 --replays 1 --device disk-thread adaptive=0
+}
+
+# Two guests with a network between them
+pairs()
+{
+	wanted net-pair || return 0
+	"$E2E/pair.sh" net-pair
 }
 
 # Memory in pages that were allocated one by one, in KiB: private copies and EPT
@@ -126,6 +134,7 @@ leaks()
 
 [ -n "$listing" ] || echo clear > /sys/kernel/debug/kmemleak
 guests
+pairs || rc=1
 hostile || rc=1
 fuzz || rc=1
 "$E2E/no-memory.sh" "$@" || rc=1

@@ -11,6 +11,15 @@ make_host_files()
 	cp "$TOP"/tests/e2e/*.sh "$BUILD/e2e/"
 }
 
+# Sets io_guest: options of tests/testbed/run for hosts that run the guest with devices
+io_guest_files()
+{
+	# shellcheck disable=SC2034
+	io_guest=(--add "$BUILD/io/io.cpio:/guests/io.cpio"
+		--add "$BUILD/io/disk.img:/guests/disk.img"
+		--add "$BUILD/io/vmlinux:/guests/io.vmlinux")
+}
+
 # cases_in SCRIPT [ARGUMENT]...: the names of those that it would run in a host
 cases_in()
 {

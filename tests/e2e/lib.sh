@@ -81,6 +81,12 @@ use_device()
 		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
 			-device virtio-blk-pci,drive=disk"
 		APPEND="$APPEND disk=vda";;
+	disk-poll)
+		DISK=$TMP/disk.img
+		ARGS="$ARGS -object iothread,id=thread,poll-max-ns=10000000
+			-drive file=$DISK,if=none,id=disk,format=raw
+			-device virtio-blk-device,drive=disk,iothread=thread"
+		APPEND="$APPEND disk=vda";;
 	rng)
 		ARGS="$ARGS -object rng-builtin,id=entropy
 			-device virtio-rng-device,rng=entropy"
