@@ -41,7 +41,7 @@ guests()
 pairs()
 {
 	wanted net-pair || return 0
-	"$E2E/pair.sh" net-pair
+	"$E2E/devices.sh" net-pair
 }
 
 # Memory in pages that were allocated one by one, in KiB: private copies and EPT

@@ -175,6 +175,13 @@ record()
 	rm -f "$base.smr"
 	# shellcheck disable=SC2086,SC2116 # one space for each line break
 	run_qemu "$base" $ARGS -append "$(echo $APPEND)" -record "file=$base.smr$opts"
+	summary "$base"
+}
+
+# summary BASE: sets the counters of a recording
+summary()
+{
+	local base=$1
 	SUMMARY=$(sed -n 's/^.*samsara: recorded //p' "$base.err")
 	COMMITS=$(field 's/^\([0-9]*\) commits.*/\1/p')
 	CHUNKS=$(field 's/^.* \([0-9]*\) chunks.*/\1/p')

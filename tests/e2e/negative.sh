@@ -250,6 +250,11 @@ record_options()
 	machine hello 2 n=10 0xe9
 	ends refused-device $SETUP "can't be recorded.*remove" \
 		$ARGS -device virtio-balloon-device -record "$to"
+	MACHINE=acpi=on,pcie=on machine hello 2 n=10 0xe9
+	ends refused-pmrdev $SETUP 'nvme.*remove pmrdev=' $ARGS \
+		-object memory-backend-ram,id=pm,size=1M \
+		-device nvme,serial=1,pmrdev=pm -record "$to"
+	machine hello 2 n=10 0xe9
 	ends bad-mode $SETUP "-record mode=fast: must be $(in_words "$MODES")" \
 		$ARGS -record "$to,mode=fast"
 	ends refused-setting $SETUP '-record chunk=1: must be 256 to 4294967296' \

@@ -1,0 +1,152 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Linux guests with devices at work, inside the simulated host: two that talk to each
+# other and are both recorded, and recordings that are stopped, killed or run out of
+# space while a disk is busy.
+#
+#	devices.sh [--list] [PATTERN]...	see choose() in expect.sh
+#
+# Prints "ok NAME ..." or "not ok NAME: reason" for each case.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/expect.sh
+. "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/e2e/qmp.sh
+. "$(dirname "$0")/qmp.sh"
+choose "$@"
+
+# one_of_pair SIDE NAME [OPTION]...: runs it in the background; its status is left in a file
+one_of_pair()
+{
+	local side=$1 base=$TMP/$2-$1
+	shift 2
+	DEVICES=net-$side
+	machine io 2 '' ''
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
+	(timeout "$LIMIT" "$QEMU" $ARGS -append "$(echo $APPEND)" "$@" \
+		> "$base.out" 2> "$base.err" < /dev/null
+	 echo $? > "$base.rc") &
+}
+
+# replay_of BASE NAME: the recording BASE.smr, whose output is in BASE.out
+replay_of()
+{
+	samsara verify "$1.smr" > "$TMP/verify.out" 2>&1 ||
+		{ not_ok "$2" "samsara verify: status $?" "$TMP/verify.out"; return 1; }
+	summary "$1"
+	replay "$TMP/$2.rep" "$1.smr"
+	exact "$1" "$TMP/$2.rep" ||
+		{ not_ok "$2" "replay: status $RC" "$TMP/$2.rep.err" "$1.err"; return 1; }
+}
+
+# pair NAME MODE: MODE empty: not recorded
+pair()
+{
+	local name=$1 mode=$2 side base start took='' sums=''
+	wanted "$name" || return 0
+	start=$(now)
+	for side in server client; do
+		base=$TMP/$name-$side
+		rm -f "$base".*
+		if [ -n "$mode" ]; then
+			one_of_pair $side "$name" -record "file=$base.smr,mode=$mode,memdigest=64"
+		else
+			one_of_pair $side "$name"
+		fi
+		# the socket has to be there
+		[ $side = client ] || while [ ! -S "$TMP/net" ] && [ ! -f "$base.rc" ]; do sleep 0.1; done
+	done
+	wait
+	took=$(($(now) - start))
+	rm -f "$TMP/net"
+	for side in server client; do
+		base=$TMP/$name-$side
+		[ "$(cat "$base.rc")" = $PASS ] ||
+			{ not_ok "$name" "$side: status $(cat "$base.rc")" "$base.out" "$base.err"; return; }
+		sums="$sums $(result_of "$base.out")"
+		[ -n "$mode" ] || continue
+		replay_of "$base" "$name" || return
+		sums="$sums commits=$COMMITS replay=$(seconds "$TOOK")"
+	done
+	ok "$name took=$(seconds "$took")$sums"
+	rm -f "$TMP/$name"*
+}
+
+# busy_disk NAME RECORD-OPTION...: a recording begins; returns while the disk is busy
+busy_disk()
+{
+	local name=$1 opts=
+	shift
+	for o; do opts="$opts,$o"; done
+	DEVICES=disk-thread
+	machine io 2 '' ''
+	cp "$GUESTS/disk.img" "$DISK"
+	rm -f "$TMP/$name.smr"
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
+	start_qemu "$name" $ARGS -append "$(echo $APPEND)" -record "file=$TMP/$name.smr$opts"
+	# the kernel and its initramfs are in the file, too
+	while [ "$(stat -c %s "$TMP/$name.smr" 2> /dev/null || echo 0)" -lt 9000000 ]; do
+		[ -d /proc/$pid ] || return
+		sleep 0.05
+	done
+}
+
+disk_killed()
+{
+	wanted disk-killed || return 0
+	busy_disk disk-killed
+	kill -9 $pid
+	wait $pid 2> /dev/null
+	as_far_as_verified disk-killed "$TMP/disk-killed.smr"
+	[ "${R_COMMITS:-0}" -gt 1000 ] || not_ok disk-killed "only ${R_COMMITS:-0} commits"
+}
+
+# The guest goes on unrecorded, and its disk with it.
+disk_and_full_file()
+{
+	wanted disk-max-size || return 0
+	busy_disk disk-max-size max-size=12M
+	end_qemu
+	if [ $RC != $PASS ]; then
+		not_ok disk-max-size "status $RC"
+	elif ! grep -q 'max-size=12582912 is reached' "$TMP/disk-max-size.err"; then
+		not_ok disk-max-size 'the recording did not end'
+	elif [ -z "$(result_of "$TMP/disk-max-size.out")" ]; then
+		not_ok disk-max-size 'no RESULT'
+	else
+		as_far_as_verified disk-max-size "$TMP/disk-max-size.smr"
+	fi
+}
+
+# Paused and continued by the monitor while the disk is busy: still one recording.
+disk_stop_and_go()
+{
+	local i=0
+	wanted disk-stop-cont || return 0
+	busy_disk disk-stop-cont memdigest=64
+	while [ $i -lt 5 ] && [ -d /proc/$pid ]; do
+		i=$((i + 1))
+		ask '"stop"'
+		sleep 0.05
+		ask '"cont"'
+		sleep 0.1
+	done
+	end_qemu
+	[ $RC = $PASS ] || { not_ok disk-stop-cont "status $RC"; return; }
+	replay_of "$TMP/disk-stop-cont" disk-stop-cont || return
+	ok "disk-stop-cont $(grep -c '"STOP"' "$TMP/disk-stop-cont.qmp") times, commits=$COMMITS"
+}
+
+pair net-pair parallel
+pair net-pair-serial serial
+pair net-pair-native ''
+# without files for firmware
+NIC=e1000,romfile= MACHINE=acpi=on,pcie=on,rtc=on
+pair net-pair-e1000 parallel
+unset MACHINE
+disk_killed
+disk_and_full_file
+disk_stop_and_go
+exit $((failures > 0))
