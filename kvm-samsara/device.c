@@ -38,13 +38,6 @@ static const struct samsara_mode *const modes[] = {
 /* What user space may map of the order of commits, behind the rings */
 static size_t order_bytes(u32 nr_vcpus)
 {
-	BUILD_BUG_ON(offsetof(struct smr_order, committed) !=
-		     offsetof(struct kvm_samsara_order, committed));
-	BUILD_BUG_ON(offsetof(struct smr_order, nr_agents) !=
-		     offsetof(struct kvm_samsara_order, nr_agents));
-	BUILD_BUG_ON(offsetof(struct smr_order, agent) !=
-		     offsetof(struct kvm_samsara_order, agent));
-	BUILD_BUG_ON(sizeof(struct smr_order_agent) != sizeof(struct kvm_samsara_order_agent));
 	return PAGE_ALIGN(smr_order_size(nr_vcpus + 1));
 }
 

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "smr_order.h"
 
+#include <linux/kvm_samsara.h>
+
+/* User space maps it. */
+#define SAME(field)							\
+	_Static_assert(offsetof(struct smr_order, field) ==		\
+		       offsetof(struct kvm_samsara_order, field), #field)
+SAME(committed);
+SAME(nr_agents);
+SAME(agent);
+_Static_assert(sizeof(struct smr_order_agent) == sizeof(struct kvm_samsara_order_agent),
+	       "an agent");
+
 void smr_order_init(struct smr_order *o, u32 nr_agents)
 {
 	memset(o, 0, smr_order_size(nr_agents));

@@ -13,7 +13,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <linux/kvm_samsara.h>
 #include "qemu/atomic.h"
 #include "qemu/processor.h"
 #include "samsara.h"
@@ -29,15 +28,6 @@
 bool samsara_reads_wait;
 
 static const struct smr_order *order;
-
-QEMU_BUILD_BUG_ON(offsetof(struct smr_order, committed) !=
-                  offsetof(struct kvm_samsara_order, committed));
-QEMU_BUILD_BUG_ON(offsetof(struct smr_order, nr_agents) !=
-                  offsetof(struct kvm_samsara_order, nr_agents));
-QEMU_BUILD_BUG_ON(offsetof(struct smr_order, agent) !=
-                  offsetof(struct kvm_samsara_order, agent));
-QEMU_BUILD_BUG_ON(sizeof(struct smr_order_agent) !=
-                  sizeof(struct kvm_samsara_order_agent));
 
 void samsara_barrier_start(const struct kvm_samsara_order *o)
 {

@@ -44,49 +44,26 @@ ratio()
 	seconds $(($1 * 100 / $2))
 }
 
+# add_disk DEVICE NAME [OPTIONS]: as QEMU and as the guest call it, and what else it needs
+add_disk()
+{
+	DISK=$TMP/disk.img
+	APPEND="$APPEND disk=$2"
+	ARGS="$ARGS $3 -drive file=$DISK,if=none,id=disk,format=raw -device $1,drive=disk"
+}
+
 # use_device NAME: adds a device to ARGS, and to APPEND that the guest is to use it
 use_device()
 {
+	local thread="-object iothread,id=thread"
 	case $1 in
-	disk)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
-			-device virtio-blk-device,drive=disk"
-		APPEND="$APPEND disk=vda";;
-	disk-thread)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -object iothread,id=thread
-			-drive file=$DISK,if=none,id=disk,format=raw
-			-device virtio-blk-device,drive=disk,iothread=thread"
-		APPEND="$APPEND disk=vda";;
-	nvme)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
-			-device nvme,drive=disk,serial=1"
-		APPEND="$APPEND disk=nvme0n1";;
-	ahci)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -device ich9-ahci,id=ahci
-			-drive file=$DISK,if=none,id=disk,format=raw
-			-device ide-hd,bus=ahci.0,drive=disk"
-		APPEND="$APPEND disk=sda";;
-	scsi)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -device virtio-scsi-pci,id=scsi
-			-drive file=$DISK,if=none,id=disk,format=raw
-			-device scsi-hd,bus=scsi.0,drive=disk"
-		APPEND="$APPEND disk=sda";;
-	disk-pci)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -drive file=$DISK,if=none,id=disk,format=raw
-			-device virtio-blk-pci,drive=disk"
-		APPEND="$APPEND disk=vda";;
-	disk-poll)
-		DISK=$TMP/disk.img
-		ARGS="$ARGS -object iothread,id=thread,poll-max-ns=10000000
-			-drive file=$DISK,if=none,id=disk,format=raw
-			-device virtio-blk-device,drive=disk,iothread=thread"
-		APPEND="$APPEND disk=vda";;
+	disk) add_disk virtio-blk-device vda;;
+	disk-thread) add_disk virtio-blk-device,iothread=thread vda "$thread";;
+	disk-poll) add_disk virtio-blk-device,iothread=thread vda "$thread,poll-max-ns=10000000";;
+	disk-pci) add_disk virtio-blk-pci vda;;
+	nvme) add_disk nvme,serial=1 nvme0n1;;
+	ahci) add_disk ide-hd,bus=ahci.0 sda "-device ich9-ahci,id=ahci";;
+	scsi) add_disk scsi-hd,bus=scsi.0 sda "-device virtio-scsi-pci,id=scsi";;
 	rng)
 		ARGS="$ARGS -object rng-builtin,id=entropy
 			-device virtio-rng-device,rng=entropy"

@@ -204,6 +204,42 @@ static void ring_mappings(void)
 	memset(vm.ring[1], 0xff, stride);
 }
 
+/* Everybody may read the order of commits, and only the kernel writes it. */
+static void order_mapping(void)
+{
+	const struct vm_setup setup = {
+		.nr_vcpus = 1, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 1000,
+	};
+	const struct kvm_samsara_order *order;
+	struct kvm_samsara_status st;
+	off_t offset;
+	struct vm vm;
+	int i;
+
+	vm_create_configured(&vm, &setup);
+	vm.stream = streams_new(1);
+	offset = 2 * (off_t)vm_stride(&vm);
+	for (i = 0; i < 2; i++)
+		if (map(&vm, 4096, offset, i ? MAP_PRIVATE : MAP_SHARED) != MAP_FAILED)
+			fail("the order of commits can be mapped for writing");
+	if (mmap(NULL, 8192, PROT_READ, MAP_SHARED, vm.device, offset) != MAP_FAILED ||
+	    mmap(NULL, 4096, PROT_READ, MAP_SHARED, vm.device, offset + 4096) != MAP_FAILED)
+		fail("more than the order of commits can be mapped");
+	order = mmap(NULL, 4096, PROT_READ, MAP_SHARED, vm.device, offset);
+	if (order == MAP_FAILED)
+		fail("the order of commits: %s", strerror(errno));
+	must_fail(mprotect((void *)order, 4096, PROT_READ | PROT_WRITE), EACCES, "mprotect");
+	vm_start(&vm);
+	if (order->nr_agents != 2)
+		fail("%u agents", order->nr_agents);
+	vm_run(&vm, &st);
+	if (!st.commits || order->committed != st.commits)
+		fail("committed %llu of %llu", order->committed, st.commits);
+	vm_destroy(&vm);
+	if (order->committed != st.commits)
+		fail("the mapping does not outlive the VM");
+}
+
 static void busy(struct vm *vm, unsigned long ioctl_nr, void *arg, const char *what)
 {
 	must_fail(ioctl(vm->vcpu[0], ioctl_nr, arg), EBUSY, what);
@@ -368,6 +404,7 @@ const struct hostile_case abi_cases[] = {
 	{ "attributes", attributes },
 	{ "tunables", tunables },
 	{ "ring-mappings", ring_mappings },
+	{ "order-mapping", order_mapping },
 	{ "vcpu-state-recording", vcpu_state_recording },
 	{ "vcpu-state-replaying", vcpu_state_replaying },
 	{ "descriptors", descriptors },

@@ -195,8 +195,8 @@ static void become_user(long long limit)
 static const struct vm_setup of_user = {
 	.nr_vcpus = 1, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 1000,
 };
-/* Two rings, and with them what the guest has. */
-#define RINGS_KIB	(2 * (HEADER_BYTES + RING_BYTES) >> 10)
+/* Two rings and the order of commits, and with them what the guest has. */
+#define RINGS_KIB	((2 * (HEADER_BYTES + RING_BYTES) >> 10) + 4)
 #define VM_KIB		(RINGS_KIB + (MEM_BYTES >> 10))
 
 static void must_lock(long long kib, const char *what)

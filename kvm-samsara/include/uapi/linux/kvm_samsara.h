@@ -190,7 +190,7 @@ struct kvm_samsara_order_agent {
 
 struct kvm_samsara_order {
 	__u64 committed;	/* last commit number given out */
-	__u32 nr_agents;	/* nr_vcpus + 1 */
+	__u32 nr_agents;	/* nr_vcpus + 1; 0 before START */
 	__u32 pad[13];
 	struct kvm_samsara_order_agent agent[];
 };
