@@ -93,9 +93,10 @@ static inline bool samsara_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
 }
 
 /* The pointer through which a device model may write to @len bytes at @host. */
-static inline void *samsara_map(void *host, hwaddr len)
+static inline void *samsara_map(void *host, hwaddr len, bool is_write)
 {
-    return unlikely(samsara_recordable) ? samsara_do_map(host, len) : host;
+    return is_write && unlikely(samsara_recordable)
+           ? samsara_do_map(host, len) : host;
 }
 
 /*
@@ -103,9 +104,10 @@ static inline void *samsara_map(void *host, hwaddr len)
  * Returns where they are in guest memory; *@access_len is 0 if they have been
  * written by samsara_dma_write().  Other pointers come back as they are.
  */
-static inline void *samsara_unmap(void *ptr, hwaddr len, hwaddr *access_len)
+static inline void *samsara_unmap(void *ptr, hwaddr len, bool is_write,
+                                  hwaddr *access_len)
 {
-    return unlikely(samsara_recordable)
+    return is_write && unlikely(samsara_recordable)
            ? samsara_do_unmap(ptr, len, access_len) : ptr;
 }
 
@@ -178,12 +180,13 @@ static inline bool samsara_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
     return false;
 }
 
-static inline void *samsara_map(void *host, hwaddr len)
+static inline void *samsara_map(void *host, hwaddr len, bool is_write)
 {
     return host;
 }
 
-static inline void *samsara_unmap(void *ptr, hwaddr len, hwaddr *access_len)
+static inline void *samsara_unmap(void *ptr, hwaddr len, bool is_write,
+                                  hwaddr *access_len)
 {
     return ptr;
 }

@@ -141,21 +141,33 @@ static void use_page(Shadow *s, size_t page)
     }
 }
 
+static void drop_page(Shadow *s, size_t page)
+{
+    s->maps[page]--;
+}
+
+static void for_pages(Shadow *s, size_t offset, size_t len,
+                      void (*f)(Shadow *s, size_t page))
+{
+    size_t page = offset / TARGET_PAGE_SIZE;
+
+    for (; len && page < nr_pages(offset + len); page++) {
+        f(s, page);
+    }
+}
+
 void *samsara_do_map(void *host, hwaddr len)
 {
-    size_t offset, page;
+    size_t offset;
     Shadow *s;
 
     QEMU_LOCK_GUARD(&shadows.lock);
     s = shadow_of_host(host);
-    if (!s || !len) {
+    if (!s) {
         return host;
     }
     offset = (uint8_t *)host - s->host;
-    for (page = offset / TARGET_PAGE_SIZE;
-         page <= (offset + len - 1) / TARGET_PAGE_SIZE; page++) {
-        use_page(s, page);
-    }
+    for_pages(s, offset, len, use_page);
     shadows.maps++;
     trace_samsara_map(host, len);
     return s->copy + offset;
@@ -252,13 +264,13 @@ static void forget_copies(void)
 
 void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len)
 {
-    size_t offset, page;
+    size_t offset;
     Shadow *s;
 
     WITH_QEMU_LOCK_GUARD(&shadows.lock) {
         s = shadow_of_copy(ptr);
     }
-    if (!s || !len) {
+    if (!s) {
         return ptr;
     }
     offset = (uint8_t *)ptr - s->copy;
@@ -270,10 +282,7 @@ void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len)
     }
 
     QEMU_LOCK_GUARD(&shadows.lock);
-    for (page = offset / TARGET_PAGE_SIZE;
-         page <= (offset + len - 1) / TARGET_PAGE_SIZE; page++) {
-        s->maps[page]--;
-    }
+    for_pages(s, offset, len, drop_page);
     if (!--shadows.maps && shadows.pages > MAX_IDLE_PAGES) {
         forget_copies();
     }
