@@ -52,16 +52,16 @@ int samsara_log_vm_record(struct samsara_vm *vm, struct smr_record *rec)
 	return r < 0 ? r : 0;
 }
 
-/* Test aid: falsify one logged value, so that replay has a divergence to find. */
+/* Test aid: falsify one value that the guest was given, so that replay has a divergence to find. */
 static void inject_fault(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 
 	if (likely(!vm->config.debug_fault_commit) ||
-	    sv->rec.commit_seq < vm->config.debug_fault_commit || !sv->rec.data_len)
+	    sv->rec.commit_seq < vm->config.debug_fault_commit)
 		return;
-	sv->inputs.p[sv->rec.data_len - 1] ^= 1;
-	vm->config.debug_fault_commit = 0;
+	if (smr_falsify(sv->inputs.p, sv->rec.data_len))
+		vm->config.debug_fault_commit = 0;
 }
 
 void samsara_log_commit(struct samsara_vcpu *sv)

@@ -128,3 +128,35 @@ const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 		bad = ret < 0 ? "input" : check_item(r->type, &item);
 	return bad;
 }
+
+/* Lengths of an item's bytes before its first varint. */
+#define TSC_PREFIX	1u	/* kind */
+#define RDMSR_PREFIX	2u	/* kind, return value */
+
+bool smr_falsify(u8 *data, u32 len)
+{
+	struct smr_cursor c = { .p = data, .end = data + len };
+	const u8 *start = data, *found = NULL;
+	struct smr_item item;
+	u64 last_tsc = 0;
+	u8 bit = 0;
+
+	for (; smr_next_item(&c, &last_tsc, &item) > 0; start = c.p) {
+		if ((item.kind == SMR_IN_BUS && item.len > sizeof(s32)) ||
+		    (item.kind == SMR_IN_USER && item.len)) {
+			found = item.data + item.len - 1;
+			bit = 1;
+		} else if (item.kind == SMR_IN_TSC) {
+			/* Zigzag: bit 0 is the sign. */
+			found = start + TSC_PREFIX;
+			bit = 2;
+		} else if (item.kind == SMR_IN_RDMSR && !item.ret) {
+			found = start + RDMSR_PREFIX;
+			bit = 1;
+		}
+	}
+	if (!found)
+		return false;
+	data[found - data] ^= bit;
+	return true;
+}

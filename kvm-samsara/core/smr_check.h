@@ -41,4 +41,11 @@ bool smr_position_ok(const struct smr_position *pos);
  */
 const char *smr_check_record(const struct smr_record *r, u64 *last_tsc);
 
+/**
+ * smr_falsify - change one bit of the last value in input items that the guest gets
+ * What results could have been produced by KVM, and is as long as before.  Returns
+ * false, having changed nothing, if the guest gets no value from these items.
+ */
+bool smr_falsify(u8 *data, u32 len);
+
 #endif /* SMR_CHECK_H */

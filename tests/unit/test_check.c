@@ -139,6 +139,46 @@ static void test_inputs(void **state)
 	assert_wrong(SMR_SECTION, &b, "input");
 }
 
+/* Falsifies what is in the buffer, which must still pass, and empties it. */
+static void assert_falsified(u8 type, struct smr_buf *b, u32 at, u8 bit)
+{
+	u8 before[1024];
+	u32 len = b->len;
+
+	memcpy(before, b->p, len);
+	assert_true(smr_falsify(b->p, b->len));
+	before[at] ^= bit;
+	assert_memory_equal(b->p, before, len);
+	assert_wrong(type, b, NULL);
+}
+
+static void test_falsify(void **state)
+{
+	u8 bytes[1024];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	u64 tsc = 0;
+
+	(void)state;
+	assert_false(smr_falsify(b.p, 0));
+	put_bus(&b, -EOPNOTSUPP, 0);
+	smr_in_wrmsr(&b, 0);
+	smr_in_rdmsr(&b, 1, 0);
+	assert_false(smr_falsify(b.p, b.len));
+	b.len = 0;
+	put_bus(&b, 8, 8);
+	put_bus(&b, 8, 0);
+	assert_falsified(SMR_SECTION, &b, 3 + 4 + 7, 1);
+	put_bus(&b, -EOPNOTSUPP, 1);
+	smr_in_user(&b, "xy", 2);
+	assert_falsified(SMR_SECTION, &b, 3 + 4 + 1 + 2 + 1, 1);
+	smr_in_rdmsr(&b, 0, 1ull << 40);
+	assert_falsified(SMR_SECTION, &b, 2, 1);
+	smr_in_tsc(&b, &tsc, 1ull << 40);
+	assert_falsified(SMR_CHUNK, &b, 1, 2);
+	smr_in_tsc(&b, &tsc, 1ull << 40);
+	assert_falsified(SMR_CHUNK, &b, 1, 2);
+}
+
 static void test_dma(void **state)
 {
 	struct smr_record r = { .type = SMR_DMA, .gpa = 0x1000, .dma_len = 1 };
@@ -162,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_msr),
 		cmocka_unit_test(test_event),
 		cmocka_unit_test(test_inputs),
+		cmocka_unit_test(test_falsify),
 		cmocka_unit_test(test_dma),
 	};
 
