@@ -23,6 +23,7 @@
 #include "order.h"
 #include "phase.h"
 #include "position.h"
+#include "remap.h"
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
@@ -184,7 +185,15 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		return 2;
 	}
 	r = wait_for_room(sv);
-	r = r ?: sv->mode->get_ready(sv);
+	r = r ?: samsara_wait_for_map(sv);
+	if (r)
+		return r;
+	r = samsara_follow_map(sv);
+	if (r) {
+		samsara_fail(sv->vm, r, "no memory for a private EPT");
+		return 2;
+	}
+	r = sv->mode->get_ready(sv);
 	if (r)
 		return r;
 	sv->mode->prepare(sv);
@@ -314,10 +323,12 @@ static void record_leave(struct samsara_vcpu *sv)
 	samsara_release_exclusive(sv);
 	/*
 	 * The vCPU's state before what says that somebody waits for it: they set that
-	 * first and look at the state then (samsara_stop(), go_serial()).
+	 * first and look at the state then (samsara_stop(), go_serial(),
+	 * samsara_remap_begin()).
 	 */
 	smp_mb();
-	if (READ_ONCE(sv->vm->stopping) || samsara_phase_changes(sv->vm))
+	if (READ_ONCE(sv->vm->stopping) || samsara_phase_changes(sv->vm) ||
+	    samsara_map_changes(sv->vm))
 		wake_up_all(&sv->vm->wq);
 }
 

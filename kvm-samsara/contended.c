@@ -33,6 +33,7 @@
 #include "arch.h"
 #include "contended.h"
 #include "ept.h"
+#include "map.h"
 #include "position.h"
 #include "samsara.h"
 #include "trace.h"
@@ -102,7 +103,7 @@ void samsara_reserve_note_conflicts(struct samsara_vcpu *sv)
 	for (i = 0; i < sv->copies.nr_access && left; i++) {
 		if (!smr_page_stale(&sv->copies.access[i]->meta, sv->start_seq))
 			continue;
-		trace_kvm_samsara_conflict(sv->id, sv->copies.access[i]->gfn, sv->start_seq,
+		trace_kvm_samsara_conflict(sv->id, sv->copies.access[i]->ram, sv->start_seq,
 					   smr_read_once(&sv->copies.access[i]->meta.version));
 		spin_lock(&vm->pages_lock);
 		c = find_page(vm, sv->copies.access[i]) ?: add_page(vm, sv->copies.access[i]);
@@ -111,6 +112,22 @@ void samsara_reserve_note_conflicts(struct samsara_vcpu *sv)
 		spin_unlock(&vm->pages_lock);
 		left--;
 	}
+}
+
+/* NULL: nothing to withhold, since the page is not mapped, or there is no memory for it. */
+static u64 *find_entry(struct samsara_vcpu *sv, struct samsara_page *sp)
+{
+	gfn_t gfn;
+
+	return sp && samsara_page_to_gfn(sv->vm, sp, &gfn) ?
+	       samsara_ept_leaf(&sv->copies.ept, gfn) : NULL;
+}
+
+/* The vCPU has another EPT. */
+void samsara_reserve_forget(struct samsara_vcpu *sv)
+{
+	memset(sv->reserve.entries, 0, sizeof(sv->reserve.entries));
+	sv->reserve.seen = 0;
 }
 
 /* At a boundary: the EPT entries of the contended pages, if they are others by now. */
@@ -127,10 +144,8 @@ void samsara_reserve_find(struct samsara_vcpu *sv)
 	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
 		pages[i] = vm->contention.pages[i].page;
 	spin_unlock(&vm->pages_lock);
-	/* Without memory for an entry its page is not withheld from this vCPU. */
 	for (i = 0; i < SAMSARA_MAX_CONTENDED; i++)
-		sv->reserve.entries[i] = pages[i] ?
-					 samsara_ept_leaf(&sv->copies.ept, pages[i]->gfn) : NULL;
+		sv->reserve.entries[i] = find_entry(sv, pages[i]);
 }
 
 /* A chunk begins.  IRQs are off. */
@@ -343,7 +358,7 @@ bool samsara_reserve_touch(struct samsara_vcpu *sv, struct samsara_page *sp, boo
 		got = true;
 	}
 	spin_unlock(&vm->pages_lock);
-	trace_kvm_samsara_contended(sv->id, sp->gfn, write, got, ends);
+	trace_kvm_samsara_contended(sv->id, sp->ram, write, got, ends);
 	return ends;
 }
 

@@ -48,6 +48,7 @@ struct samsara_reserve {
 };
 
 void samsara_reserve_note_conflicts(struct samsara_vcpu *sv);
+void samsara_reserve_forget(struct samsara_vcpu *sv);
 void samsara_reserve_find(struct samsara_vcpu *sv);
 void samsara_reserve_withhold(struct samsara_vcpu *sv);
 bool samsara_reserve_touch(struct samsara_vcpu *sv, struct samsara_page *sp, bool write,

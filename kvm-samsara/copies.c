@@ -9,6 +9,7 @@
 
 #include "copies.h"
 #include "ept.h"
+#include "map.h"
 #include "memory.h"
 #include "samsara.h"
 #include "trace.h"
@@ -34,11 +35,12 @@ static void put_free(struct samsara_copies *copies, struct samsara_copy *copy)
 	copies->nr_free++;
 }
 
-int samsara_copies_init(struct samsara_copies *copies, u64 nr_pages)
+/* @max_access: pages that one chunk may have accessed. */
+int samsara_copies_init(struct samsara_copies *copies, u64 max_access)
 {
 	u32 i;
 
-	copies->access = __vmalloc_array(nr_pages, sizeof(*copies->access), SAMSARA_GFP_LARGE);
+	copies->access = __vmalloc_array(max_access, sizeof(*copies->access), SAMSARA_GFP_LARGE);
 	copies->all = __vcalloc(SAMSARA_MAX_COPIES, sizeof(*copies->all), GFP_KERNEL_ACCOUNT);
 	copies->dirty = __vmalloc_array(SAMSARA_MAX_COPIES, sizeof(*copies->dirty),
 					GFP_KERNEL_ACCOUNT);
@@ -110,7 +112,7 @@ int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *s
 		return -ENOMEM;
 	copies->nr++;
 	samsara_stat(sv)->samsara_copies++;
-	trace_kvm_samsara_copy(sv->id, sp->gfn);
+	trace_kvm_samsara_copy(sv->id, sp->ram);
 
 	/*
 	 * The original may be half written by a commit d that is being

@@ -46,7 +46,7 @@ struct samsara_copies {
 	u32 nr_empty;			/* of them, those without a page */
 };
 
-int samsara_copies_init(struct samsara_copies *copies, u64 nr_pages);
+int samsara_copies_init(struct samsara_copies *copies, u64 max_access);
 void samsara_copies_free(struct samsara_copies *copies);
 int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
 void samsara_copies_harvest(struct samsara_vcpu *sv, bool clear);

@@ -15,6 +15,7 @@
 #include "input.h"
 #include "memory.h"
 #include "mode.h"
+#include "remap.h"
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
@@ -202,6 +203,42 @@ out:
 	return copy_to_user(uaddr, &st, sizeof(st)) ? -EFAULT : 0;
 }
 
+static int set_ram(struct samsara_vm *vm, const struct kvm_samsara_ram __user *uaddr)
+{
+	struct kvm_samsara_ram ram;
+	struct kvm_samsara_ram_block *blocks;
+	int r;
+
+	if (vm->started)
+		return -EBUSY;
+	if (copy_from_user(&ram, uaddr, sizeof(ram)))
+		return -EFAULT;
+	if (ram.nr > KVM_SAMSARA_MAX_RAM || ram.reserved)
+		return -EINVAL;
+	blocks = memdup_user(uaddr->block, ram.nr * sizeof(*blocks));
+	if (IS_ERR(blocks))
+		return PTR_ERR(blocks);
+	r = samsara_memory_register(vm, blocks, ram.nr);
+	kfree(blocks);
+	return r;
+}
+
+static int set_map(struct samsara_vm *vm, u64 what)
+{
+	/* Pairs with samsara_start(), as in set_dma(). */
+	if (smp_load_acquire(&vm->state) != KVM_SAMSARA_STATE_RECORDING &&
+	    what == KVM_SAMSARA_MAP_BEGIN)
+		return -ESHUTDOWN;
+	switch (what) {
+	case KVM_SAMSARA_MAP_BEGIN:
+		return samsara_remap_begin(vm);
+	case KVM_SAMSARA_MAP_END:
+		return samsara_remap_end(vm);
+	default:
+		return -ENXIO;
+	}
+}
+
 static int set_dma(struct samsara_vm *vm, const void __user *uaddr)
 {
 	struct kvm_samsara_dma dma;
@@ -264,6 +301,8 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 	/* Without config_lock: a recording that waits for room must not block them. */
 	if (attr->group == KVM_SAMSARA_GRP_DMA)
 		return attr->attr ? -ENXIO : set_dma(vm, uaddr);
+	if (attr->group == KVM_SAMSARA_GRP_MAP)
+		return set_map(vm, attr->attr);
 	if (attr->group == KVM_SAMSARA_GRP_CTRL && attr->attr == KVM_SAMSARA_CTRL_WAKE) {
 		wake_up_all(&vm->wq);
 		return 0;
@@ -276,6 +315,8 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 		r = set_ctrl(vm, attr->attr);
 	else if (attr->group == KVM_SAMSARA_GRP_TUNABLE)
 		r = set_tunable(vm, attr->attr, uaddr);
+	else if (attr->group == KVM_SAMSARA_GRP_RAM && !attr->attr)
+		r = set_ram(vm, uaddr);
 	mutex_unlock(&vm->config_lock);
 	return r;
 }
@@ -302,7 +343,10 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 	case KVM_SAMSARA_GRP_CONFIG:
 	case KVM_SAMSARA_GRP_STATUS:
 	case KVM_SAMSARA_GRP_DMA:
+	case KVM_SAMSARA_GRP_RAM:
 		return attr->attr ? -ENXIO : 0;
+	case KVM_SAMSARA_GRP_MAP:
+		return attr->attr > KVM_SAMSARA_MAP_END ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_CTRL:
 		return attr->attr > KVM_SAMSARA_CTRL_WAKE ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_TUNABLE:
@@ -366,6 +410,7 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	vm->kvm = kvm;
 	mutex_init(&vm->config_lock);
 	mutex_init(&vm->commit_lock);
+	mutex_init(&vm->remap.ept_lock);
 	init_waitqueue_head(&vm->wq);
 	samsara_turns_init(vm);
 	samsara_tunables_default(&vm->tune);
@@ -392,6 +437,7 @@ static void samsara_device_destroy(struct kvm_device *dev)
 		if (vm->vcpus[i])
 			samsara_free_vcpu(vm->vcpus[i]);
 	samsara_memory_free(vm);
+	kfree(vm->memory.map);
 	free_config(vm);
 	if (vm->locked_pages)
 		samsara_uncharge_locked(vm, vm->locked_pages);
@@ -423,6 +469,7 @@ static struct kvm_samsara_ops samsara_ops = {
 	.note_sipi = samsara_note_sipi,
 	.page_dirty = samsara_page_dirty,
 	.frozen = samsara_frozen,
+	.slots_frozen = samsara_slots_frozen,
 	.refuses_vcpus = samsara_refuses_vcpus,
 	.refuses_ioctl = samsara_refuses_ioctl,
 	.refuses_vm_ioctl = samsara_refuses_vm_ioctl,

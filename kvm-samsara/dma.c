@@ -12,18 +12,18 @@
 #include "samsara.h"
 #include "turns.h"
 
-/* Copy @len bytes to guest memory and stamp the pages with commit @n. */
-int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len, u64 n)
+/* Copy @len bytes to RAM address @ram and stamp the pages with commit @n. */
+int samsara_dma_write(struct samsara_vm *vm, u64 ram, const u8 *from, u32 len, u64 n)
 {
 	struct samsara_page *sp;
 	u32 part, off;
 
-	if (gpa + len < gpa)
+	if (ram + len < ram)
 		return -EFAULT;
-	for (; len; len -= part, gpa += part, from += part) {
-		off = offset_in_page(gpa);
+	for (; len; len -= part, ram += part, from += part) {
+		off = offset_in_page(ram);
 		part = min_t(u32, len, PAGE_SIZE - off);
-		sp = samsara_gfn_to_page(vm, gpa_to_gfn(gpa), NULL);
+		sp = samsara_ram_page(vm, ram >> PAGE_SHIFT);
 		if (!sp)
 			return -EFAULT;
 		smr_page_commit(&sp->meta, n);
@@ -33,12 +33,12 @@ int samsara_dma_write(struct samsara_vm *vm, gpa_t gpa, const u8 *from, u32 len,
 	return 0;
 }
 
-static bool dma_in_ram(struct samsara_vm *vm, gpa_t gpa, u32 len)
+static bool dma_in_ram(struct samsara_vm *vm, u64 ram, u32 len)
 {
-	gfn_t gfn;
+	u64 page;
 
-	for (gfn = gpa_to_gfn(gpa); gfn <= gpa_to_gfn(gpa + len - 1); gfn++)
-		if (!samsara_gfn_to_page(vm, gfn, NULL))
+	for (page = ram >> PAGE_SHIFT; page <= (ram + len - 1) >> PAGE_SHIFT; page++)
+		if (!samsara_ram_page(vm, page))
 			return false;
 	return true;
 }
@@ -48,7 +48,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 {
 	struct smr_record rec = {
 		.type = SMR_DMA,
-		.gpa = dma->gpa,
+		.gpa = dma->ram,
 		.dma_len = dma->len,
 		.data_len = dma->len,
 	};
@@ -58,7 +58,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 	int r;
 
 	if (!dma->len || dma->len > KVM_SAMSARA_DMA_MAX || dma->reserved ||
-	    dma->gpa + dma->len < dma->gpa || !dma_in_ram(vm, dma->gpa, dma->len))
+	    dma->ram + dma->len < dma->ram || !dma_in_ram(vm, dma->ram, dma->len))
 		return -EINVAL;
 	data = vmemdup_user(u64_to_user_ptr(dma->uaddr), dma->len);
 	if (IS_ERR(data))
@@ -90,7 +90,7 @@ int samsara_dma(struct samsara_vm *vm, struct kvm_samsara_dma *dma)
 	}
 	rec.commit_seq = smr_order_commit(vm->order, agent);
 	samsara_wait_for_earlier(vm, agent, rec.commit_seq);
-	r = samsara_dma_write(vm, dma->gpa, data, dma->len, rec.commit_seq);
+	r = samsara_dma_write(vm, dma->ram, data, dma->len, rec.commit_seq);
 	samsara_maybe_add_memdigest(vm, &rec, agent);
 	smr_order_published(vm->order, agent);
 	vm->dma_commits++;

@@ -13,6 +13,7 @@
 #include "input.h"
 #include "land.h"
 #include "log.h"
+#include "map.h"
 #include "memory.h"
 #include "mode.h"
 #include "position.h"

@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 
 #include "ept.h"
+#include "map.h"
 #include "memory.h"
 #include "samsara.h"
 
@@ -142,7 +143,8 @@ int samsara_ept_init(struct samsara_ept *ept)
  */
 int samsara_ept_map_all(struct samsara_ept *ept, struct samsara_vm *vm)
 {
-	struct samsara_slot *slot;
+	const struct samsara_map *map = samsara_map(vm);
+	const struct samsara_slot *slot;
 	u64 *sptep = NULL;
 	u64 i;
 	u32 s;
@@ -151,8 +153,8 @@ int samsara_ept_map_all(struct samsara_ept *ept, struct samsara_vm *vm)
 		return 0;
 	if (samsara_ept_init(ept))
 		return -ENOMEM;
-	for (s = 0; s < vm->memory.nr_slots; s++) {
-		slot = &vm->memory.slots[s];
+	for (s = 0; s < map->nr_slots; s++) {
+		slot = &map->slots[s];
 		for (i = 0; i < slot->npages; i++) {
 			/* A walk for each line of a table is enough. */
 			if (i && (slot->base + i) % LINE_ENTRIES) {
@@ -187,6 +189,8 @@ void samsara_ept_free(struct samsara_ept *ept)
 		free_page((unsigned long)table->entries);
 		kfree(table);
 	}
+	ept->root = NULL;
+	ept->complete = false;
 }
 
 u64 samsara_eptp(struct samsara_vcpu *sv)
@@ -207,8 +211,12 @@ void samsara_ept_flush(struct samsara_vcpu *sv)
 void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bool read,
 			    bool write)
 {
-	u64 *sptep = samsara_ept_leaf(sv->ept, sp->gfn);
+	u64 *sptep;
+	gfn_t gfn;
 
+	if (!samsara_page_to_gfn(sv->vm, sp, &gfn))
+		return;
+	sptep = samsara_ept_leaf(sv->ept, gfn);
 	*sptep = read ? samsara_ept_entry(sp->page, write ? EPT_LEAF_RW : EPT_LEAF_RO) : 0;
 }
 

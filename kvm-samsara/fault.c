@@ -4,6 +4,7 @@
  */
 #include "ept.h"
 #include "fault.h"
+#include "map.h"
 #include "memory.h"
 #include "mode.h"
 #include "samsara.h"

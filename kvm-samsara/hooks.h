@@ -45,8 +45,10 @@ struct kvm_samsara_ops {
 	void (*note_sipi)(struct kvm_vcpu *vcpu, u8 vector);
 	/* KVM wrote to guest memory. */
 	void (*page_dirty)(struct kvm *kvm, gfn_t gfn);
-	/* Memory slots and vCPUs can't change now. */
+	/* The VM is recorded or replayed: it can't change now. */
 	bool (*frozen)(struct kvm *kvm);
+	/* Nor can its memory slots. */
+	bool (*slots_frozen)(struct kvm *kvm);
 	/* No vCPU can be added any more.  Under kvm->lock. */
 	bool (*refuses_vcpus)(struct kvm *kvm);
 	/* The ioctl would change a vCPU, or all, behind the log's back. */
@@ -124,6 +126,11 @@ static inline bool kvm_samsara_frozen(struct kvm *kvm)
 	return kvm_samsara_vm(kvm) && kvm_samsara_ops->frozen(kvm);
 }
 
+static inline bool kvm_samsara_slots_frozen(struct kvm *kvm)
+{
+	return kvm_samsara_vm(kvm) && kvm_samsara_ops->slots_frozen(kvm);
+}
+
 static inline bool kvm_samsara_refuses_vcpus(struct kvm *kvm)
 {
 	return kvm_samsara_vm(kvm) && kvm_samsara_ops->refuses_vcpus(kvm);
@@ -187,6 +194,7 @@ static inline void kvm_samsara_note_init(struct kvm_vcpu *vcpu) {}
 static inline void kvm_samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector) {}
 static inline void kvm_samsara_page_dirty(struct kvm *kvm, gfn_t gfn) {}
 static inline bool kvm_samsara_frozen(struct kvm *kvm) { return false; }
+static inline bool kvm_samsara_slots_frozen(struct kvm *kvm) { return false; }
 static inline bool kvm_samsara_refuses_vcpus(struct kvm *kvm) { return false; }
 static inline bool kvm_samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {

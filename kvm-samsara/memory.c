@@ -40,161 +40,226 @@ void samsara_uncharge_locked(struct samsara_vm *vm, u64 pages)
 	account_locked_vm(vm->kvm->mm, pages, false);
 }
 
-static bool overlap(const struct kvm_memory_slot *a, const struct kvm_memory_slot *b)
+static bool overlap(u64 a, u64 a_size, u64 b, u64 b_size)
 {
-	return a->userspace_addr < b->userspace_addr + b->npages * PAGE_SIZE &&
-	       b->userspace_addr < a->userspace_addr + a->npages * PAGE_SIZE;
+	return a < b + b_size && b < a + a_size;
 }
 
-/* The same memory at two places would be two pages to us, each with its own history. */
-static bool is_alias(struct kvm *kvm, const struct kvm_memory_slot *memslot)
+static bool page_aligned(u64 v)
 {
-	struct kvm_memory_slot *other;
-	int bkt;
-
-	kvm_for_each_memslot(other, bkt, kvm_memslots(kvm))
-		if (other != memslot && other->id < KVM_USER_MEM_SLOTS &&
-		    overlap(other, memslot))
-			return true;
-	return false;
+	return !offset_in_page(v);
 }
 
-static int check_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
+/* In themselves, and beside those before them. */
+static bool block_ok(const struct kvm_samsara_ram_block *blocks, u32 i)
 {
-	if (vm->memory.nr_slots == KVM_SAMSARA_MAX_SLOTS)
-		return -E2BIG;
-	if (memslot->flags & KVM_MEM_LOG_DIRTY_PAGES)
-		return -EBUSY;
-	if (memslot->base_gfn + memslot->npages > SAMSARA_MAX_GFNS) {
-		pr_warn_ratelimited("samsara: memory above 2^48 can't be recorded\n");
-		return -EOPNOTSUPP;
-	}
-	if (is_alias(vm->kvm, memslot)) {
-		pr_warn_ratelimited("samsara: memory that is in two slots can't be recorded\n");
-		return -EOPNOTSUPP;
-	}
+	const struct kvm_samsara_ram_block *b = &blocks[i];
+	u32 k;
+
+	if (!b->size || !page_aligned(b->ram | b->size | b->uaddr) ||
+	    b->ram + b->size < b->ram || b->uaddr + b->size < b->uaddr)
+		return false;
+	for (k = 0; k < i; k++)
+		if (overlap(b->ram, b->size, blocks[k].ram, blocks[k].size) ||
+		    overlap(b->uaddr, b->size, blocks[k].uaddr, blocks[k].size))
+			return false;
+	return true;
+}
+
+static void set_blocks(struct samsara_memory *memory, const struct kvm_samsara_ram_block *blocks,
+		       u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		memory->blocks[i] = (struct samsara_block) {
+			.ram = blocks[i].ram >> PAGE_SHIFT,
+			.npages = blocks[i].size >> PAGE_SHIFT,
+			.uaddr = blocks[i].uaddr,
+		};
+	memory->nr_blocks = nr;
+}
+
+/*
+ * Before START: all RAM that the guest may ever see.  Replaces what was registered before.
+ * Returns 0 or -EINVAL.
+ */
+int samsara_memory_register(struct samsara_vm *vm, const struct kvm_samsara_ram_block *blocks,
+			    u32 nr)
+{
+	u32 i;
+
+	if (!nr || nr > KVM_SAMSARA_MAX_RAM)
+		return -EINVAL;
+	for (i = 0; i < nr; i++)
+		if (!block_ok(blocks, i))
+			return -EINVAL;
+	set_blocks(&vm->memory, blocks, nr);
+	vm->memory.registered = true;
 	return 0;
 }
 
-/* Even a read-only slot is pinned for writing: it must not be a copy-on-write page. */
-static int pin_pages(struct samsara_slot *slot, unsigned long addr)
+/* Nothing was registered: the RAM address of a page is its guest-physical address. */
+static int blocks_from_slots(struct samsara_vm *vm)
+{
+	struct kvm_samsara_ram_block blocks[KVM_SAMSARA_MAX_SLOTS];
+	struct kvm_memory_slot *memslot;
+	u32 nr = 0;
+	int bkt;
+
+	static_assert(KVM_SAMSARA_MAX_SLOTS <= KVM_SAMSARA_MAX_RAM);
+	lockdep_assert_held(&vm->kvm->slots_lock);
+	kvm_for_each_memslot(memslot, bkt, kvm_memslots(vm->kvm)) {
+		if (memslot->id >= KVM_USER_MEM_SLOTS)
+			continue;
+		if (nr == ARRAY_SIZE(blocks))
+			return -E2BIG;
+		blocks[nr] = (struct kvm_samsara_ram_block) {
+			.ram = gfn_to_gpa(memslot->base_gfn),
+			.size = memslot->npages << PAGE_SHIFT,
+			.uaddr = memslot->userspace_addr,
+		};
+		if (!block_ok(blocks, nr++)) {
+			pr_warn_ratelimited("samsara: memory that is in two slots has to be registered\n");
+			return -EOPNOTSUPP;
+		}
+	}
+	set_blocks(&vm->memory, blocks, nr);
+	return nr ? 0 : -EINVAL;
+}
+
+/* What can only be read is pinned for writing, too: it must not be a copy-on-write page. */
+static int pin_pages(struct samsara_block *block)
 {
 	struct page *pages[64];
 	u64 i;
 	int n, k;
 
-	for (i = 0; i < slot->npages; i += n) {
+	for (i = 0; i < block->npages; i += n) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		n = pin_user_pages_fast(addr + i * PAGE_SIZE,
-					min_t(u64, slot->npages - i, ARRAY_SIZE(pages)),
+		n = pin_user_pages_fast(block->uaddr + i * PAGE_SIZE,
+					min_t(u64, block->npages - i, ARRAY_SIZE(pages)),
 					FOLL_LONGTERM | FOLL_WRITE, pages);
 		if (n <= 0)
 			return n ?: -EFAULT;
 		for (k = 0; k < n; k++)
-			slot->pages[i + k].page = pages[k];
+			block->pages[i + k].page = pages[k];
 		cond_resched();
 	}
 	return 0;
 }
 
-static int pin_slot(struct samsara_vm *vm, const struct kvm_memory_slot *memslot)
+static int pin_block(struct samsara_vm *vm, struct samsara_block *block)
 {
-	struct samsara_slot *slot;
 	u64 i;
 	int r;
 
-	r = check_slot(vm, memslot);
+	r = samsara_charge_locked(vm, block->npages);
 	if (r)
 		return r;
-	slot = &vm->memory.slots[vm->memory.nr_slots];
-	slot->base = memslot->base_gfn;
-	slot->npages = memslot->npages;
-	slot->readonly = memslot->flags & KVM_MEM_READONLY;
-	r = samsara_charge_locked(vm, slot->npages);
-	if (r)
-		return r;
-	slot->pages = __vcalloc(slot->npages, sizeof(*slot->pages), SAMSARA_GFP_LARGE);
-	if (!slot->pages) {
-		samsara_uncharge_locked(vm, slot->npages);
+	block->pages = __vcalloc(block->npages, sizeof(*block->pages), SAMSARA_GFP_LARGE);
+	if (!block->pages) {
+		samsara_uncharge_locked(vm, block->npages);
 		return -ENOMEM;
 	}
-	for (i = 0; i < slot->npages; i++)
-		slot->pages[i].gfn = slot->base + i;
-	vm->memory.nr_slots++;
-	vm->memory.nr_pages += slot->npages;
-	return pin_pages(slot, memslot->userspace_addr);
+	for (i = 0; i < block->npages; i++)
+		block->pages[i].ram = block->ram + i;
+	vm->memory.nr_pages += block->npages;
+	return pin_pages(block);
+}
+
+static int pin_blocks(struct samsara_vm *vm)
+{
+	u32 i;
+	int r;
+
+	for (i = 0; i < vm->memory.nr_blocks; i++) {
+		r = pin_block(vm, &vm->memory.blocks[i]);
+		if (r)
+			return r;
+	}
+	return 0;
 }
 
 /*
- * Pin all memory slots of the VM.  Called with no vCPU in KVM_RUN, and slots frozen: a
- * change that came earlier is over when we get slots_lock.  After an error the caller
- * calls samsara_memory_free().
+ * Pin all RAM of the VM.  Called with no vCPU in KVM_RUN, and slots frozen.  After an
+ * error the caller calls samsara_memory_free().
  */
 int samsara_memory_init(struct samsara_vm *vm)
 {
 	struct samsara_memory *memory = &vm->memory;
-	struct kvm_memory_slot *memslot;
-	struct kvm_memslots *slots;
-	int bkt, r = 0;
+	int r = 0;
 
-	mutex_lock(&vm->kvm->slots_lock);
-	slots = kvm_memslots(vm->kvm);
-	kvm_for_each_memslot(memslot, bkt, slots) {
-		if (memslot->id >= KVM_USER_MEM_SLOTS)
-			continue;
-		r = pin_slot(vm, memslot);
-		if (r)
-			break;
-	}
-	mutex_unlock(&vm->kvm->slots_lock);
+	lockdep_assert_held(&vm->kvm->slots_lock);
+	if (!memory->registered)
+		r = blocks_from_slots(vm);
+	r = r ?: pin_blocks(vm);
 	if (r)
 		return r;
-	if (!memory->nr_pages)
-		return -EINVAL;
 	memory->changed = __vmalloc_array(memory->nr_pages, sizeof(*memory->changed),
 					  SAMSARA_GFP_LARGE);
 	return memory->changed ? 0 : -ENOMEM;
 }
 
+static void unpin_block(struct samsara_vm *vm, struct samsara_block *block)
+{
+	u64 i;
+
+	if (!block->pages)
+		return;
+	for (i = 0; i < block->npages; i++) {
+		if (block->pages[i].page)
+			unpin_user_pages_dirty_lock(&block->pages[i].page, 1, true);
+		if (!(i % BATCH))
+			cond_resched();
+	}
+	vfree(block->pages);
+	block->pages = NULL;
+	samsara_uncharge_locked(vm, block->npages);
+}
+
+/* What was registered stays so. */
 void samsara_memory_free(struct samsara_vm *vm)
 {
 	struct samsara_memory *memory = &vm->memory;
-	struct samsara_slot *slot;
-	u64 i;
+	u32 i;
 
-	while (memory->nr_slots) {
-		slot = &memory->slots[--memory->nr_slots];
-		for (i = 0; i < slot->npages; i++) {
-			if (slot->pages[i].page)
-				unpin_user_pages_dirty_lock(&slot->pages[i].page, 1,
-							    true);
-			if (!(i % BATCH))
-				cond_resched();
-		}
-		vfree(slot->pages);
-		samsara_uncharge_locked(vm, slot->npages);
-	}
+	for (i = 0; i < memory->nr_blocks; i++)
+		unpin_block(vm, &memory->blocks[i]);
 	memory->nr_pages = 0;
 	memory->nr_changed = 0;
 	vfree(memory->changed);
 	memory->changed = NULL;
 }
 
-/* NULL: no RAM there, so an access is MMIO. */
-struct samsara_page *samsara_gfn_to_page(struct samsara_vm *vm, gfn_t gfn, bool *readonly)
+/* @ram: in pages.  NULL: no such page. */
+struct samsara_page *samsara_ram_page(struct samsara_vm *vm, u64 ram)
 {
-	struct samsara_memory *memory = &vm->memory;
-	struct samsara_slot *slot;
+	struct samsara_block *block;
 	u32 i;
 
-	for (i = 0; i < memory->nr_slots; i++) {
-		slot = &memory->slots[i];
-		if (gfn - slot->base < slot->npages) {
-			if (readonly)
-				*readonly = slot->readonly;
-			return &slot->pages[gfn - slot->base];
-		}
+	for (i = 0; i < vm->memory.nr_blocks; i++) {
+		block = &vm->memory.blocks[i];
+		if (ram - block->ram < block->npages)
+			return &block->pages[ram - block->ram];
+	}
+	return NULL;
+}
+
+/* The block that has all of these pages; NULL: none. */
+struct samsara_block *samsara_block_of(struct samsara_vm *vm, unsigned long uaddr, u64 npages)
+{
+	struct samsara_block *block;
+	u64 first;
+	u32 i;
+
+	for (i = 0; i < vm->memory.nr_blocks; i++) {
+		block = &vm->memory.blocks[i];
+		first = (uaddr - block->uaddr) >> PAGE_SHIFT;
+		if (uaddr >= block->uaddr && first < block->npages &&
+		    npages <= block->npages - first)
+			return block;
 	}
 	return NULL;
 }
@@ -214,7 +279,7 @@ static u64 page_sum(const void *p)
 
 static void digest_page(struct samsara_page *sp)
 {
-	sp->meta.digest = smr_page_digest(page_sum(page_address(sp->page)), gfn_to_gpa(sp->gfn));
+	sp->meta.digest = smr_page_digest(page_sum(page_address(sp->page)), sp->ram << PAGE_SHIFT);
 }
 
 /*
@@ -223,18 +288,18 @@ static void digest_page(struct samsara_page *sp)
  */
 int samsara_memory_digest(struct samsara_vm *vm, u64 *digest)
 {
-	struct samsara_slot *slot;
+	struct samsara_block *block;
 	u64 i;
-	u32 s;
+	u32 b;
 
 	*digest = 0;
-	for (s = 0; s < vm->memory.nr_slots; s++) {
-		slot = &vm->memory.slots[s];
-		for (i = 0; i < slot->npages; i++) {
+	for (b = 0; b < vm->memory.nr_blocks; b++) {
+		block = &vm->memory.blocks[b];
+		for (i = 0; i < block->npages; i++) {
 			if (fatal_signal_pending(current))
 				return -EINTR;
-			digest_page(&slot->pages[i]);
-			*digest += slot->pages[i].meta.digest;
+			digest_page(&block->pages[i]);
+			*digest += block->pages[i].meta.digest;
 			cond_resched();
 		}
 	}
@@ -276,7 +341,7 @@ void samsara_digest_changes(struct samsara_vm *vm, u32 vcpu)
 		if (sp->meta.digest == old)
 			continue;
 		memory->digest += sp->meta.digest - old;
-		trace_kvm_samsara_page(vcpu, sp->gfn, sp->meta.digest);
+		trace_kvm_samsara_page(vcpu, sp->ram, sp->meta.digest);
 	}
 	memory->nr_changed = 0;
 }

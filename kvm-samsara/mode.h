@@ -50,6 +50,8 @@ struct samsara_mode {
 	const struct samsara_flow *flow;
 	/* An open chunk can go back to its start. */
 	bool can_roll_back;
+	/* The memory map may change while it records. */
+	bool can_remap;
 	/* Inputs come from the log, and events only begin chunks. */
 	bool from_log;
 	/* Which pages a chunk has changed is not known. */

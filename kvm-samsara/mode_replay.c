@@ -14,8 +14,10 @@
 #include "input.h"
 #include "land.h"
 #include "log.h"
+#include "map.h"
 #include "memory.h"
 #include "mode.h"
+#include "remap.h"
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
@@ -109,11 +111,74 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			wake_next(vm);
 			vm->dma_commits++;
 			break;
-		default:	/* VM_END: looked at when all vCPUs have ended */
+		default:	/* MAP: claim_map(); VM_END: looked at when all vCPUs have ended */
 			return true;
 		}
 		vm->replay.have_rec = false;
 	}
+}
+
+/*
+ * Is a change of the memory map the next commit, which nobody does yet?  Then @sv does it,
+ * by do_maps(), as soon as it has given commit_lock up.
+ */
+static bool claim_map(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	const struct smr_record *rec = &vm->replay.rec;
+
+	lockdep_assert_held(&vm->commit_lock);
+	if (!samsara_alive(vm) || !vm->replay.have_rec || rec->type != SMR_MAP ||
+	    rec->commit_seq != vm->replay.done + 1 || past_stop(vm, rec->commit_seq) ||
+	    vm->replay.runner)
+		return false;
+	vm->replay.runner = sv;
+	return true;
+}
+
+static void report_map(struct samsara_vm *vm, int error)
+{
+	switch (error) {
+	case -EBADMSG:
+	case -EFAULT:
+	case -EOPNOTSUPP:
+	case -E2BIG:
+		samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -error);
+		break;
+	default:
+		samsara_fail(vm, error, "the memory map can't be changed");
+	}
+}
+
+/* The changes of the memory map that come next, the first of which @sv has claimed. */
+static void do_maps(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool again;
+	int r;
+
+	/* KVM waits until nobody looks at the old slots. */
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	do {
+		/* The record stays as it is until have_rec is cleared. */
+		r = samsara_remap_replay(vm, &vm->replay.rec);
+		mutex_lock(&vm->commit_lock);
+		if (r)
+			report_map(vm, r);
+		else if (memdigest_differs(vm, &vm->replay.rec, samsara_dma_agent(vm)))
+			samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, vm->replay.rec.mem_digest,
+					    vm->memory.digest);
+		vm->replay.runner = NULL;
+		vm->replay.have_rec = false;
+		if (samsara_alive(vm)) {
+			WRITE_ONCE(vm->replay.done, vm->replay.rec.commit_seq);
+			wake_next(vm);
+			advance_vm_stream(vm);
+		}
+		again = claim_map(sv);
+		mutex_unlock(&vm->commit_lock);
+	} while (again);
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
 }
 
 /*
@@ -132,18 +197,21 @@ static int look_for_turn(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	u64 n = sv->rec.commit_seq;
-	bool starved, mine, past;
+	bool starved, mine, past, map;
 
 	mutex_lock(&vm->commit_lock);
 	starved = !advance_vm_stream(vm);
+	map = claim_map(sv);
 	/* A commit of the VM's stream may come first as long as we can't see its next record. */
 	mine = !starved && vm->replay.done + 1 == n;
 	/* Every number is in one stream only, and numbers grow. */
-	past = n <= vm->replay.done || (mine && vm->replay.runner);
+	past = n <= vm->replay.done || (mine && (map || vm->replay.runner));
 	if (mine && !past)
 		vm->replay.runner = sv;
 	sv->replay.waiter = mine ? NULL : current;
 	mutex_unlock(&vm->commit_lock);
+	if (map)
+		do_maps(sv);
 	if (!samsara_alive(vm))
 		return -ESHUTDOWN;
 	if (past) {
@@ -152,6 +220,8 @@ static int look_for_turn(struct samsara_vcpu *sv)
 	}
 	if (mine)
 		return 1;
+	if (map)
+		return 0;
 	if (starved)
 		samsara_signal_user(vm);
 	return wait_interrupted(sv, starved ? samsara_ring_has_news(&vm->vm_ring) :
@@ -232,6 +302,7 @@ static void commit_done(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct smr_item item;
+	bool map;
 
 	if (smr_next_item(&sv->replay.items, &sv->progress.last_tsc, &item))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
@@ -250,7 +321,10 @@ static void commit_done(struct samsara_vcpu *sv)
 		wake_next(vm);
 		advance_vm_stream(vm);
 	}
+	map = claim_map(sv);
 	mutex_unlock(&vm->commit_lock);
+	if (map)
+		do_maps(sv);
 	sv->replay.have_rec = false;
 	if (READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
 		samsara_signal_user(vm);
@@ -294,6 +368,10 @@ static void set_event(struct samsara_vcpu *sv)
 
 static void apply_start(struct samsara_vcpu *sv)
 {
+	if (samsara_follow_map(sv)) {
+		samsara_fail(sv->vm, -ENOMEM, "no memory for a private EPT");
+		return;
+	}
 	if (sv->rec.flags & SMR_F_INIT)
 		kvm_vcpu_reset(sv->vcpu, true);
 	if (sv->rec.flags & SMR_F_SIPI)
@@ -391,49 +469,87 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 	return 0;
 }
 
+/* The vCPU's stream is complete: has it come to what the recording had come to? */
+static void check_final_state(struct samsara_vcpu *sv)
+{
+	if (!sv->replay.have_rec || sv->rec.type != SMR_VCPU_END)
+		return;
+	if (sv->rec.chain != sv->progress.chain)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain, sv->progress.chain);
+	if (sv->rec.state_digest != sv->progress.state_digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.state_digest,
+				 sv->progress.state_digest);
+}
+
+/* All commits are done: compare memory, and report. */
+static void end_replay(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	const struct smr_record *rec = &vm->replay.rec;
+	u64 digest;
+	int r;
+
+	lockdep_assert_held(&vm->commit_lock);
+	samsara_digest_changes(vm, sv->id);
+	r = samsara_memory_digest(vm, &digest);
+	if (vm->digest_off)
+		vm->memory.digest = digest;
+	if (r)
+		samsara_fail(vm, r, "killed");
+	else if (digest != vm->memory.digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->memory.digest, digest);
+	else if (vm->replay.have_rec && rec->type == SMR_VM_END &&
+		 !past_stop(vm, rec->commit_seq) && rec->mem_digest != digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, rec->mem_digest, digest);
+	else
+		cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_STOPPED);
+	wake_up_all(&vm->wq);
+}
+
+/*
+ * All vCPUs' streams have ended: what is left of the VM's own, and then the end.  Returns
+ * 0 or -EINTR, and then it is to be called again.
+ */
+static int finish_vm_stream(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool starved, map;
+
+	while (samsara_alive(vm)) {
+		mutex_lock(&vm->commit_lock);
+		starved = !advance_vm_stream(vm);
+		map = claim_map(sv);
+		if (!starved && !map && !vm->replay.runner && samsara_alive(vm))
+			end_replay(sv);
+		mutex_unlock(&vm->commit_lock);
+		if (map) {
+			do_maps(sv);
+		} else if (starved) {
+			samsara_signal_user(vm);
+			if (wait_interrupted(sv, samsara_ring_has_news(&vm->vm_ring)))
+				return -EINTR;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
 /* The vCPU's log is over: wait for the others, then report. */
 static int stream_ended(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
+	bool last;
 
+	mutex_lock(&vm->commit_lock);
 	if (!sv->replay.ended) {
 		sv->replay.ended = true;
-		if (sv->replay.have_rec && sv->rec.type == SMR_VCPU_END) {
-			if (sv->rec.chain != sv->progress.chain)
-				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain,
-						 sv->progress.chain);
-			if (sv->rec.state_digest != sv->progress.state_digest)
-				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
-						 sv->rec.state_digest, sv->progress.state_digest);
-		}
-		mutex_lock(&vm->commit_lock);
+		check_final_state(sv);
 		vm->replay.nr_ended++;
-		if (vm->replay.nr_ended == vm->nr_vcpus && samsara_alive(vm)) {
-			u64 digest;
-			int r;
-
-			advance_vm_stream(vm);
-			samsara_digest_changes(vm, sv->id);
-			r = samsara_memory_digest(vm, &digest);
-			if (vm->digest_off)
-				vm->memory.digest = digest;
-			if (r)
-				samsara_fail(vm, r, "killed");
-			else if (digest != vm->memory.digest)
-				samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->memory.digest,
-						 digest);
-			else if (vm->replay.have_rec && vm->replay.rec.type == SMR_VM_END &&
-				 !past_stop(vm, vm->replay.rec.commit_seq) &&
-				 vm->replay.rec.mem_digest != digest)
-				samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL,
-						 vm->replay.rec.mem_digest, digest);
-			else
-				cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING,
-					KVM_SAMSARA_STATE_STOPPED);
-		}
-		mutex_unlock(&vm->commit_lock);
-		wake_up_all(&vm->wq);
 	}
+	last = vm->replay.nr_ended == vm->nr_vcpus;
+	mutex_unlock(&vm->commit_lock);
+	if (last && finish_vm_stream(sv))
+		return -EINTR;
 	return wait_interrupted(sv, false) ? -EINTR : -ESHUTDOWN;
 }
 

@@ -22,6 +22,7 @@
 #include "counter.h"
 #include "ept.h"
 #include "length.h"
+#include "map.h"
 #include "memory.h"
 #include "mode.h"
 #include "order.h"
@@ -35,7 +36,7 @@ static int speculate_init(struct samsara_vcpu *sv)
 {
 	samsara_ept_use(sv, &sv->copies.ept);
 	return samsara_ept_init(sv->ept) ?:
-	       samsara_copies_init(&sv->copies, sv->vm->memory.nr_pages);
+	       samsara_copies_init(&sv->copies, samsara_max_mapped(sv->vm));
 }
 
 /*
@@ -298,6 +299,7 @@ static void speculate_let_go(struct samsara_vcpu *sv)
 const struct samsara_mode samsara_mode_speculate = {
 	.flow = &samsara_record_flow,
 	.can_roll_back = true,
+	.can_remap = true,
 	.init_vm = samsara_phase_init,
 	.init_vcpu = speculate_init,
 	.take_turn = samsara_take_turn,

@@ -56,6 +56,7 @@ static int turns_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sp
 
 const struct samsara_mode samsara_mode_turns = {
 	.flow = &samsara_record_flow,
+	.can_remap = true,
 	.init_vm = samsara_turns_only,
 	.init_vcpu = turns_init,
 	.take_turn = samsara_take_turn,

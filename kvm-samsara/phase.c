@@ -178,12 +178,14 @@ bool samsara_can_afford_short(struct samsara_vm *vm)
 /* Every vCPU at a boundary: nobody uses these EPTs (RULE 5). */
 static bool map_all(struct samsara_vm *vm)
 {
+	bool ret = true;
 	u32 i;
 
-	for (i = 0; i < vm->nr_vcpus; i++)
-		if (samsara_ept_map_all(&vm->vcpus[i]->direct, vm))
-			return false;
-	return true;
+	mutex_lock(&vm->remap.ept_lock);
+	for (i = 0; ret && i < vm->nr_vcpus; i++)
+		ret = !samsara_ept_map_all(&vm->vcpus[i]->direct, vm);
+	mutex_unlock(&vm->remap.ept_lock);
+	return ret;
 }
 
 static void set_phase(struct samsara_vm *vm, enum samsara_phase phase)

@@ -4,9 +4,11 @@
  *
  * Locks, in the order they are taken:
  *   vm->config_lock	configuration, start and stop
+ *   kvm->slots_lock	KVM's memory slots
  *   vm->commit_lock	the commit order; see order.c
  *   vm->turns.lock	the queue for turns; see turns.c
  *   vm->pages_lock	who uses which page; see contended.c and mode_own.c
+ *   vm->remap.ept_lock	EPTs for running on guest memory itself; see remap.c
  * A vCPU's own structure is touched by its own thread only, and by START and
  * STOP while the vCPU is outside chunks and sections; see samsara_stop().
  */
@@ -32,9 +34,11 @@
 #include "counter.h"
 #include "ept.h"
 #include "land.h"
+#include "map.h"
 #include "memory.h"
 #include "mode.h"
 #include "phase.h"
+#include "remap.h"
 #include "ring.h"
 #include "section.h"
 #include "tunables.h"
@@ -151,6 +155,7 @@ struct samsara_vcpu {
 	struct samsara_ept direct;
 	bool ad_off;		/* without accessed and dirty flags */
 	bool flush;		/* before the next entry */
+	u32 map_version;	/* which memory map the EPTs are for */
 	int last_cpu;
 
 	struct samsara_counter counter;
@@ -223,6 +228,7 @@ struct samsara_vm {
 	struct smr_order *order;
 	struct samsara_vcpu *exclusive;
 	struct samsara_memory memory;
+	struct samsara_remap remap;
 
 	struct samsara_vcpu **vcpus;
 	u32 nr_vcpus;

@@ -4,8 +4,10 @@
  */
 #include "arch.h"
 #include "log.h"
+#include "map.h"
 #include "memory.h"
 #include "order.h"
+#include "remap.h"
 #include "samsara.h"
 #include "section.h"
 #include "trace.h"
@@ -28,11 +30,16 @@ static int enter_order(struct samsara_vcpu *sv)
 		/* STOP waits for the lock, and then closes the streams. */
 		if (!samsara_recording(vm))
 			break;
-		/* A serial phase may have begun since the vCPU looked. */
-		if (samsara_may_touch_memory(vm, &sv->turn))
+		if (samsara_map_changes(vm)) {
+			mutex_unlock(&vm->commit_lock);
+			r = samsara_wait_for_map_killable(sv);
+		} else if (samsara_may_touch_memory(vm, &sv->turn)) {
 			return 1;
-		mutex_unlock(&vm->commit_lock);
-		r = samsara_wait_turn(sv);
+		} else {
+			/* A serial phase has begun since the vCPU looked. */
+			mutex_unlock(&vm->commit_lock);
+			r = samsara_wait_turn(sv);
+		}
 		if (r)
 			return r;
 	}

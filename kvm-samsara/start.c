@@ -6,7 +6,7 @@
  * recorded.  kvm->lock is held to see that all vCPUs are there; from then on none can
  * be added (samsara_refuses_vcpus()).  Each vCPU's mutex is held to the end, so none is
  * in KVM_RUN or another ioctl.  Memory slots are frozen before they are looked at, and
- * changed under slots_lock, which samsara_memory_init() takes.
+ * changed under slots_lock, which take_memory() takes.
  */
 #define pr_fmt(fmt) "samsara: " fmt
 
@@ -19,6 +19,7 @@
 #include "ept.h"
 #include "length.h"
 #include "log.h"
+#include "map.h"
 #include "memory.h"
 #include "ring.h"
 #include "samsara.h"
@@ -179,6 +180,25 @@ static int alloc_vcpus(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	return 0;
 }
 
+/* All RAM, and where it is. */
+static int take_memory(struct samsara_vm *vm)
+{
+	struct samsara_map *map;
+	int r;
+
+	mutex_lock(&vm->kvm->slots_lock);
+	r = samsara_memory_init(vm);
+	if (!r) {
+		map = samsara_map_from_kvm(vm);
+		if (IS_ERR(map))
+			r = PTR_ERR(map);
+		else
+			vm->memory.map = map;
+	}
+	mutex_unlock(&vm->kvm->slots_lock);
+	return r;
+}
+
 static int start_stream(struct samsara_vm *vm)
 {
 	struct smr_record rec = {
@@ -209,13 +229,15 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	samsara_turns_seed(vm);
 	if (vm->mode->init_vm)
 		vm->mode->init_vm(vm);
-	r = samsara_memory_init(vm);
+	r = take_memory(vm);
 	r = r ?: samsara_memory_digest(vm, &vm->memory.digest);
 	r = r ?: alloc_vcpus(vm, vcpus);
 	r = r ?: start_stream(vm);
 	if (r) {
 		free_vcpus(vm, vcpus);
 		samsara_memory_free(vm);
+		kfree(vm->memory.map);
+		vm->memory.map = NULL;
 	}
 	return r;
 }

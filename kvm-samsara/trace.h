@@ -60,38 +60,38 @@ TRACE_EVENT(kvm_samsara_chunk_end,
 
 /* A page over which a chunk is rolled back: commit @version, by another, has written it. */
 TRACE_EVENT(kvm_samsara_conflict,
-	TP_PROTO(u32 vcpu, u64 gfn, u64 start_seq, u64 version),
-	TP_ARGS(vcpu, gfn, start_seq, version),
+	TP_PROTO(u32 vcpu, u64 ram, u64 start_seq, u64 version),
+	TP_ARGS(vcpu, ram, start_seq, version),
 
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
-		__field(u64, gfn)
+		__field(u64, ram)
 		__field(u64, start_seq)
 		__field(u64, version)
 	),
 
 	TP_fast_assign(
 		__entry->vcpu = vcpu;
-		__entry->gfn = gfn;
+		__entry->ram = ram;
 		__entry->start_seq = start_seq;
 		__entry->version = version;
 	),
 
-	TP_printk("vcpu %u gfn 0x%llx start_seq %llu written by %llu", __entry->vcpu,
-		  __entry->gfn, __entry->start_seq, __entry->version)
+	TP_printk("vcpu %u ram 0x%llx start_seq %llu written by %llu", __entry->vcpu,
+		  __entry->ram, __entry->start_seq, __entry->version)
 );
 
 /* The first touch of a contended page, or the first write to it. */
 TRACE_EVENT(kvm_samsara_contended,
-	TP_PROTO(u32 vcpu, u64 gfn, bool write, bool reserved, bool ends),
-	TP_ARGS(vcpu, gfn, write, reserved, ends),
+	TP_PROTO(u32 vcpu, u64 ram, bool write, bool reserved, bool ends),
+	TP_ARGS(vcpu, ram, write, reserved, ends),
 
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
 		__field(bool, write)
 		__field(bool, reserved)
 		__field(bool, ends)
-		__field(u64, gfn)
+		__field(u64, ram)
 	),
 
 	TP_fast_assign(
@@ -99,10 +99,10 @@ TRACE_EVENT(kvm_samsara_contended,
 		__entry->write = write;
 		__entry->reserved = reserved;
 		__entry->ends = ends;
-		__entry->gfn = gfn;
+		__entry->ram = ram;
 	),
 
-	TP_printk("vcpu %u gfn 0x%llx %s %s", __entry->vcpu, __entry->gfn,
+	TP_printk("vcpu %u ram 0x%llx %s %s", __entry->vcpu, __entry->ram,
 		  __entry->write ? "write" : "read",
 		  __entry->reserved ? "reserved" : __entry->ends ? "ends the chunk" : "goes on")
 );
@@ -129,42 +129,61 @@ TRACE_EVENT(kvm_samsara_section,
 		  __entry->reason, __entry->pages)
 );
 
+/* Pages are named by their RAM addresses, in pages. */
 TRACE_EVENT(kvm_samsara_copy,
-	TP_PROTO(u32 vcpu, u64 gfn),
-	TP_ARGS(vcpu, gfn),
+	TP_PROTO(u32 vcpu, u64 ram),
+	TP_ARGS(vcpu, ram),
 
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
-		__field(u64, gfn)
+		__field(u64, ram)
 	),
 
 	TP_fast_assign(
 		__entry->vcpu = vcpu;
-		__entry->gfn = gfn;
+		__entry->ram = ram;
 	),
 
-	TP_printk("vcpu %u gfn 0x%llx", __entry->vcpu, __entry->gfn)
+	TP_printk("vcpu %u ram 0x%llx", __entry->vcpu, __entry->ram)
 );
 
 /* A page that has changed since the last digest of memory. */
 TRACE_EVENT(kvm_samsara_page,
-	TP_PROTO(u32 vcpu, u64 gfn, u64 digest),
-	TP_ARGS(vcpu, gfn, digest),
+	TP_PROTO(u32 vcpu, u64 ram, u64 digest),
+	TP_ARGS(vcpu, ram, digest),
 
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
-		__field(u64, gfn)
+		__field(u64, ram)
 		__field(u64, digest)
 	),
 
 	TP_fast_assign(
 		__entry->vcpu = vcpu;
-		__entry->gfn = gfn;
+		__entry->ram = ram;
 		__entry->digest = digest;
 	),
 
-	TP_printk("vcpu %u gfn 0x%llx digest %llx", __entry->vcpu, __entry->gfn,
+	TP_printk("vcpu %u ram 0x%llx digest %llx", __entry->vcpu, __entry->ram,
 		  __entry->digest)
+);
+
+/* The memory map has changed: recorded, or replayed. */
+TRACE_EVENT(kvm_samsara_map,
+	TP_PROTO(u64 seq, u32 slots),
+	TP_ARGS(seq, slots),
+
+	TP_STRUCT__entry(
+		__field(u64, seq)
+		__field(u32, slots)
+	),
+
+	TP_fast_assign(
+		__entry->seq = seq;
+		__entry->slots = slots;
+	),
+
+	TP_printk("commit %llu slots %u", __entry->seq, __entry->slots)
 );
 
 /* Replay: a commit has been done. */

@@ -107,6 +107,17 @@ static void print_chunk(const struct smr_record *r)
 	printf(" digest %08x", r->digest);
 }
 
+/* Each slot as GPA+SIZE:RAM, with "ro" if it can only be read. */
+static void print_map(const struct smr_record *r)
+{
+	struct smr_cursor c = { .p = r->data, .end = r->data + r->data_len };
+	struct smr_slot s;
+
+	while (smr_next_slot(&c, &s) > 0)
+		printf(" 0x%llx+0x%llx:0x%llx%s", ULL(s.gpa), ULL(s.size), ULL(s.ram),
+		       s.readonly ? "ro" : "");
+}
+
 static void print_payload(const struct event *ev)
 {
 	const struct smr_record *r = ev->rec;
@@ -122,8 +133,11 @@ static void print_payload(const struct event *ev)
 		print_inputs(ev);
 		break;
 	case SMR_DMA:
-		printf(" gpa 0x%llx len %u data ", ULL(r->gpa), r->dma_len);
+		printf(" ram 0x%llx len %u data ", ULL(r->gpa), r->dma_len);
 		print_bytes(r->data, r->data_len);
+		break;
+	case SMR_MAP:
+		print_map(r);
 		break;
 	case SMR_VCPU_END:
 		printf(" chain %016llx state %016llx", ULL(r->chain), ULL(r->state_digest));
@@ -139,14 +153,9 @@ static void print_payload(const struct event *ev)
 		printf(" memory %016llx", ULL(r->mem_digest));
 }
 
-static bool is_commit(const struct smr_record *r)
-{
-	return r->type == SMR_CHUNK || r->type == SMR_SECTION || r->type == SMR_DMA;
-}
-
 static void print_event(const struct event *ev)
 {
-	if (is_commit(ev->rec))
+	if (smr_is_commit(ev->rec->type))
 		printf("%8llu ", ULL(ev->rec->commit_seq));
 	else
 		printf("%8s ", "-");
@@ -235,6 +244,23 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_close(j, '}');
 }
 
+static void json_map(struct json *j, const struct smr_record *r)
+{
+	struct smr_cursor c = { .p = r->data, .end = r->data + r->data_len };
+	struct smr_slot s;
+
+	json_open(j, "slots", '[');
+	while (smr_next_slot(&c, &s) > 0) {
+		json_open(j, NULL, '{');
+		json_hex(j, "gpa", s.gpa);
+		json_hex(j, "size", s.size);
+		json_hex(j, "ram", s.ram);
+		json_bool(j, "readonly", s.readonly);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
 static void json_event(const struct event *ev)
 {
 	const struct smr_record *r = ev->rec;
@@ -243,8 +269,8 @@ static void json_event(const struct event *ev)
 	json_open(j, NULL, '{');
 	json_text(j, "type", smr_type_name(r->type));
 	json_s64(j, "vcpu", ev->vm ? -1 : (s64)ev->stream);
-	if (is_commit(r) || r->type == SMR_VM_END)
-		json_u64(j, is_commit(r) ? "commit" : "commits", r->commit_seq);
+	if (smr_is_commit(r->type) || r->type == SMR_VM_END)
+		json_u64(j, smr_is_commit(r->type) ? "commit" : "commits", r->commit_seq);
 	if (r->type == SMR_CHUNK)
 		json_chunk(j, r);
 	json_start(j, r);
@@ -253,9 +279,11 @@ static void json_event(const struct event *ev)
 		json_inputs(j, ev);
 	}
 	if (r->type == SMR_DMA) {
-		json_hex(j, "gpa", r->gpa);
+		json_hex(j, "ram", r->gpa);
 		json_bytes(j, "data", r->data, r->data_len);
 	}
+	if (r->type == SMR_MAP)
+		json_map(j, r);
 	if (r->type == SMR_VCPU_END) {
 		json_hex(j, "chain", r->chain);
 		json_hex(j, "state_digest", r->state_digest);
@@ -270,7 +298,7 @@ static bool wanted(const struct options *o, const struct event *ev)
 	if (o->stream == VM_STREAM ? !ev->vm : o->stream >= 0 &&
 	    (ev->vm || ev->stream != (u32)o->stream))
 		return false;
-	if (!is_commit(ev->rec))
+	if (!smr_is_commit(ev->rec->type))
 		return !o->from && o->to == U64_MAX;
 	return ev->rec->commit_seq >= o->from && ev->rec->commit_seq <= o->to;
 }
@@ -291,12 +319,12 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 	ret = walk_open(&w, r, &err);
 	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
 		ret = 0;
-		if (is_commit(ev.rec) && ev.rec->commit_seq != expected) {
+		if (smr_is_commit(ev.rec->type) && ev.rec->commit_seq != expected) {
 			fprintf(stderr, "samsara: %s: commit %llu is missing\n", o->shown,
 				ULL(expected));
 			status = EXIT_DAMAGED;
 		}
-		if (is_commit(ev.rec))
+		if (smr_is_commit(ev.rec->type))
 			expected = ev.rec->commit_seq + 1;
 		if (ev.inputs_bad)
 			status = EXIT_DAMAGED;

@@ -47,11 +47,6 @@ void walk_close(struct walk *w)
 	w->nr = 0;
 }
 
-static bool is_commit(const struct smr_record *r)
-{
-	return r->type == SMR_CHUNK || r->type == SMR_SECTION || r->type == SMR_DMA;
-}
-
 /* Records without a number come as soon as they are reached. */
 static int choose(const struct walk *w)
 {
@@ -61,9 +56,9 @@ static int choose(const struct walk *w)
 
 	for (i = 0; i < w->nr; i++) {
 		r = &w->head[i].rec;
-		if (!w->head[i].have || (best && !is_commit(best)))
+		if (!w->head[i].have || (best && !smr_is_commit(best->type)))
 			continue;
-		if (!best || !is_commit(r) || r->commit_seq < best->commit_seq) {
+		if (!best || !smr_is_commit(r->type) || r->commit_seq < best->commit_seq) {
 			best = r;
 			found = (int)i;
 		}
@@ -107,7 +102,7 @@ int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
 	ev->tsc = h->tsc;
 	tsc = h->tsc;
 	ev->impossible = smr_check_record(&h->rec, &tsc);
-	if (h->rec.data_len && h->rec.type != SMR_DMA)
+	if (h->rec.type == SMR_CHUNK || h->rec.type == SMR_SECTION)
 		check_inputs(h, ev);
 	return 1;
 }

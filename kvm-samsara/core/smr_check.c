@@ -109,6 +109,34 @@ static const char *check_item(u8 type, const struct smr_item *item)
 	}
 }
 
+/* Do any of the slots before @end overlap with @slot? */
+static bool overlaps_earlier(const u8 *p, const u8 *end, const struct smr_slot *slot)
+{
+	struct smr_cursor c = { .p = p, .end = end };
+	struct smr_slot s;
+
+	while (smr_next_slot(&c, &s) > 0)
+		if (slot->gpa < s.gpa + s.size && s.gpa < slot->gpa + slot->size)
+			return true;
+	return false;
+}
+
+/* KVM's slots don't overlap, and there are no more of them than these. */
+static bool map_ok(const struct smr_record *r)
+{
+	struct smr_cursor c = { .p = r->data, .end = r->data + r->data_len };
+	const u8 *start = c.p;
+	struct smr_slot slot;
+	int ret;
+
+	if (r->data_len > SMR_MAX_SLOTS * SMR_SLOT_BYTES)
+		return false;
+	for (; (ret = smr_next_slot(&c, &slot)) > 0; start = c.p)
+		if (overlaps_earlier(r->data, start, &slot))
+			return false;
+	return !ret;
+}
+
 const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 {
 	struct smr_cursor c = { .p = r->data, .end = r->data + r->data_len };
@@ -122,6 +150,8 @@ const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 		return "position";
 	if (r->type == SMR_DMA)
 		return r->dma_len && r->gpa + r->dma_len >= r->gpa ? NULL : "address";
+	if (r->type == SMR_MAP)
+		return map_ok(r) ? NULL : "memory map";
 	if (r->type != SMR_CHUNK && r->type != SMR_SECTION)
 		return NULL;
 	while (!bad && (ret = smr_next_item(&c, last_tsc, &item)) != 0)

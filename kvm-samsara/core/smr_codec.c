@@ -374,6 +374,20 @@ static void get_dma(struct smr_stream *s, struct smr_cursor *c, struct smr_recor
 		c->bad = true;
 }
 
+static void put_map(struct smr_stream *s, const struct smr_record *r, struct smr_buf *b)
+{
+	put_commit(s, r, b);
+	if (r->flags & SMR_F_MEMDIGEST)
+		put_fixed(b, r->mem_digest, 8);
+}
+
+static void get_map(struct smr_stream *s, struct smr_cursor *c, struct smr_record *r)
+{
+	get_commit(s, c, r);
+	if (r->flags & SMR_F_MEMDIGEST)
+		r->mem_digest = get_fixed(c, 8);
+}
+
 static void put_vm_end(struct smr_stream *s, const struct smr_record *r, struct smr_buf *b)
 {
 	smr_put_varint(b, r->commit_seq);
@@ -390,9 +404,9 @@ static void get_vm_end(struct smr_stream *s, struct smr_cursor *c, struct smr_re
 	s->commit_seq = r->commit_seq;
 }
 
-static bool is_commit(u8 type)
+bool smr_is_commit(u8 type)
 {
-	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA;
+	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA || type == SMR_MAP;
 }
 
 static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
@@ -405,7 +419,7 @@ static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
 		return false;
 	if (r->type == SMR_DMA && r->dma_len != r->data_len)
 		return false;
-	if (!is_commit(r->type))
+	if (!smr_is_commit(r->type))
 		return r->type >= SMR_VCPU_END && r->type <= SMR_VM_END && !r->data_len;
 	return r->commit_seq > s->commit_seq && !(r->flags & ~flags_of_type(r->type));
 }
@@ -421,6 +435,9 @@ static void put_payload(struct smr_stream *s, const struct smr_record *r, struct
 		break;
 	case SMR_DMA:
 		put_dma(s, r, b);
+		break;
+	case SMR_MAP:
+		put_map(s, r, b);
 		break;
 	case SMR_VCPU_END:
 		put_fixed(b, r->chain, 8);
@@ -446,6 +463,9 @@ static void get_payload(struct smr_stream *s, struct smr_cursor *c, struct smr_r
 		break;
 	case SMR_DMA:
 		get_dma(s, c, r);
+		break;
+	case SMR_MAP:
+		get_map(s, c, r);
 		break;
 	case SMR_VCPU_END:
 		r->chain = get_fixed(c, 8);
@@ -498,7 +518,7 @@ int smr_peek(const u8 *p, u32 len)
 	if (!len)
 		return 0;
 	type = smr_get_u8(&c);
-	if (type < SMR_CHUNK || type > SMR_VM_END)
+	if (type < SMR_CHUNK || type > SMR_MAP)
 		return -EBADMSG;
 	payload = smr_get_varint(&c);
 	header = (u32)(c.p - p);
@@ -522,7 +542,7 @@ int smr_decode(struct smr_stream *s, const u8 *p, u32 len, struct smr_record *r)
 	if (len > SMR_RECORD_MAX || smr_get_varint(&c) != (size_t)(c.end - c.p))
 		return -EBADMSG;
 	get_payload(&next, &c, r);
-	if (is_commit(r->type) && !c.bad) {
+	if (smr_is_commit(r->type) && !c.bad) {
 		r->data_len = (u32)(c.end - c.p);
 		r->data = smr_get_bytes(&c, r->data_len);
 	}
@@ -530,6 +550,35 @@ int smr_decode(struct smr_stream *s, const u8 *p, u32 len, struct smr_record *r)
 		return -EBADMSG;
 	*s = next;
 	return 0;
+}
+
+#define SLOT_READONLY	1u	/* in the size */
+
+void smr_put_slot(struct smr_buf *b, const struct smr_slot *slot)
+{
+	put_fixed(b, slot->gpa, 8);
+	put_fixed(b, slot->size | (slot->readonly ? SLOT_READONLY : 0), 8);
+	put_fixed(b, slot->ram, 8);
+}
+
+static bool page_aligned(u64 v)
+{
+	return !(v & ((1u << SMR_PAGE_SHIFT) - 1));
+}
+
+int smr_next_slot(struct smr_cursor *c, struct smr_slot *slot)
+{
+	if (!c->bad && c->p == c->end)
+		return 0;
+	slot->gpa = get_fixed(c, 8);
+	slot->size = get_fixed(c, 8);
+	slot->ram = get_fixed(c, 8);
+	slot->readonly = slot->size & SLOT_READONLY;
+	slot->size &= ~(u64)SLOT_READONLY;
+	if (c->bad || !slot->size || !page_aligned(slot->gpa | slot->size | slot->ram) ||
+	    slot->gpa + slot->size < slot->gpa || slot->ram + slot->size < slot->ram)
+		return -EBADMSG;
+	return 1;
 }
 
 /* An item that doesn't fit leaves the buffer as it was, and `full` set. */
@@ -659,6 +708,7 @@ const char *smr_type_name(u8 type)
 		[SMR_VCPU_END]	= "vcpu-end",
 		[SMR_VM_START]	= "vm-start",
 		[SMR_VM_END]	= "vm-end",
+		[SMR_MAP]	= "map",
 	};
 
 	return type < NR_OF(names) && names[type] ? names[type] : "unknown";

@@ -24,6 +24,7 @@ enum smr_type {
 	SMR_VCPU_END	= 4,	/* last record of a vCPU stream */
 	SMR_VM_START	= 5,	/* first record of the VM stream */
 	SMR_VM_END	= 6,	/* last record of the VM stream */
+	SMR_MAP		= 7,	/* the memory map has changed (VM stream) */
 };
 
 /* smr_chunk.flags */
@@ -79,20 +80,34 @@ struct smr_record {
 	u8 type;		/* enum smr_type */
 	u8 sipi_vector;
 	u16 end;		/* CHUNK: exit reason */
-	u32 flags;		/* CHUNK, SECTION, DMA: SMR_F_* */
+	u32 flags;		/* CHUNK, SECTION, DMA, MAP: SMR_F_* */
 	u32 digest;		/* CHUNK, SECTION: low half of the vCPU's digest chain */
 	u32 dma_len;		/* DMA: bytes written; equals data_len */
-	u64 commit_seq;		/* CHUNK, SECTION, DMA; VM_END: number of commits */
+	u64 commit_seq;		/* of a commit; VM_END: number of commits */
 	u64 start_seq;		/* CHUNK: every commit <= it was published at the start */
 	struct smr_position pos;	/* CHUNK with SMR_END_ASYNC */
 	struct smr_event event;
 	u64 mem_digest;		/* SMR_F_MEMDIGEST; VM_START, VM_END always */
 	u64 chain;		/* VCPU_END: whole digest chain */
 	u64 state_digest;	/* VCPU_END: digest of the complete vCPU state */
-	u64 gpa;		/* DMA; CHUNK with SMR_END_TOUCH: of the page */
-	const u8 *data;		/* input items or DMA bytes, in the caller's buffer */
+	u64 gpa;		/* CHUNK with SMR_END_TOUCH: of the page; DMA: RAM address */
+	const u8 *data;		/* input items, DMA bytes or slots, in the caller's buffer */
 	u32 data_len;
 };
+
+/*
+ * A slot of the memory map: where guest memory is in the guest's physical address space.
+ * A RAM address names a page of it wherever it is, or if it is nowhere.
+ */
+struct smr_slot {
+	u64 gpa;
+	u64 size;		/* bytes; all are multiples of the page size */
+	u64 ram;		/* RAM address of its first byte */
+	bool readonly;		/* the guest's writes are MMIO */
+};
+
+#define SMR_SLOT_BYTES		24u
+#define SMR_MAX_SLOTS		32u
 
 /* Coding state of a stream.  Zeroed at its beginning. */
 struct smr_stream {
@@ -148,6 +163,13 @@ int smr_peek(const u8 *p, u32 len);
  * Returns 0 or -EBADMSG.  @s advances on success only.
  */
 int smr_decode(struct smr_stream *s, const u8 *p, u32 len, struct smr_record *r);
+
+bool smr_is_commit(u8 type);
+
+/* The slots of a MAP. */
+void smr_put_slot(struct smr_buf *b, const struct smr_slot *slot);
+/* Returns 1 and the next slot, 0 at the end, -EBADMSG. */
+int smr_next_slot(struct smr_cursor *c, struct smr_slot *slot);
 
 /*
  * Input items: written during a chunk or section, read back in order.  One that

@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "cpu.h"
 #include "hw/i386/microvm.h"
+#include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
 #include "migration/blocker.h"
 #include "sysemu/kvm.h"
@@ -53,6 +54,8 @@ static void machine_done(Notifier *n, void *unused)
         return;
     }
     samsara_check_devices(&error_fatal);
+    /* No slot logs dirty pages: samsara_log_sync(). */
+    kvm_state->manual_dirty_log_protect = 0;
     if (object_dynamic_cast(OBJECT(current_machine), TYPE_MICROVM_MACHINE)) {
         /*
          * microvm leaves KVM's own routing of interrupts alone, which is gone
@@ -70,6 +73,17 @@ static void at_exit(Notifier *n, void *unused)
 static void interrupted(Notifier *n, void *unused)
 {
     samsara_replay_interrupted();
+}
+
+/* What no guest needs */
+static void switch_off(MachineState *ms)
+{
+    /* By it a guest asks for registers of a vCPU to be set. */
+    if (object_dynamic_cast(OBJECT(ms), TYPE_PC_MACHINE)) {
+        PC_MACHINE(ms)->vmport = ON_OFF_AUTO_OFF;
+    }
+    /* An address space of its own for SMM would be one more memory map. */
+    X86_MACHINE(ms)->smm = ON_OFF_AUTO_OFF;
 }
 
 /* savevm and migration would stop the guest in a state not in the log. */
@@ -115,8 +129,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     samsara_device_used = true;
     qatomic_set(&samsara_frozen, true);
 
-    /* An address space of its own for SMM would be one more memory map. */
-    X86_MACHINE(ms)->smm = ON_OFF_AUTO_OFF;
+    switch_off(ms);
     /* The interrupt controllers must be where the log is made. */
     s->kernel_irqchip_split = ON_OFF_AUTO_OFF;
 
@@ -156,13 +169,11 @@ bool samsara_do_put_registers(int level)
     return false;
 }
 
-void samsara_do_memory_change(hwaddr gpa, hwaddr size)
+void samsara_do_memory_change(void)
 {
     if (samsara_opts.replay) {
         error_report("samsara: memory map changed while replaying");
         exit(SAMSARA_EXIT_SETUP);
     }
-    samsara_record_end(SAMSARA_END_REASON_MEMORY_MAP,
-                       "memory map changed at 0x%" HWADDR_PRIx
-                       " (0x%" HWADDR_PRIx " bytes)", gpa, size);
+    samsara_map_begin();
 }

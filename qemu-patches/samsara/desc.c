@@ -124,11 +124,29 @@ bool samsara_check_cpu_text(const char *cpu, Error **errp)
     return true;
 }
 
+bool samsara_machine_is_known(const char *type)
+{
+    static const char * const types[] = { "microvm", "pc-i440fx-7.2" };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        if (!strcmp(type, types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *samsara_known_machines(void)
+{
+    return "pc or -M microvm";
+}
+
 static bool check_machine_type(const char *type, Error **errp)
 {
-    if (strcmp(type, SAMSARA_MACHINE_TYPE)) {
-        error_setg(errp, "machine description: the machine type is not "
-                   SAMSARA_MACHINE_TYPE);
+    if (!samsara_machine_is_known(type)) {
+        error_setg(errp, "machine description: the machine type is not one "
+                   "that can be recorded");
         return false;
     }
     return true;

@@ -75,10 +75,10 @@ int samsara_device_status(struct kvm_samsara_status *st)
     return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_STATUS, 0, st);
 }
 
-int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len)
+int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len)
 {
     struct kvm_samsara_dma dma = {
-        .gpa = gpa,
+        .ram = ram,
         .uaddr = (uintptr_t)buf,
         .len = len,
     };
@@ -88,6 +88,40 @@ int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len)
         ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_DMA, 0, &dma);
     } while (ret == -EINTR);
     return ret;
+}
+
+int samsara_device_map(uint64_t what)
+{
+    int ret;
+
+    do {
+        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_MAP, what,
+                          NULL);
+    } while (ret == -EINTR);
+    return ret;
+}
+
+bool samsara_device_ram(const SamsaraBlock *blocks, unsigned n, Error **errp)
+{
+    g_autofree struct kvm_samsara_ram *ram =
+        g_malloc0(sizeof(*ram) + n * sizeof(ram->block[0]));
+    unsigned i;
+    int ret;
+
+    ram->nr = n;
+    for (i = 0; i < n; i++) {
+        ram->block[i] = (struct kvm_samsara_ram_block) {
+            .ram = blocks[i].ram,
+            .size = blocks[i].size,
+            .uaddr = (uintptr_t)blocks[i].host,
+        };
+    }
+    ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_RAM, 0, ram);
+    if (ret < 0) {
+        kernel_error(errp, ret, "use this guest's memory");
+        return false;
+    }
+    return true;
 }
 
 static bool map_ring(SamsaraRing *ring, unsigned i, uint32_t bytes,

@@ -15,20 +15,6 @@
 #include "samsara-int.h"
 #include "trace.h"
 
-static SamsaraSlot *slot_of_host(const uint8_t *host)
-{
-    unsigned i;
-
-    for (i = 0; i < samsara_nr_slots; i++) {
-        SamsaraSlot *s = &samsara_slots[i];
-
-        if (host >= s->host && host - s->host < s->size) {
-            return s;
-        }
-    }
-    return NULL;
-}
-
 bool samsara_log_write(void *host, const void *buf, hwaddr len)
 {
     uint8_t *to = host;
@@ -37,19 +23,18 @@ bool samsara_log_write(void *host, const void *buf, hwaddr len)
     if (!qatomic_read(&samsara_recording)) {
         return false;
     }
-    /* all in guest memory, or nothing: regions are not cut at slots' ends */
-    if (!slot_of_host(to) || !slot_of_host(to + len - 1)) {
+    if (!samsara_block_of_host(to)) {
         return false;
     }
     while (len) {
-        SamsaraSlot *s = slot_of_host(to);
-        hwaddr offset = s ? to - s->host : 0;
-        hwaddr n = s ? MIN(len, s->size - offset) : len;
+        SamsaraBlock *b = samsara_block_of_host(to);
+        hwaddr offset = b ? to - b->host : 0;
+        hwaddr n = b ? MIN(len, b->size - offset) : len;
         int ret;
 
         n = MIN(n, KVM_SAMSARA_DMA_MAX);
-        ret = s ? samsara_device_dma(s->gpa + offset, from, n) : -EFAULT;
-        trace_samsara_dma(s ? s->gpa + offset : 0, n, ret);
+        ret = b ? samsara_device_dma(b->ram + offset, from, n) : -EFAULT;
+        trace_samsara_dma(b ? b->ram + offset : 0, n, ret);
         if (ret < 0) {
             samsara_record_end(SAMSARA_END_REASON_DEVICE_WRITE,
                                "a device model's write could not be recorded:"
@@ -71,7 +56,7 @@ void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len)
     if (!len) {
         return;
     }
-    if (slot_of_host(host + offset) || slot_of_host(host + offset + len - 1)) {
+    if (samsara_block_of_host(host + offset)) {
         samsara_record_end(SAMSARA_END_REASON_MEMORY_WRITE,
                            "guest memory (%s + 0x%" HWADDR_PRIx ") written "
                            "from outside", memory_region_name(mr), offset);

@@ -28,8 +28,9 @@ static bool create_vcpus(MachineState *machine, Error **errp)
     const CPUArchIdList *ids;
     int i;
 
-    /* microvm, the only machine that is recorded, uses the latest ones */
-    x86_cpu_set_default_version(CPU_VERSION_LATEST);
+    /* as the machine that was recorded */
+    x86_cpu_set_default_version(strcmp(samsara_opts.machine.type, "microvm")
+                                ? 1 : CPU_VERSION_LATEST);
     x86ms->apic_id_limit =
         x86_cpu_apic_id_from_index(x86ms, machine->smp.max_cpus - 1) + 1;
     kvm_set_max_apic_id(x86ms->apic_id_limit);

@@ -1,8 +1,9 @@
 /*
  * Record and replay of multiprocessor KVM guests: the memory map
  *
- * When recording, it is KVM's list of slots.  It is taken once, when the
- * recording starts, and ends it when it changes.
+ * What RAM the guest may ever see are QEMU's RAM blocks, whose offsets are its
+ * RAM addresses; where it is at the moment is KVM's list of slots.  Both are
+ * taken when the recording starts.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -13,6 +14,9 @@
 #include "qapi/error.h"
 #include "cpu.h"
 #include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "exec/ramblock.h"
+#include "exec/ramlist.h"
 #include "samsara.h"
 #include "samsara-int.h"
 #include "trace.h"
@@ -24,6 +28,8 @@
 
 SamsaraSlot *samsara_slots;
 unsigned samsara_nr_slots;
+SamsaraBlock *samsara_blocks;
+unsigned samsara_nr_blocks;
 
 static GPtrArray *overlays;
 
@@ -51,6 +57,7 @@ static void read_slots(void)
         };
 
         if (s->memory_size) {
+            slot.ram = qemu_ram_addr_from_host(s->ram);
             g_array_append_val(a, slot);
         }
     }
@@ -60,7 +67,12 @@ static void read_slots(void)
     samsara_slots = (SamsaraSlot *)g_array_free(a, false);
 }
 
-/* Finds a slot whose memory is also in a later one. */
+static bool share_memory(const SamsaraSlot *a, const SamsaraSlot *b)
+{
+    return a->host < b->host + b->size && b->host < a->host + a->size;
+}
+
+/* Finds a slot whose memory is also in a later one, and can be written. */
 static SamsaraSlot *find_alias(void)
 {
     unsigned i, j;
@@ -71,26 +83,12 @@ static SamsaraSlot *find_alias(void)
         for (j = i + 1; j < samsara_nr_slots; j++) {
             SamsaraSlot *b = &samsara_slots[j];
 
-            if (a->host < b->host + b->size && b->host < a->host + a->size) {
+            if (share_memory(a, b) && !(a->readonly && b->readonly)) {
                 return a;
             }
         }
     }
     return NULL;
-}
-
-/*
- * The kernel will pin all of it: one pass now, with huge pages where there are
- * some, instead of two page faults for each page.  Only a hint.
- */
-void samsara_memory_populate(void)
-{
-    unsigned i;
-
-    for (i = 0; i < samsara_nr_slots; i++) {
-        qemu_madvise(samsara_slots[i].host, samsara_slots[i].size,
-                     QEMU_MADV_POPULATE_WRITE);
-    }
 }
 
 MemoryRegion *samsara_memory_region(const char *name, hwaddr size,
@@ -109,9 +107,9 @@ MemoryRegion *samsara_memory_region(const char *name, hwaddr size,
 }
 
 /*
- * The engine keeps its books per guest-physical page, so no host page may be
- * at two addresses (as microvm's firmware is, below 1 MiB and below 4 GiB).
- * Give the lower one memory of its own, as shadow RAM would be.
+ * A page that can be written may not be at two addresses, as microvm's firmware
+ * is, below 1 MiB and below 4 GiB.  Give the lower one memory of its own, as
+ * shadow RAM would be.
  */
 static bool separate(const SamsaraSlot *slot, Error **errp)
 {
@@ -132,28 +130,16 @@ static bool separate(const SamsaraSlot *slot, Error **errp)
     return true;
 }
 
-bool samsara_memory_collect(Error **errp)
+static bool separate_aliases(Error **errp)
 {
     SamsaraSlot *alias;
-    unsigned i;
 
-    read_slots();
     while ((alias = find_alias())) {
         if (!separate(alias, errp)) {
             return false;
         }
         read_slots();
     }
-    if (samsara_nr_slots > KVM_SAMSARA_MAX_SLOTS) {
-        error_setg(errp, "samsara: %u memory slots, only %u can be recorded",
-                   samsara_nr_slots, KVM_SAMSARA_MAX_SLOTS);
-        return false;
-    }
-    for (i = 0; i < samsara_nr_slots; i++) {
-        trace_samsara_slot(samsara_slots[i].gpa, samsara_slots[i].size,
-                           samsara_slots[i].readonly);
-    }
-    samsara_memory_populate();
     return true;
 }
 
@@ -170,25 +156,127 @@ void samsara_memory_forget(void)
     g_clear_pointer(&overlays, g_ptr_array_unref);
 }
 
-/* Names of regions come from QEMU itself, but a line is a line. */
-static const char *slot_name(const SamsaraSlot *slot)
+/*
+ * The kernel will pin all of it: one pass now, with huge pages where there are
+ * some, instead of two page faults for each page.  Only a hint.
+ */
+void samsara_memory_populate(void)
 {
-    ram_addr_t offset;
-    MemoryRegion *mr = memory_region_from_host(slot->host, &offset);
+    unsigned i;
 
-    return mr && !strpbrk(memory_region_name(mr), "\n ")
-           ? memory_region_name(mr) : "ram";
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        qemu_madvise(samsara_blocks[i].host, samsara_blocks[i].size,
+                     QEMU_MADV_POPULATE_WRITE);
+    }
 }
 
-static bool save_slot(struct smr_writer *w, const SamsaraSlot *s,
-                      bool (*go_on)(Error **errp), Error **errp)
+static bool is_mapped(const RAMBlock *rb)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_slots; i++) {
+        if (samsara_slots[i].host >= rb->host &&
+            samsara_slots[i].host - rb->host < rb->used_length) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * What can grow holds files for firmware, in QEMU's own memory: the guest gets
+ * copies of it.
+ */
+static bool is_guest_ram(const RAMBlock *rb)
+{
+    return is_mapped(rb) || !(rb->flags & RAM_RESIZEABLE);
+}
+
+/* Names of regions come from QEMU itself, but a line is a line. */
+static char *block_name(RAMBlock *rb)
+{
+    const char *name = qemu_ram_get_idstr(rb);
+
+    return g_strdup(*name && !strpbrk(name, "\n ") ? name : "ram");
+}
+
+static void read_blocks(void)
+{
+    GArray *a = g_array_new(false, false, sizeof(SamsaraBlock));
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH(rb) {
+        SamsaraBlock block = {
+            .ram = rb->offset,
+            .size = rb->used_length,
+            .host = rb->host,
+        };
+
+        if (is_guest_ram(rb)) {
+            block.name = block_name(rb);
+            g_array_append_val(a, block);
+        }
+    }
+    samsara_nr_blocks = a->len;
+    samsara_blocks = (SamsaraBlock *)g_array_free(a, false);
+}
+
+bool samsara_memory_collect(Error **errp)
+{
+    unsigned i;
+
+    read_slots();
+    if (!separate_aliases(errp)) {
+        return false;
+    }
+    read_blocks();
+    if (samsara_nr_slots > KVM_SAMSARA_MAX_SLOTS) {
+        error_setg(errp, "samsara: %u memory slots, only %u can be recorded",
+                   samsara_nr_slots, KVM_SAMSARA_MAX_SLOTS);
+        return false;
+    }
+    if (samsara_nr_blocks > KVM_SAMSARA_MAX_RAM) {
+        error_setg(errp, "samsara: %u pieces of memory, only %u can be "
+                   "recorded: remove devices", samsara_nr_blocks,
+                   KVM_SAMSARA_MAX_RAM);
+        return false;
+    }
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        trace_samsara_block(samsara_blocks[i].ram, samsara_blocks[i].size,
+                            samsara_blocks[i].name);
+    }
+    for (i = 0; i < samsara_nr_slots; i++) {
+        trace_samsara_slot(samsara_slots[i].gpa, samsara_slots[i].size,
+                           samsara_slots[i].readonly);
+    }
+    samsara_memory_populate();
+    return true;
+}
+
+SamsaraBlock *samsara_block_of_host(const uint8_t *host)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        SamsaraBlock *b = &samsara_blocks[i];
+
+        if (host >= b->host && host - b->host < b->size) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+static bool save_block(struct smr_writer *w, const SamsaraBlock *b,
+                       bool (*go_on)(Error **errp), Error **errp)
 {
     struct smr_err err = { };
     hwaddr done, n;
 
-    for (done = 0; done < s->size; done += n) {
-        n = MIN(s->size - done, SAVE_PIECE);
-        if (smr_writer_ram(w, s->gpa + done, s->host + done, n, &err) < 0) {
+    for (done = 0; done < b->size; done += n) {
+        n = MIN(b->size - done, SAVE_PIECE);
+        if (smr_writer_ram(w, b->ram + done, b->host + done, n, &err) < 0) {
             error_setg(errp, "%s", smr_file_errstr(&err));
             return false;
         }
@@ -199,26 +287,43 @@ static bool save_slot(struct smr_writer *w, const SamsaraSlot *s,
     return true;
 }
 
+static bool save_text(struct smr_writer *w, const char *name, GString *text,
+                      Error **errp)
+{
+    struct smr_err err = { };
+
+    if (smr_writer_blob(w, name, text->str, text->len, &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
+        return false;
+    }
+    return true;
+}
+
 bool samsara_memory_save(struct smr_writer *w, bool (*go_on)(Error **errp),
                          Error **errp)
 {
     g_autoptr(GString) map = g_string_new(NULL);
-    struct smr_err err = { };
+    g_autoptr(GString) ram = g_string_new(NULL);
     unsigned i;
 
     for (i = 0; i < samsara_nr_slots; i++) {
         SamsaraSlot *s = &samsara_slots[i];
 
-        g_string_append_printf(map, "0x%" PRIx64 " 0x%" PRIx64 " %s %s\n",
-                               s->gpa, s->size, s->readonly ? "ro" : "rw",
-                               slot_name(s));
+        g_string_append_printf(map, "0x%" PRIx64 " 0x%" PRIx64 " %s 0x%"
+                               PRIx64 "\n", s->gpa, s->size,
+                               s->readonly ? "ro" : "rw", s->ram);
     }
-    if (smr_writer_blob(w, "memory", map->str, map->len, &err) < 0) {
-        error_setg(errp, "%s", smr_file_errstr(&err));
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        SamsaraBlock *b = &samsara_blocks[i];
+
+        g_string_append_printf(ram, "0x%" PRIx64 " 0x%" PRIx64 " %s\n",
+                               b->ram, b->size, b->name);
+    }
+    if (!save_text(w, "memory", map, errp) || !save_text(w, "ram", ram, errp)) {
         return false;
     }
-    for (i = 0; i < samsara_nr_slots; i++) {
-        if (!save_slot(w, &samsara_slots[i], go_on, errp)) {
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        if (!save_block(w, &samsara_blocks[i], go_on, errp)) {
             return false;
         }
     }

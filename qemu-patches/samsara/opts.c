@@ -223,28 +223,10 @@ static void require_kvm(const char *verb, QDict *machine_opts)
     }
 }
 
-/* Before anything else complains about the default machine's devices. */
-static void check_record_machine(QDict *machine_opts)
-{
-    const char *type = qdict_get_try_str(machine_opts, "type");
-
-    if (type && is_help_option(type)) {
-        return;
-    }
-    if (!type || strcmp(type, SAMSARA_MACHINE_TYPE)) {
-        error_report("%s%s can't be recorded yet: use -M "
-                     SAMSARA_MACHINE_TYPE,
-                     type ? "machine type " : "the default machine type",
-                     type ?: "");
-        exit(SAMSARA_EXIT_SETUP);
-    }
-}
-
 static void configure_record(QemuOpts *opts, QDict *machine_opts,
                              const char *cpu_option)
 {
     check_record_values(opts);
-    check_record_machine(machine_opts);
     require_kvm("record", machine_opts);
     samsara_opts.cpu = g_strdup(cpu_option);
     samsara_recordable = true;

@@ -15,9 +15,106 @@
 #include "samsara.h"
 #include "samsara-int.h"
 
+/* A multiple of the page size */
+static bool parse_number(const char *word, uint64_t *value)
+{
+    return qemu_strtou64(word, NULL, 0, value) >= 0 &&
+           !(*value % TARGET_PAGE_SIZE);
+}
+
+static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+    return a < b + b_size && b < a + a_size;
+}
+
+static bool parse_block(SamsaraBlock *block, char *line, Error **errp)
+{
+    g_auto(GStrv) word = g_strsplit(line, " ", 3);
+
+    if (g_strv_length(word) < 2 || !parse_number(word[0], &block->ram) ||
+        !parse_number(word[1], &block->size) || !block->size ||
+        block->size > 1ull << samsara_opts.machine.phys_bits ||
+        block->ram + block->size < block->ram) {
+        error_setg(errp, "bad line in the list of RAM");
+        return false;
+    }
+    return true;
+}
+
+static bool add_block(char *line, Error **errp)
+{
+    SamsaraBlock *b = &samsara_blocks[samsara_nr_blocks];
+    unsigned i;
+
+    if (samsara_nr_blocks == KVM_SAMSARA_MAX_RAM) {
+        error_setg(errp, "more than %u pieces of RAM", KVM_SAMSARA_MAX_RAM);
+        return false;
+    }
+    if (!parse_block(b, line, errp)) {
+        return false;
+    }
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        if (overlap(b->ram, b->size, samsara_blocks[i].ram,
+                    samsara_blocks[i].size)) {
+            error_setg(errp, "pieces of RAM overlap");
+            return false;
+        }
+    }
+    samsara_nr_blocks++;
+    return true;
+}
+
+/* Recordings without a list of RAM have what is in slots, at their addresses */
+static bool block_from_slot(SamsaraSlot *slot, Error **errp)
+{
+    g_autofree char *line = g_strdup_printf("0x%" PRIx64 " 0x%" PRIx64,
+                                            slot->gpa, slot->size);
+
+    slot->ram = slot->gpa;
+    return add_block(line, errp);
+}
+
+static SamsaraBlock *block_of_ram(uint64_t ram)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        SamsaraBlock *b = &samsara_blocks[i];
+
+        if (ram >= b->ram && ram - b->ram < b->size) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+static bool has_ram_addresses(void)
+{
+    return smr_reader_info(samsara_opts.reader)->incompat & SMR_FILE_RAM;
+}
+
+static bool parse_slot_ram(SamsaraSlot *slot, const char *word, Error **errp)
+{
+    SamsaraBlock *b;
+
+    if (!has_ram_addresses()) {
+        return block_from_slot(slot, errp);
+    }
+    if (!word || !parse_number(word, &slot->ram)) {
+        error_setg(errp, "bad line in the memory map");
+        return false;
+    }
+    b = block_of_ram(slot->ram);
+    if (!b || slot->size > b->size - (slot->ram - b->ram)) {
+        error_setg(errp, "memory map: RAM that the guest has not");
+        return false;
+    }
+    return true;
+}
+
 static bool parse_slot(SamsaraSlot *slot, char *line, Error **errp)
 {
-    g_auto(GStrv) word = g_strsplit(line, " ", 4);
+    g_auto(GStrv) word = g_strsplit(line, " ", 5);
 
     if (g_strv_length(word) < 3 ||
         qemu_strtou64(word[0], NULL, 0, &slot->gpa) < 0 ||
@@ -34,7 +131,7 @@ static bool parse_slot(SamsaraSlot *slot, char *line, Error **errp)
                    slot->gpa, slot->size);
         return false;
     }
-    return true;
+    return parse_slot_ram(slot, word[3], errp);
 }
 
 static bool add_slot(char *line, Error **errp)
@@ -61,20 +158,23 @@ static bool add_slot(char *line, Error **errp)
     return true;
 }
 
-static bool parse_map(const char *text, Error **errp)
+static bool parse_lines(const char *blob, bool (*add)(char *line, Error **errp),
+                        Error **errp)
 {
-    g_auto(GStrv) lines = g_strsplit(text, "\n", KVM_SAMSARA_MAX_SLOTS + 2);
+    g_autofree char *text = samsara_read_text(blob, errp);
+    g_auto(GStrv) lines = NULL;
     unsigned i;
 
-    samsara_slots = g_new0(SamsaraSlot, KVM_SAMSARA_MAX_SLOTS);
+    if (!text) {
+        return false;
+    }
+    /* one more than add() takes */
+    lines = g_strsplit(text, "\n", KVM_SAMSARA_MAX_RAM + 2);
     for (i = 0; lines[i] && *lines[i]; i++) {
-        if (!add_slot(lines[i], errp)) {
+        if (!add(lines[i], errp)) {
+            error_prepend(errp, "%s: ", samsara_opts.replay);
             return false;
         }
-    }
-    if (!samsara_nr_slots) {
-        error_setg(errp, "memory map: no slots");
-        return false;
     }
     return true;
 }
@@ -82,13 +182,15 @@ static bool parse_map(const char *text, Error **errp)
 bool samsara_ram_parse(Error **errp)
 {
     ERRP_GUARD();
-    g_autofree char *text = samsara_read_text("memory", errp);
 
-    if (!text) {
+    samsara_blocks = g_new0(SamsaraBlock, KVM_SAMSARA_MAX_RAM);
+    samsara_slots = g_new0(SamsaraSlot, KVM_SAMSARA_MAX_SLOTS);
+    if ((has_ram_addresses() && !parse_lines("ram", add_block, errp)) ||
+        !parse_lines("memory", add_slot, errp)) {
         return false;
     }
-    if (!parse_map(text, errp)) {
-        error_prepend(errp, "%s: ", samsara_opts.replay);
+    if (!samsara_nr_slots) {
+        error_setg(errp, "%s: memory map: no slots", samsara_opts.replay);
         return false;
     }
     return true;
@@ -118,9 +220,9 @@ static bool check_host_memory(Error **errp)
     uint64_t total = 0;
     unsigned i;
 
-    for (i = 0; i < samsara_nr_slots; i++) {
-        /* slots do not overlap and end below 2^52 */
-        total += samsara_slots[i].size;
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        /* few, and none is larger than 2^52 */
+        total += samsara_blocks[i].size;
     }
     if (!max || total <= max) {
         return true;
@@ -137,58 +239,73 @@ static bool check_host_memory(Error **errp)
     return false;
 }
 
-/* Makes the RAM regions of the replaying machine. */
+static MemoryRegion *create_block(unsigned i, Error **errp)
+{
+    g_autofree char *name = g_strdup_printf("samsara.ram%u", i);
+    MemoryRegion *mr = samsara_memory_region(name, samsara_blocks[i].size,
+                                             errp);
+
+    if (mr) {
+        samsara_blocks[i].host = memory_region_get_ram_ptr(mr);
+    }
+    return mr;
+}
+
+static void map_slot(unsigned i, MemoryRegion **regions)
+{
+    g_autofree char *name = g_strdup_printf("samsara.slot%u", i);
+    MemoryRegion *mr = g_new0(MemoryRegion, 1);
+    SamsaraSlot *s = &samsara_slots[i];
+    SamsaraBlock *b = block_of_ram(s->ram);
+    uint64_t offset = s->ram - b->ram;
+
+    memory_region_init_alias(mr, NULL, name, regions[b - samsara_blocks],
+                             offset, s->size);
+    if (s->readonly) {
+        /* KVM's slots don't ask the alias; in QEMU, all of a block is */
+        memory_region_set_readonly(regions[b - samsara_blocks], true);
+    }
+    memory_region_add_subregion(get_system_memory(), s->gpa, mr);
+    s->host = b->host + offset;
+}
+
+/* Makes the RAM of the replaying machine, and puts it where it is at first. */
 bool samsara_ram_create(Error **errp)
 {
+    g_autofree MemoryRegion **regions = NULL;
     unsigned i;
 
     if (!check_host_memory(errp)) {
         return false;
     }
-    for (i = 0; i < samsara_nr_slots; i++) {
-        SamsaraSlot *s = &samsara_slots[i];
-        g_autofree char *name = g_strdup_printf("samsara.ram%u", i);
-        MemoryRegion *mr = samsara_memory_region(name, s->size, errp);
-
-        if (!mr) {
+    regions = g_new0(MemoryRegion *, samsara_nr_blocks);
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        regions[i] = create_block(i, errp);
+        if (!regions[i]) {
             return false;
         }
-        memory_region_set_readonly(mr, s->readonly);
-        memory_region_add_subregion(get_system_memory(), s->gpa, mr);
-        s->host = memory_region_get_ram_ptr(mr);
+    }
+    for (i = 0; i < samsara_nr_slots; i++) {
+        map_slot(i, regions);
     }
     return true;
 }
 
-static SamsaraSlot *slot_of_gpa(hwaddr gpa)
-{
-    unsigned i;
-
-    for (i = 0; i < samsara_nr_slots; i++) {
-        SamsaraSlot *s = &samsara_slots[i];
-
-        if (gpa >= s->gpa && gpa - s->gpa < s->size) {
-            return s;
-        }
-    }
-    return NULL;
-}
-
-static int load_run(void *opaque, u64 gpa, const void *data, u32 len)
+static int load_run(void *opaque, u64 ram, const void *data, u32 len)
 {
     const uint8_t *from = data;
 
     while (len) {
-        SamsaraSlot *s = slot_of_gpa(gpa);
+        SamsaraBlock *b = block_of_ram(ram);
         u32 n;
 
-        if (!s) {
-            *(u64 *)opaque = gpa;
+        if (!b) {
+            *(u64 *)opaque = ram;
             return 1;
         }
-        n = MIN(len, s->size - (gpa - s->gpa));
-        memcpy(s->host + (gpa - s->gpa), from, n);
-        gpa += n;
+        n = MIN(len, b->size - (ram - b->ram));
+        memcpy(b->host + (ram - b->ram), from, n);
+        ram += n;
         from += n;
         len -= n;
     }
@@ -198,19 +315,19 @@ static int load_run(void *opaque, u64 gpa, const void *data, u32 len)
 bool samsara_ram_load(Error **errp)
 {
     struct smr_err err = { };
-    u64 gpa;
+    u64 ram;
     int ret;
 
     samsara_memory_populate();
-    ret = smr_reader_ram(samsara_opts.reader, load_run, &gpa, &err);
+    ret = smr_reader_ram(samsara_opts.reader, load_run, &ram, &err);
 
     if (ret < 0) {
         error_setg(errp, "%s", smr_file_errstr(&err));
         return false;
     }
     if (ret) {
-        error_setg(errp, "%s: RAM at 0x%" PRIx64 " is outside the memory map",
-                   samsara_opts.replay, (uint64_t)gpa);
+        error_setg(errp, "%s: RAM at 0x%" PRIx64 " is outside the guest's "
+                   "memory", samsara_opts.replay, (uint64_t)ram);
         return false;
     }
     return true;

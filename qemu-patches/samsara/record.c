@@ -105,6 +105,7 @@ static bool create_file(Error **errp)
     struct smr_writer_options o = {
         .nr_vcpus = current_machine->smp.cpus,
         .compress = samsara_opts.compress,
+        .incompat = SMR_FILE_RAM,
         .writer = "QEMU " QEMU_FULL_VERSION,
         .host = uname(&host) ? NULL : host.release,
     };
@@ -157,6 +158,7 @@ static bool start_recording(Error **errp)
     /* refusals first: they leave an older recording of this name alone */
     if (!samsara_check_vcpus(errp) || !samsara_check_memory(errp) ||
         !samsara_memory_collect(errp) || !prepare_kernel(errp) ||
+        !samsara_device_ram(samsara_blocks, samsara_nr_blocks, errp) ||
         !check_max_size(0, errp)) {
         return false;
     }
@@ -194,6 +196,7 @@ void samsara_record_start(void)
         exit(SAMSARA_EXIT_SETUP);
     }
     watch_hotplug();
+    samsara_map_watch();
     samsara_end_init(writer);
     qatomic_set(&samsara_running, true);
     qatomic_set(&samsara_recording, true);

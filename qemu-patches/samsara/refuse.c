@@ -19,6 +19,7 @@
 #include "exec/ramblock.h"
 #include "exec/ramlist.h"
 #include "hw/i386/microvm.h"
+#include "hw/i386/pc.h"
 #include "hw/i386/x86.h"
 #include "hw/qdev-core.h"
 #include "net/net.h"
@@ -30,18 +31,28 @@
 /* Patterns, as g_pattern_match_simple() understands them */
 static const char * const devices[] = {
     "acpi-ged-x86",
+    "bochs-display",
     "e1000",
     "e1000-*",
+    "floppy",
     "fw_cfg_io",
     "gpex-pcihost",
     "gpex-root",
+    "hpet",
+    "i440FX",
+    "i440FX-pcihost",
+    "i8042",
+    "i8257",
     "ich9-ahci",
     "ide-cd",
     "ide-hd",
     "ioapic",           /* the second one: it sends messages to the first's */
     "isa-debug-exit",
     "isa-debugcon",
+    "isa-fdc",
     "isa-i8259",        /* microvm's; KVM's own is what the guest sees */
+    "isa-parallel",
+    "isa-pcspk",
     "isa-pit",
     "isa-serial",
     "isabus-bridge",
@@ -53,9 +64,17 @@ static const char * const devices[] = {
     "mc146818rtc",
     "nvme",
     "nvme-ns",
+    "PIIX3",
+    "piix3-ide",
+    "PIIX4_PM",
+    "port92",
+    "ps2-kbd",
+    "ps2-mouse",
     "scsi-cd",
     "scsi-hd",
     "serial",
+    "smbus-eeprom",
+    "VGA",
     "virtconsole",
     "virtio-blk-device",
     "virtio-blk-pci*",
@@ -76,7 +95,8 @@ static const struct {
     const char *option;
 } hints[] = {
     { "scsi-", "its -drive and -device options" },
-    { "VGA", "it with -vga none" },
+    { "cirrus-vga", "it with -vga std" },
+    { "vmware-svga", "it with -vga std" },
     { "cfi.pflash", "its -drive if=pflash option" },
     { "sysbus-xhci", "it with -M microvm,usb=off" },
 };
@@ -94,9 +114,15 @@ bool samsara_check_machine(MachineState *ms, KVMState *s, Error **errp)
         }
         return true;
     }
-    if (!object_dynamic_cast(OBJECT(ms), TYPE_MICROVM_MACHINE)) {
-        error_setg(errp, "machine type %s can't be recorded yet: use "
-                   "-M microvm", name);
+    if (!samsara_machine_is_known(name)) {
+        error_setg(errp, "machine type %s can't be recorded: use -M "
+                   "%s", name, samsara_known_machines());
+        return false;
+    }
+    if (object_dynamic_cast(OBJECT(ms), TYPE_PC_MACHINE) &&
+        PC_MACHINE(ms)->vmport == ON_OFF_AUTO_ON) {
+        error_setg(errp, "VMware's port, which sets registers of a vCPU, can't "
+                   "be recorded: use vmport=off");
         return false;
     }
     if (X86_MACHINE(ms)->smm == ON_OFF_AUTO_ON) {

@@ -245,6 +245,7 @@ void samsara_replay_start(void)
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
+    samsara_device_ram(samsara_blocks, samsara_nr_blocks, &error_fatal);
     rep.limit = stop_at() ?: samsara_opts.extent.replayable;
     fill();
     samsara_device_start(&error_fatal);

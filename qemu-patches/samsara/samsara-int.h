@@ -10,7 +10,7 @@
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  record.c replay.c
- * 3  shadow.c dma.c end.c log.c
+ * 3  shadow.c dma.c map.c end.c log.c
  * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
  * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
  * 0  barrier.c session.c
@@ -37,9 +37,6 @@ enum {
     SAMSARA_EXIT_DIVERGED = 4,
     SAMSARA_EXIT_KERNEL = 5,
 };
-
-/* The only machine type that can be recorded */
-#define SAMSARA_MACHINE_TYPE "microvm"
 
 /* What rebuilds the machine: the recording's "machine" blob. */
 typedef struct SamsaraMachine {
@@ -141,6 +138,10 @@ bool samsara_is_word(const char *text, const char *more);
 char *samsara_machine_to_text(const SamsaraMachine *m);
 bool samsara_machine_from_text(SamsaraMachine *m, const char *text,
                                Error **errp);
+/* Machine types that can be recorded */
+bool samsara_machine_is_known(const char *type);
+/* The first of them, and the others by their usual names */
+const char *samsara_known_machines(void);
 bool samsara_check_smp(const SamsaraMachine *m, Error **errp);
 /* Text only: model and properties are samsara_check_cpu()'s business. */
 bool samsara_check_cpu_text(const char *cpu, Error **errp);
@@ -189,7 +190,12 @@ bool samsara_device_start(Error **errp);
 const struct kvm_samsara_order *samsara_device_order(Error **errp);
 int samsara_device_ctrl(uint64_t command);
 int samsara_device_status(struct kvm_samsara_status *st);
-int samsara_device_dma(hwaddr gpa, const void *buf, uint32_t len);
+int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len);
+/* KVM_SAMSARA_MAP_* */
+int samsara_device_map(uint64_t what);
+struct SamsaraBlock;
+bool samsara_device_ram(const struct SamsaraBlock *blocks, unsigned n,
+                        Error **errp);
 /* Waits for the kernel to want attention, at most @ms. */
 void samsara_device_wait(int ms);
 void samsara_device_kick(void);
@@ -224,14 +230,27 @@ bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
 /* Exits with SAMSARA_EXIT_HOST if the CPU model differs. */
 void samsara_vcpus_load(void);
 
-/* memory.c: the memory map, as KVM's slots show it or the recording says */
+/*
+ * memory.c: all RAM that the guest may see, and where it is at the start: as
+ * QEMU and KVM have it, or as the recording says
+ */
+typedef struct SamsaraBlock {
+    uint64_t ram;               /* RAM address */
+    hwaddr size;
+    uint8_t *host;
+    char *name;
+} SamsaraBlock;
+
 typedef struct SamsaraSlot {
     hwaddr gpa;
     hwaddr size;
+    uint64_t ram;
     uint8_t *host;
     bool readonly;
 } SamsaraSlot;
 
+extern SamsaraBlock *samsara_blocks;
+extern unsigned samsara_nr_blocks;
 extern SamsaraSlot *samsara_slots;
 extern unsigned samsara_nr_slots;
 
@@ -243,6 +262,7 @@ void samsara_memory_forget(void);
 MemoryRegion *samsara_memory_region(const char *name, hwaddr size,
                                     Error **errp);
 void samsara_memory_populate(void);
+SamsaraBlock *samsara_block_of_host(const uint8_t *host);
 
 /* ram.c: the recording's memory map; then RAM as it says, if enough */
 bool samsara_ram_parse(Error **errp);
@@ -261,6 +281,10 @@ const char *samsara_log_finish(void);
 
 /* dma.c: as samsara_dma_write() */
 bool samsara_log_write(void *host, const void *buf, hwaddr len);
+
+/* map.c: from the first change of KVM's slots to the end of the transaction */
+void samsara_map_begin(void);
+void samsara_map_watch(void);
 
 /* shadow.c: before there is RAM */
 void samsara_shadow_init(void);

@@ -40,6 +40,22 @@ extern bool samsara_frozen;
 /* -record or -replay was given. */
 extern bool samsara_device_used;
 
+/* samsara_dma_write(), for files that are compiled once for all targets */
+extern bool (*samsara_write)(void *host, const void *buf, size_t len);
+
+/*
+ * A device model writes to memory of its own that the guest may see, as a
+ * graphics card does.
+ */
+static inline void samsara_device_write(void *host, const void *buf, size_t len)
+{
+    if (likely(!samsara_recordable) || !samsara_write(host, buf, len)) {
+        memcpy(host, buf, len);
+    }
+}
+
+void samsara_device_clear(void *host, size_t len);
+
 #ifdef NEED_CPU_H
 
 #include "exec/memory.h"
@@ -68,9 +84,10 @@ bool samsara_do_store(MemoryRegion *mr, hwaddr offset, uint64_t val,
 void *samsara_do_map(void *host, hwaddr len);
 void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len);
 void samsara_do_check_write(MemoryRegion *mr, hwaddr offset, hwaddr len);
-void samsara_do_memory_change(hwaddr gpa, hwaddr size);
+void samsara_do_memory_change(void);
 bool samsara_do_put_registers(int level);
 void samsara_do_cpuid(CPUState *cpu, struct kvm_cpuid_entry2 *entry);
+void samsara_do_log_sync(const MemoryRegionSection *section);
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 bool samsara_do_refuse_gdb(const char *packet);
 
@@ -127,10 +144,21 @@ static inline void samsara_check_write(MemoryRegion *mr, hwaddr offset,
 }
 
 /* KVM's memory slots are about to change. */
-static inline void samsara_memory_change(hwaddr gpa, hwaddr size)
+static inline void samsara_memory_change(void)
 {
     if (unlikely(qatomic_read(&samsara_running))) {
-        samsara_do_memory_change(gpa, size);
+        samsara_do_memory_change();
+    }
+}
+
+/*
+ * Which pages of it has the guest written to?  KVM does not say, if it can be
+ * recorded.
+ */
+static inline void samsara_log_sync(const MemoryRegionSection *section)
+{
+    if (unlikely(samsara_recordable)) {
+        samsara_do_log_sync(section);
     }
 }
 

@@ -20,6 +20,20 @@ bool samsara_running;
 bool samsara_frozen;
 bool samsara_device_used;
 
+bool (*samsara_write)(void *host, const void *buf, size_t len);
+
+void samsara_device_clear(void *host, size_t len)
+{
+    g_autofree void *zero = NULL;
+
+    if (likely(!samsara_recordable)) {
+        memset(host, 0, len);
+        return;
+    }
+    zero = g_malloc0(len);
+    samsara_device_write(host, zero, len);
+}
+
 uint32_t samsara_record_mode(void)
 {
     const char *mode = samsara_opts.mode ?: "parallel";

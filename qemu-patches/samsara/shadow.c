@@ -102,6 +102,7 @@ void samsara_shadow_init(void)
         .ram_block_removed = block_removed,
     };
 
+    samsara_write = samsara_do_dma_write;
     qemu_mutex_init(&shadows.lock);
     ram_block_notifier_add(&notifier);
 }

@@ -63,6 +63,8 @@ use_device()
 	disk-pci) add_disk virtio-blk-pci vda;;
 	nvme) add_disk nvme,serial=1 nvme0n1;;
 	ahci) add_disk ide-hd,bus=ahci.0 sda "-device ich9-ahci,id=ahci";;
+	ide) add_disk ide-hd,bus=ide.0 sda;;
+	vga) ARGS="$ARGS -vga std";;
 	scsi) add_disk scsi-hd,bus=scsi.0 sda "-device virtio-scsi-pci,id=scsi";;
 	rng)
 		ARGS="$ARGS -object rng-builtin,id=entropy
@@ -72,6 +74,10 @@ use_device()
 		ARGS="$ARGS -device virtio-serial-device
 			-chardev file,id=port,path=$TMP/port -device virtconsole,chardev=port"
 		APPEND="$APPEND port=hvc0";;
+	net-user)
+		seq 1 5000 > "$TMP/file"
+		ARGS="$ARGS -netdev user,id=net,tftp=$TMP -device ${NIC%-device}-pci,netdev=net"
+		APPEND="$APPEND net=10.0.2.15/24 peer=10.0.2.2 fetch=file";;
 	net-server)
 		ARGS="$ARGS -netdev stream,id=net,server=on,addr.type=unix,addr.path=$TMP/net
 			-device $NIC,netdev=net"
@@ -87,13 +93,15 @@ use_device()
 }
 
 # machine GUEST VCPUS APPEND DEBUGCON: sets ARGS. A guest with an initramfs is Linux;
-# stock is Debian's kernel with its default parameters. MACHINE: options of -M microvm.
+# stock is Debian's kernel with its default parameters. MACHINE: options of -M microvm, or
+# another machine with its options.
 # DEVICES: those of use_device(), for the guest io.
 machine()
 {
 	local device
 	local machine=${MACHINE:-acpi=off,pic=on,pit=on,rtc=on,isa-serial=on}
-	ARGS="-M microvm,$machine -accel kvm,kernel-irqchip=on
+	case $machine in pc*) ;; *) machine=microvm,$machine;; esac
+	ARGS="-M $machine -accel kvm,kernel-irqchip=on
 		-cpu host -smp $2 -nodefaults -no-user-config -display none
 		-no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
 		-chardev stdio,id=console,signal=off"

@@ -163,12 +163,21 @@ descriptions()
 	altered cpu-value machine cpu= cpu=host,avx=maybe $BADFILE 'cpu-value.smr.*avx'
 	altered cpu-hyperv machine cpu= cpu=host,hv-relaxed=on $BADFILE 'cpu-hyperv.smr.*Hyper-V'
 	altered cpu-escape machine cpu= "cpu=$(printf 'host\033[2J')" $BADFILE 'control character'
-	altered machine-type machine machine= machine=pc $BADFILE 'type is not microvm'
+	altered machine-type machine machine= machine=isapc $BADFILE 'type is not one that'
 	altered topology machine cores= cores=64 $BADFILE 'topology'
-	altered slots memory '' "$(seq 0 32 | sed 's/.*/&0000 0x1000 rw r/; s/^/0x/')" \
+	altered slots memory '' "$(seq 0 32 | sed 's/.*/&0000 0x1000 rw 0x0/; s/^/0x/')" \
 		$BADFILE 'more than 32 slots'
 	altered no-slots memory '' '' $BADFILE 'no slots'
-	altered much-memory memory '' '0x0 0x8000000000 rw ram' $SETUP '512 GiB.*max-memory'
+	altered slot-address memory '' '0x0 0x1000 rw 0x10' $BADFILE 'bad line in the memory map'
+	altered slot-nowhere memory '' '0x0 0x1000 rw 0x7fffffff000' $BADFILE 'RAM that the guest has not'
+	altered slot-too-long memory '' '0x0 0x40000000 rw 0x0' $BADFILE 'RAM that the guest has not'
+	altered ram-overlap ram '' "$(printf '0x0 0x3000 a\n0x2000 0x1000 b')" $BADFILE 'overlap'
+	altered ram-odd ram '' '0x0 0x10 a' $BADFILE 'bad line in the list of RAM'
+	altered ram-many ram '' "$(seq 0 64 | sed 's/.*/0x&0000 0x1000 r/')" $BADFILE 'more than 64 pieces'
+	altered no-ram ram '' '' $BADFILE 'RAM that the guest has not'
+	altered much-memory ram '0x0 ' \
+		"$(printf '0x0 0x2000000 pc.ram\n0x100000000000 0x8000000000 more')" \
+		$SETUP '512 GiB.*max-memory'
 	altered consoles consoles '' 'serial 0x10000' $BADFILE 'consoles.smr.*list of consoles'
 	altered msrs vcpu0/msrs '' odd $BADFILE 'msrs of a vCPU has the wrong size'
 	altered cpuid-list vcpu0/cpuid '' odd $BADFILE 'cpuid of a vCPU has the wrong size'
@@ -266,10 +275,10 @@ record_options()
 	ends refused-cpu $SETUP 'property level can.t be recorded' \
 		$ARGS -cpu host,level=13 -record "$to"
 	record_help
-	ends refused-machine $SETUP '-M microvm' \
-		-M pc -accel kvm -nodefaults -display none -record "$to"
-	ends refused-pc $SETUP 'machine type pc can.t be recorded yet: use -M microvm' \
-		-M pc -display none -record "$to"
+	ends refused-machine $SETUP 'machine type pc-q35-7.2 can.t be recorded: use -M pc or -M microvm' \
+		-M q35 -accel kvm -nodefaults -display none -record "$to"
+	ends refused-vmport $SETUP 'VMware.s port, .* use vmport=off' \
+		-M pc,vmport=on -vga none -display none -record "$to"
 }
 
 # A file system without room for the initial state, and one with too little for

@@ -11,7 +11,7 @@
 #	--replay OPTION   of -replay, for all of them; may be repeated
 #	--distinct        the recordings' signatures must not all be the same
 #	--append STRING   the guest's command line
-#	--machine OPTIONS of -M microvm
+#	--machine OPTIONS of -M microvm, or another MACHINE[,OPTIONS]
 #	--device NAME     of use_device() in lib.sh; may be repeated
 #	--debugcon PORT   default 0xe9
 #	--phases N        the recordings must have gone serial at least so often

@@ -211,7 +211,8 @@ void recording_save(struct recording *r, const char *path)
 {
 	const struct smr_file_info *info = smr_reader_info(r->reader);
 	struct smr_writer_options o = {
-		.nr_vcpus = info->nr_vcpus, .compress = 1, .writer = "recedit", .host = info->host,
+		.nr_vcpus = info->nr_vcpus, .compress = 1, .incompat = info->incompat & SMR_FILE_RAM,
+		.writer = "recedit", .host = info->host,
 	};
 	struct smr_writer *w;
 	u32 i;

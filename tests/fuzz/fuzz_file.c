@@ -89,7 +89,7 @@ static void use_logs(struct smr_reader *r, u64 replayable)
 		if (smr_log_open(&l, r, s, replayable, &err))
 			abort();
 		while (smr_log_next(l, &rec, NULL, NULL, &err) > 0)
-			found += rec.type <= SMR_DMA;
+			found += smr_is_commit(rec.type);
 		smr_log_close(l);
 	}
 	if (found != replayable)

@@ -218,13 +218,13 @@ int op_attr(struct rng *r, struct target *t)
 int op_dma(struct rng *r, struct target *t)
 {
 	struct kvm_samsara_dma dma = {
-		.gpa = DATA_ADDR + below(r, 0x8000),
+		.ram = DATA_ADDR + below(r, 0x8000),
 		.len = 1 + below(r, one_in(r, 10) ? KVM_SAMSARA_DMA_MAX : 100),
 		.uaddr = (unsigned long)t->mem,
 	};
 
 	if (one_in(r, 8))
-		dma.gpa = odd_number(r);
+		dma.ram = odd_number(r);
 	if (one_in(r, 8))
 		dma.len = odd_number(r);
 	if (one_in(r, 16))

@@ -58,7 +58,7 @@ static void replay_killed(void)
 static void *send_dma(void *p)
 {
 	struct kvm_samsara_dma dma = {
-		.gpa = DATA_ADDR, .len = KVM_SAMSARA_DMA_MAX,
+		.ram = DATA_ADDR, .len = KVM_SAMSARA_DMA_MAX,
 		.uaddr = (unsigned long)((struct vm *)p)->mem,
 	};
 
@@ -430,7 +430,7 @@ static void false_results(void)
 
 static int dma(struct vm *vm, __u64 gpa, __u32 len, const void *from)
 {
-	struct kvm_samsara_dma d = { .gpa = gpa, .len = len, .uaddr = (unsigned long)from };
+	struct kvm_samsara_dma d = { .ram = gpa, .len = len, .uaddr = (unsigned long)from };
 
 	return vm_set_attr(vm, KVM_SAMSARA_GRP_DMA, 0, &d);
 }
@@ -438,7 +438,7 @@ static int dma(struct vm *vm, __u64 gpa, __u32 len, const void *from)
 static void bad_dma(struct vm *vm)
 {
 	struct kvm_samsara_dma d = {
-		.gpa = DATA_ADDR, .len = 4, .uaddr = (unsigned long)vm->mem, .reserved = 1,
+		.ram = DATA_ADDR, .len = 4, .uaddr = (unsigned long)vm->mem, .reserved = 1,
 	};
 
 	must_fail(vm_set_attr(vm, KVM_SAMSARA_GRP_DMA, 0, &d), EINVAL, "DMA with reserved = 1");

@@ -238,18 +238,56 @@ static void create_vcpu(struct vm *vm, int i)
 	check(vcpu_set_start(vm->vcpu[i], i, &vm->setup), "vcpu state");
 }
 
+static int set_slot(struct vm *vm, unsigned int slot, size_t gpa, size_t offset, size_t bytes,
+		    unsigned int flags)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (unsigned long)vm->mem + offset,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* Bank 0 is where it would be without a window, the others are behind guest memory. */
+int vm_set_window(struct vm *vm, int bank, size_t bytes, bool readonly)
+{
+	size_t offset = bank ? MEM_BYTES + (bank - 1) * WINDOW_BYTES : DATA_ADDR;
+
+	if (set_slot(vm, WINDOW_SLOT, DATA_ADDR, offset, 0, 0) && errno != EINVAL)
+		return -1;
+	return bytes ? set_slot(vm, WINDOW_SLOT, DATA_ADDR, offset, bytes,
+				readonly ? KVM_MEM_READONLY : 0) : 0;
+}
+
+static void map_memory(struct vm *vm)
+{
+	size_t behind = DATA_ADDR + WINDOW_BYTES;
+
+	if (!vm->setup.window) {
+		check(set_slot(vm, 0, 0, 0, vm->setup.mem_bytes, 0), "memory");
+		return;
+	}
+	check(set_slot(vm, 0, 0, 0, DATA_ADDR, 0), "memory below the window");
+	check(set_slot(vm, 2, behind, behind, MEM_BYTES - behind, 0), "memory above the window");
+	check(vm_set_window(vm, 0, WINDOW_BYTES, false), "the window");
+}
+
 void vm_create(struct vm *vm, const struct vm_setup *setup)
 {
 	struct kvm_create_device dev = { .type = KVM_DEV_TYPE_SAMSARA_ID };
 	struct kvm_pit_config pit = {};
-	struct kvm_userspace_memory_region region = {};
 	const struct guest *guest;
 	int i;
 
 	memset(vm, 0, sizeof(*vm));
 	vm->setup = *setup;
 	if (!vm->setup.mem_bytes)
-		vm->setup.mem_bytes = MEM_BYTES;
+		vm->setup.mem_bytes = MEM_BYTES +
+				      (setup->window ? (WINDOW_BANKS - 1) * WINDOW_BYTES : 0);
 	if (!vm->setup.ring_bytes)
 		vm->setup.ring_bytes = RING_BYTES;
 	guest = setup->guest ?: &racing_guest;
@@ -262,9 +300,7 @@ void vm_create(struct vm *vm, const struct vm_setup *setup)
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (vm->mem == MAP_FAILED)
 		die("guest memory");
-	region.memory_size = vm->setup.mem_bytes;
-	region.userspace_addr = (unsigned long)vm->mem;
-	check(ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "memory");
+	map_memory(vm);
 	memcpy(vm->mem + CODE_ADDR, guest->code, guest->end - guest->code);
 	for (i = 0; i < setup->nr_vcpus; i++)
 		create_vcpu(vm, i);
@@ -304,8 +340,21 @@ void vm_map_rings(struct vm *vm)
 	}
 }
 
+int vm_register_ram(struct vm *vm, const struct kvm_samsara_ram_block *blocks, unsigned int nr)
+{
+	struct kvm_samsara_ram *ram = calloc(1, sizeof(*ram) + nr * sizeof(*blocks));
+	int r;
+
+	ram->nr = nr;
+	memcpy(ram->block, blocks, nr * sizeof(*blocks));
+	r = vm_set_attr(vm, KVM_SAMSARA_GRP_RAM, 0, ram);
+	free(ram);
+	return r;
+}
+
 void vm_create_configured(struct vm *vm, const struct vm_setup *setup)
 {
+	struct kvm_samsara_ram_block all = { .ram = WINDOW_RAM };
 	struct kvm_samsara_config config;
 
 	vm_create(vm, setup);
@@ -317,6 +366,10 @@ void vm_create_configured(struct vm *vm, const struct vm_setup *setup)
 	if (setup->memdigest)
 		check(vm_set_tunable(vm, KVM_SAMSARA_TUNABLE_MEMDIGEST_INTERVAL,
 				     setup->memdigest), "set the digest interval");
+	all.size = vm->setup.mem_bytes;
+	all.uaddr = (unsigned long)vm->mem;
+	if (setup->window)
+		check(vm_register_ram(vm, &all, 1), "register RAM");
 	vm_map_rings(vm);
 }
 

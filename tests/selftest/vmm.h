@@ -21,6 +21,15 @@
 #define DATA_STRIDE	0x4000u
 #define MAX_VCPUS	4
 
+/*
+ * Of a guest with a window: guest memory from DATA_ADDR on is one of so many banks, in
+ * memory slot WINDOW_SLOT; all RAM is registered, with RAM addresses from WINDOW_RAM on.
+ */
+#define WINDOW_BYTES	0x4000u
+#define WINDOW_SLOT	1
+#define WINDOW_BANKS	4
+#define WINDOW_RAM	(1ull << 40)
+
 /* The guest's ports: a result of 32 bits; the end of the vCPU's work. */
 #define PORT_RESULT	0xe9
 #define PORT_END	0xf4
@@ -55,6 +64,7 @@ struct vm_setup {
 	unsigned long chunk_limit;	/* 0: the default */
 	unsigned long memdigest;	/* commits from one to the next, 0: the default */
 	bool apart;			/* vCPUs have no data in common */
+	bool window;			/* see vm_set_window() */
 };
 
 struct stream {
@@ -104,6 +114,9 @@ struct kvm_samsara_config vm_config(const struct vm *vm);
 /* ... and configured, with its rings mapped; memory for what it records. */
 void vm_create_configured(struct vm *vm, const struct vm_setup *setup);
 void vm_map_rings(struct vm *vm);
+/* The window shows so many bytes of a bank; readonly: writes are MMIO.  0 bytes: nothing. */
+int vm_set_window(struct vm *vm, int bank, size_t bytes, bool readonly);
+int vm_register_ram(struct vm *vm, const struct kvm_samsara_ram_block *blocks, unsigned int nr);
 void vm_start(struct vm *vm);
 void vm_destroy(struct vm *vm);
 

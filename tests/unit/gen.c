@@ -134,6 +134,28 @@ static void gen_dma(struct rng *r, u8 *data, struct smr_record *rec)
 		data[i] = (u8)rng_next(r);
 }
 
+/* Slots that KVM may have had */
+static void gen_map(struct rng *r, u8 *data, struct smr_record *rec)
+{
+	struct smr_buf b = { .p = data, .size = SMR_INPUT_MAX };
+	u64 nr = rng_below(r, 6), gpa = 0;
+	struct smr_slot slot;
+
+	while (nr--) {
+		gpa += rng_below(r, 1u << 20) * 4096ull;
+		slot = (struct smr_slot){
+			.gpa = gpa,
+			.size = (1 + rng_below(r, 1u << 20)) * 4096ull,
+			.ram = rng_below(r, 1u << 20) * 4096ull,
+			.readonly = rng_below(r, 2),
+		};
+		smr_put_slot(&b, &slot);
+		gpa += slot.size;
+	}
+	rec->data = data;
+	rec->data_len = b.len;
+}
+
 void gen_record(struct rng *r, u8 type, u64 n, u8 data[SMR_INPUT_MAX], struct smr_record *rec)
 {
 	memset(rec, 0, sizeof(*rec));
@@ -150,6 +172,10 @@ void gen_record(struct rng *r, u8 type, u64 n, u8 data[SMR_INPUT_MAX], struct sm
 	case SMR_DMA:
 		rec->commit_seq = n;
 		gen_dma(r, data, rec);
+		break;
+	case SMR_MAP:
+		rec->commit_seq = n;
+		gen_map(r, data, rec);
 		break;
 	case SMR_VCPU_END:
 		rec->chain = rng_next(r);
@@ -186,14 +212,14 @@ static int emit(struct gen *g, u32 stream, const struct smr_record *rec)
 /* A record that KVM could have produced; others are for the tests of the codec. */
 static void gen_possible(struct gen *g, u32 stream, u64 n, u8 *data, struct smr_record *rec)
 {
-	u8 type = stream == g->o->nr_vcpus ? SMR_DMA :
-		  rng_below(&g->rng, 3) ? SMR_CHUNK : SMR_SECTION;
+	bool vm = stream == g->o->nr_vcpus;
+	u8 type = rng_below(&g->rng, 3) ? (vm ? SMR_DMA : SMR_CHUNK) : (vm ? SMR_MAP : SMR_SECTION);
 	u64 before = g->stream[stream].tsc, tsc;
 
 	do {
 		g->stream[stream].tsc = before;
 		gen_record(&g->rng, type, n, data, rec);
-		if (type == SMR_DMA)
+		if (vm)
 			continue;
 		tsc = before;
 		rec->data = data;
@@ -209,7 +235,7 @@ static int emit_commit(struct gen *g, u64 n)
 	int ret;
 
 	gen_possible(g, stream, n, data, &rec);
-	if (rec.type != SMR_DMA && g->o->bad_inputs && n == g->o->commits) {
+	if (stream != g->o->nr_vcpus && g->o->bad_inputs && n == g->o->commits) {
 		memset(data, 0xff, 3);
 		rec.data_len = 3;
 	}
@@ -302,6 +328,7 @@ int gen_recording(const char *path, const struct gen_options *o, struct smr_err 
 	struct smr_writer_options wo = {
 		.nr_vcpus = o->nr_vcpus,
 		.compress = o->compress,
+		.incompat = SMR_FILE_RAM,
 		.writer = o->writer ? o->writer : "unit test",
 		.host = o->host ? o->host : "none",
 	};

@@ -195,6 +195,59 @@ static void test_dma(void **state)
 	assert_null(smr_check_record(&r, &tsc));
 }
 
+/* What smr_check_record() says of these slots */
+static const char *wrong_map(const struct smr_slot *slots, u32 nr)
+{
+	u8 bytes[(SMR_MAX_SLOTS + 1) * SMR_SLOT_BYTES];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	struct smr_record r = { .type = SMR_MAP, .data = bytes };
+	u64 tsc = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		smr_put_slot(&b, &slots[i]);
+	r.data_len = b.len;
+	return smr_check_record(&r, &tsc);
+}
+
+static void test_map(void **state)
+{
+	struct smr_slot slots[SMR_MAX_SLOTS + 1];
+	struct smr_slot *s = &slots[1];
+	const struct smr_slot good = { 0x1000, 0x2000, 0x7000, true };
+	u32 i;
+
+	(void)state;
+	for (i = 0; i <= SMR_MAX_SLOTS; i++)
+		slots[i] = (struct smr_slot){ i * 0x10000ull, 0x10000, 0x40000, i & 1 };
+	assert_null(wrong_map(slots, 0));
+	assert_null(wrong_map(slots, SMR_MAX_SLOTS));
+	assert_string_equal(wrong_map(slots, SMR_MAX_SLOTS + 1), "memory map");
+	*s = good;
+	assert_null(wrong_map(s, 1));
+	s->gpa++;
+	assert_string_equal(wrong_map(s, 1), "memory map");
+	*s = good;
+	s->size = 0;
+	assert_string_equal(wrong_map(s, 1), "memory map");
+	s->size = 0x1800;
+	assert_string_equal(wrong_map(s, 1), "memory map");
+	*s = good;
+	s->ram = 0x10;
+	assert_string_equal(wrong_map(s, 1), "memory map");
+	s->ram = -0x1000ull;
+	assert_string_equal(wrong_map(s, 1), "memory map");
+	*s = good;
+	s->gpa = -0x1000ull;
+	assert_string_equal(wrong_map(s, 1), "memory map");
+	/* Two that overlap, and two that only meet. */
+	*s = good;
+	slots[0] = (struct smr_slot){ 0x2000, 0x1000, 0, false };
+	assert_string_equal(wrong_map(slots, 2), "memory map");
+	slots[0].gpa = 0x3000;
+	assert_null(wrong_map(slots, 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_falsify),
 		cmocka_unit_test(test_dma),
+		cmocka_unit_test(test_map),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);

@@ -118,7 +118,7 @@ static void test_extremes(void **state)
 
 static void test_random(void **state)
 {
-	struct smr_stream enc[SMR_VM_END + 1] = { 0 }, dec[SMR_VM_END + 1] = { 0 };
+	struct smr_stream enc[SMR_MAP + 1] = { 0 }, dec[SMR_MAP + 1] = { 0 };
 	u8 data[SMR_INPUT_MAX];
 	struct rng rng = { 1 };
 	struct smr_record r;
@@ -127,7 +127,7 @@ static void test_random(void **state)
 
 	(void)state;
 	for (n = 1; n < 30000; n++) {
-		type = 1 + (u8)rng_below(&rng, SMR_VM_END);
+		type = 1 + (u8)rng_below(&rng, SMR_MAP);
 		gen_record(&rng, type, n, data, &r);
 		round_trip(&enc[type], &dec[type], &r);
 	}
@@ -186,6 +186,43 @@ static void test_largest(void **state)
 	assert_int_equal(smr_encode(&enc, &r, &b), -ENOSPC);
 }
 
+static void test_slots(void **state)
+{
+	const struct smr_slot slots[] = {
+		{ 0, 0xa0000, 0, false },
+		{ 0xc0000, 0x40000, 0x10000000, true },
+		{ 1ull << 32, 1ull << 36, 0xc0000, false },
+	};
+	u8 bytes[SMR_MAX_SLOTS * SMR_SLOT_BYTES];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	struct smr_cursor c = { .p = bytes };
+	struct smr_stream enc = { 0 }, dec = { 0 };
+	struct smr_record r = { .type = SMR_MAP, .commit_seq = 1, .data = bytes };
+	struct smr_slot slot;
+	u32 i;
+
+	(void)state;
+	round_trip(&enc, &dec, &r);
+	for (i = 0; i < 3; i++)
+		smr_put_slot(&b, &slots[i]);
+	assert_int_equal(b.len, 3 * SMR_SLOT_BYTES);
+	r.commit_seq = 7;
+	r.data_len = b.len;
+	round_trip(&enc, &dec, &r);
+	c.end = bytes + b.len;
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(smr_next_slot(&c, &slot), 1);
+		assert_int_equal(slot.gpa, slots[i].gpa);
+		assert_int_equal(slot.size, slots[i].size);
+		assert_int_equal(slot.ram, slots[i].ram);
+		assert_int_equal(slot.readonly, slots[i].readonly);
+	}
+	assert_int_equal(smr_next_slot(&c, &slot), 0);
+	/* One that is cut short. */
+	c = (struct smr_cursor){ .p = bytes, .end = bytes + SMR_SLOT_BYTES - 1 };
+	assert_int_equal(smr_next_slot(&c, &slot), -EBADMSG);
+}
+
 static void test_refused(void **state)
 {
 	struct smr_stream enc = { .commit_seq = 10, .branches = 7 }, before = enc;
@@ -197,7 +234,7 @@ static void test_refused(void **state)
 	(void)state;
 	r.type = 0;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
-	r.type = 7;
+	r.type = SMR_MAP + 1;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = good;
 	r.commit_seq = 10;
@@ -454,7 +491,7 @@ static void test_hostile(void **state)
 	memcpy(bad, good, sizeof(good));
 	bad[0] = 0;
 	assert_int_equal(smr_peek(bad, sizeof(good)), -EBADMSG);
-	bad[0] = 7;
+	bad[0] = SMR_MAP + 1;
 	assert_int_equal(smr_peek(bad, sizeof(good)), -EBADMSG);
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);
 	assert_int_equal(smr_peek(long_length, sizeof(long_length)), -EBADMSG);
@@ -602,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_varint),
 		cmocka_unit_test(test_zigzag),

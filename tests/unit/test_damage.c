@@ -107,7 +107,7 @@ static void assert_replayable(struct smr_reader *r, u64 n)
 	for (s = 0; s <= smr_reader_info(r)->nr_vcpus; s++) {
 		assert_int_equal(smr_log_open(&l, r, s, n, NULL), 0);
 		while ((ret = smr_log_next(l, &rec, NULL, NULL, NULL)) > 0)
-			found += rec.type <= SMR_DMA;
+			found += smr_is_commit(rec.type);
 		assert_int_equal(ret, 0);
 		smr_log_close(l);
 	}

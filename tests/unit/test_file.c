@@ -60,7 +60,7 @@ static u64 last_commit(const struct bytes *b)
 		n = smr_peek(b->p + pos, (u32)(b->len - pos));
 		assert_true(n > 0);
 		assert_int_equal(smr_decode(&s, b->p + pos, (u32)n, &rec), 0);
-		if (rec.type <= SMR_DMA)
+		if (smr_is_commit(rec.type))
 			last = rec.commit_seq;
 		pos += (size_t)n;
 	}
@@ -330,7 +330,7 @@ static void *read_one(void *opaque)
 	if (smr_log_open(&l, rd->r, rd->stream, U64_MAX, &err))
 		return NULL;
 	while (smr_log_next(l, &rec, NULL, NULL, &err) > 0)
-		rd->commits += rec.type <= SMR_DMA;
+		rd->commits += smr_is_commit(rec.type);
 	smr_log_close(l);
 	return NULL;
 }

@@ -15,7 +15,7 @@ static char cut[64], out_path[64];
 static char out[1 << 20];
 
 static const struct gen_options whole = {
-	.nr_vcpus = 2, .commits = 60, .flush_every = 20, .compress = 1, .seed = 21, .ram_pages = 3,
+	.nr_vcpus = 2, .commits = 60, .flush_every = 20, .compress = 1, .seed = 121, .ram_pages = 3,
 };
 
 /* Runs it; its output is in `out`.  Returns the exit status. */

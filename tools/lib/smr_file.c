@@ -136,11 +136,6 @@ bool smr_blob_name_ok(const char *name, size_t len)
 	return len >= 1 && len <= SMR_BLOB_NAME_MAX;
 }
 
-bool smr_is_commit(u8 type)
-{
-	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA;
-}
-
 bool smr_is_end(u8 type)
 {
 	return type == SMR_VCPU_END || type == SMR_VM_END;
@@ -149,6 +144,6 @@ bool smr_is_end(u8 type)
 bool smr_type_fits_stream(u8 type, bool vm_stream)
 {
 	if (vm_stream)
-		return type == SMR_DMA || type == SMR_VM_START || type == SMR_VM_END;
+		return type == SMR_DMA || type == SMR_MAP || type == SMR_VM_START || type == SMR_VM_END;
 	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_VCPU_END;
 }

@@ -24,7 +24,9 @@
 #define SMR_FILE_MINOR		0
 /* Incompatible features that this code understands: payloads may be LZ4 blocks. */
 #define SMR_FILE_LZ4		(1ull << 0)
-#define SMR_FILE_INCOMPAT	SMR_FILE_LZ4
+/* Pages are named by RAM addresses, a blob "ram" has them, and the memory map may change. */
+#define SMR_FILE_RAM		(1ull << 1)
+#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM)
 #define SMR_FILE_MAX_VCPUS	64u
 #define SMR_FILE_HEADER_SIZE	4096u
 #define SMR_SEGMENT_HEADER_SIZE	64u
@@ -102,6 +104,7 @@ struct smr_writer;
 struct smr_writer_options {
 	u32 nr_vcpus;
 	int compress;		/* zlib level, 1: LZ4 for memory; 0: none */
+	u64 incompat;		/* features that the file uses besides: SMR_FILE_RAM or 0 */
 	const char *writer;	/* stored, cut to 127 bytes; NULL: empty */
 	const char *host;
 };
@@ -124,8 +127,8 @@ int smr_writer_create(struct smr_writer **w, const char *path,
 /* Initial state: any order, names unique.  Names are printable ASCII without spaces. */
 int smr_writer_blob(struct smr_writer *w, const char *name, const void *data, size_t len,
 		    struct smr_err *err);
-/* @gpa and @len: multiples of 4096.  Zero pages are not stored. */
-int smr_writer_ram(struct smr_writer *w, u64 gpa, const void *ram, u64 len, struct smr_err *err);
+/* @addr (RAM address) and @len: multiples of 4096.  Zero pages are not stored. */
+int smr_writer_ram(struct smr_writer *w, u64 addr, const void *ram, u64 len, struct smr_err *err);
 /* When this returns 0, all of it is on disk and the guest may run. */
 int smr_writer_end_initial(struct smr_writer *w, struct smr_err *err);
 

@@ -199,7 +199,7 @@ static int write_header(struct smr_writer *w, const struct smr_writer_options *o
 	put_le(h + H_MAJOR, SMR_FILE_MAJOR, 2);
 	put_le(h + H_MINOR, SMR_FILE_MINOR, 2);
 	put_le(h + H_SIZE, SMR_FILE_HEADER_SIZE, 4);
-	put_le(h + H_INCOMPAT, o->compress ? SMR_FILE_LZ4 : 0, 8);
+	put_le(h + H_INCOMPAT, o->incompat | (o->compress ? SMR_FILE_LZ4 : 0), 8);
 	put_le(h + H_NR_VCPUS, o->nr_vcpus, 4);
 	put_le(h + H_CREATED, (u64)time(NULL), 8);
 	put_text(h + H_WRITER, sizeof(((struct smr_file_info *)0)->writer), o->writer);

@@ -31,11 +31,20 @@
 #define KVM_SAMSARA_GRP_STATUS		3	/* get: struct kvm_samsara_status */
 #define KVM_SAMSARA_GRP_DMA		4	/* set: struct kvm_samsara_dma, while recording */
 #define KVM_SAMSARA_GRP_TUNABLE		5	/* get, and before START set: KVM_SAMSARA_TUNABLE_* */
+#define KVM_SAMSARA_GRP_RAM		6	/* set: struct kvm_samsara_ram, before START */
+#define KVM_SAMSARA_GRP_MAP		7	/* set: one of KVM_SAMSARA_MAP_*, while recording */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
 #define KVM_SAMSARA_CTRL_STOP		1	/* waits until every vCPU has left its chunk */
 #define KVM_SAMSARA_CTRL_WAKE		2	/* ring space freed (recording) or data added (replay) */
+
+/*
+ * KVM_SAMSARA_GRP_MAP: attr->attr; attr->addr is not used.  Between the two, the thread that
+ * called them may change the memory slots, and no vCPU runs.
+ */
+#define KVM_SAMSARA_MAP_BEGIN		0	/* EBUSY: another thread's change is not over */
+#define KVM_SAMSARA_MAP_END		1	/* becomes one commit; EINTR: to be called again */
 
 /* kvm_samsara_config.mode */
 #define KVM_SAMSARA_MODE_RECORD		1	/* vCPUs in parallel, speculative chunks */
@@ -133,11 +142,32 @@ struct kvm_samsara_status {
 };
 
 /*
+ * All RAM that the guest may ever see, whether a memory slot has it at the moment or not.
+ * RAM addresses name its pages in the log, wherever they are in the guest's physical
+ * address space; blocks overlap neither in them nor in the caller's memory.  All values are
+ * multiples of 4096.  Without this the blocks are the memory slots at START, and the RAM
+ * address of a page is its guest-physical address.
+ */
+struct kvm_samsara_ram_block {
+	__u64 ram;		/* RAM address of the first byte */
+	__u64 size;
+	__u64 uaddr;		/* where the caller has it */
+};
+
+struct kvm_samsara_ram {
+	__u32 nr;		/* 1..KVM_SAMSARA_MAX_RAM */
+	__u32 reserved;
+	struct kvm_samsara_ram_block block[];
+};
+
+#define KVM_SAMSARA_MAX_RAM		64
+
+/*
  * A write to guest memory by a device model.  Becomes one commit; returns
- * when it is published.  len is 1..KVM_SAMSARA_DMA_MAX, within one memslot.
+ * when it is published.  len is 1..KVM_SAMSARA_DMA_MAX.
  */
 struct kvm_samsara_dma {
-	__u64 gpa;
+	__u64 ram;		/* RAM address */
 	__u64 uaddr;		/* the bytes to write */
 	__u32 len;
 	__u32 reserved;
