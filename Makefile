@@ -23,6 +23,7 @@ help:
 	@echo 'make deps            install missing Debian packages (the only step that needs root)'
 	@echo 'make                 build everything for the simulated host'
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
+	@echo 'make demo-disk       the same with a PC that has a disk and a network'
 	@echo 'make check           all tests; check-unit, -testbed, -docs, -e2e, lint: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
@@ -133,6 +134,10 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/demo
 
+demo-disk: deps
+	@$(MAKE) --no-print-directory all io
+	@tests/e2e/demo --disk
+
 check: all stock io
 	@scripts/check.sh unit model lint testbed pmu docs e2e
 
@@ -155,7 +160,7 @@ lint: host-kernel qemu
 coverage: check-deps
 	@tests/unit/coverage
 
-check-docs: all
+check-docs: all io
 	@scripts/check.sh docs
 
 check-e2e: all stock io
@@ -178,6 +183,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel io-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests io programs stock testbed demo check check-full check-debug \
+	qemu-full qemu-debian tools guests io programs stock testbed demo demo-disk check check-full check-debug \
 	check-unit check-testbed check-docs \
 	check-e2e lint coverage bench install uninstall clean

@@ -11,6 +11,7 @@
 variant=${1:-small}
 orig=$BUILD/qemu-orig
 src=$BUILD/qemu-src
+slirp=$BUILD/slirp
 P=$TOP/qemu-patches
 K=$TOP/kvm-samsara
 
@@ -48,19 +49,34 @@ sync_own()
 		cp "$TOP/scripts/qemu-samsara.mak" "$src/configs/devices/x86_64-softmmu/samsara.mak"
 }
 
+# For -netdev user.  Debian has no static one.
+build_slirp()
+{
+	local tmp=$slirp.tmp
+	rm -rf "$tmp" "$slirp"
+	mkdir -p "$tmp/src"
+	tar xf "$BUILD"/sources/libslirp_*.orig.tar.* -C "$tmp/src" --strip-components=1
+	meson setup --prefix="$slirp" --libdir=lib --buildtype=release --default-library=static \
+		"$tmp/build" "$tmp/src"
+	ninja -C "$tmp/build" -j"$JOBS" install
+	rm -rf "$tmp"
+	cp "$BUILD/sources/manifest.libslirp" "$slirp/.samsara-source"
+}
+
 # QEMU looks for what is below its prefix relative to where it runs.  Debian's firmware
 # must be found from build/ and from /usr/local/bin, so it may not be below it.
 configure_small()
 {
 	mkdir -p "$BUILD/qemu" && cd "$BUILD/qemu"
+	PKG_CONFIG_PATH=$slirp/lib/pkgconfig \
 	"$src/configure" --prefix=/usr/local --meson=/usr/bin/meson --static \
 		--target-list=x86_64-softmmu --enable-kvm --disable-tcg \
 		--disable-user --disable-tools --disable-docs \
 		--without-default-features --without-default-devices \
-		--with-devices-x86_64=samsara --enable-system \
+		--with-devices-x86_64=samsara --enable-system --enable-slirp \
 		--enable-fdt=system --enable-coroutine-pool --enable-avx2 \
 		--audio-drv-list= --with-git-submodules=ignore \
-		--firmwarepath=/usr/share/qemu:/usr/share/seabios \
+		--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu \
 		--disable-install-blobs --disable-strip --disable-debug-info \
 		--disable-pie --disable-werror \
 		--extra-cflags="-ffile-prefix-map=$src=."
@@ -72,7 +88,7 @@ configure_full()
 	"$src/configure" --prefix=/usr/local --meson=/usr/bin/meson \
 		--target-list=x86_64-softmmu --enable-kvm --disable-docs \
 		--with-git-submodules=ignore --disable-install-blobs \
-		--firmwarepath=/usr/share/qemu:/usr/share/seabios
+		--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu
 }
 
 # With the patches of a series: compiles what they change, and all of samsara.
@@ -112,6 +128,7 @@ if [ ! -d "$src" ]; then
 	cp -a "$orig/." "$src.tmp/"
 	mv "$src.tmp" "$src"
 fi
+cmp -s "$BUILD/sources/manifest.libslirp" "$slirp/.samsara-source" || logged slirp build_slirp
 series=$P/series
 [ -f "$series" ] || series=/dev/null
 "$TOP/scripts/sync-tree.sh" "$orig" "$series" "$src"
@@ -122,13 +139,13 @@ each)
 	mapfile -t own < <(find "$P"/*/ "$K/core" "$K/include/uapi" "$TOP/tools/lib" -type f | sort)
 	each_patch "$P/series" after_patch \
 		"$TOP/scripts/build-qemu.sh" "$TOP/scripts/qemu-samsara.mak" \
-		"$BUILD/sources/manifest.qemu" "${own[@]}";;
+		"$BUILD"/sources/manifest.{qemu,libslirp} "${own[@]}";;
 small)
 	# A finished binary of the same content may be in the cache; it is only
 	# used as long as nothing has been built here.
 	key=$( (declare -f configure_small
 		find "$P" "$K/core" "$K/include" "$TOP/tools/lib" -type f | sort | xargs cat
-		cat "$TOP/scripts/qemu-samsara.mak" "$BUILD/sources/manifest.qemu") | sha256sum | cut -c1-20)
+		cat "$TOP/scripts/qemu-samsara.mak" "$BUILD"/sources/manifest.{qemu,libslirp}) | sha256sum | cut -c1-20)
 	bin=$BUILD/qemu/qemu-system-x86_64
 	if [ ! -f "$BUILD/qemu/build.ninja" ] && is_cached qemu "$key"; then
 		mkdir -p "$BUILD/qemu"

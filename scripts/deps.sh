@@ -13,7 +13,7 @@ packages=(
 	zlib1g-dev liblz4-dev
 	# the simulated host: BIOS, boot loader, user space
 	bochsbios vgabios isolinux syslinux-common genisoimage busybox-static e2fsprogs
-	qemu-system-data seabios
+	qemu-system-data seabios ipxe-qemu
 	# tests
 	libcmocka-dev spin shellcheck
 )

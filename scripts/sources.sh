@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# build/sources: the source packages of Linux, QEMU and Bochs, fetched through
-# a private apt root with signatures checked, and build/linux, the kernel
+# build/sources: the source packages of Linux, QEMU, libslirp and Bochs, fetched
+# through a private apt root with signatures checked, and build/linux, the kernel
 # source unpacked.
 #
 # What has been fetched once is kept in the cache with its checksums and used
@@ -41,8 +41,10 @@ fetch()
 	ls linux-source-6.1_*.deb > list.linux
 	apt-get -q source --download-only qemu/bookworm
 	ls qemu_* > list.qemu
+	apt-get -q source --download-only libslirp/bookworm
+	ls libslirp_* > list.libslirp
 	fetch_bochs
-	for f in linux qemu bochs; do
+	for f in linux qemu libslirp bochs; do
 		xargs sha256sum < "list.$f" > "manifest.$f"
 		rm "list.$f"
 	done
@@ -69,9 +71,9 @@ unpack_linux()
 lock sources
 mkdir -p "$S"
 current=$S/current
-if [ -n "${REFRESH:-}" ] || [ ! -d "$current" ] ||
+if [ -n "${REFRESH:-}" ] || [ ! -f "$current/manifest.libslirp" ] ||
    ! ( cd "$current" && cat manifest.* | sha256sum --check --quiet --strict ) 2>/dev/null; then
-	step 1 "fetching the sources of Linux, QEMU and Bochs (about 170 MB) ..."
+	step 1 "fetching the sources of Linux, QEMU, libslirp and Bochs (about 170 MB) ..."
 	tmp=$(mktemp -d "$S/.fetch-XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
 	logged sources fetch "$tmp"

@@ -7,7 +7,8 @@
 #
 # DIR holds the blocks, DIR/list a line "DOCUMENT:LINE STATUS" for each.  Those of one
 # document share a shell, as they do with a reader who works through it, and all
-# documents a directory with vmlinux, initrd.cpio and races.cpio.  Prints "ok docs-DOCUMENT:LINE"
+# documents a directory with vmlinux, initrd.cpio and races.cpio, and vmlinux-pc, pc.cpio
+# and disk.img for a PC.  Prints "ok docs-DOCUMENT:LINE"
 # or "not ok ..."; what a block prints is left in /work/out.  After one that fails the
 # others of its document are not run.
 
@@ -18,6 +19,9 @@ mkdir -p /tmp/docs
 cd /tmp/docs || exit
 cp /guests/vmlinux /guests/races.cpio .
 cp /guests/linux.cpio initrd.cpio
+cp /guests/io.vmlinux vmlinux-pc
+cp /guests/io.cpio pc.cpio
+cp /guests/disk.img .
 
 # There is root only.
 sudo()

@@ -3,10 +3,12 @@
 # shellcheck shell=dash
 # The demonstration, inside the simulated host: a Linux guest natively, recorded,
 # replayed twice; then the table.
+#
+#	demo-host.sh linux|io VCPUS
 
 . "$(dirname "$0")/lib.sh"
 
-vcpus=${1:-2}
+guest=$1 vcpus=$2
 exact=yes
 
 show()	# FILE: what the guest printed
@@ -22,8 +24,14 @@ broken()
 	exit 1
 }
 
-machine linux "$vcpus" rounds=40 0xe9
-echo "  Linux, $vcpus vCPUs, not recorded ..."
+what='on a microvm' append=rounds=40
+if [ "$guest" = io ]; then
+	what='on a PC with a disk and a network' append=
+	MACHINE=pc
+	DEVICES='disk-pci net-user'
+fi
+machine "$guest" "$vcpus" "$append" 0xe9
+echo "  Linux, $vcpus vCPUs, $what, not recorded ..."
 native "$TMP/native"
 [ "$RC" = $PASS ] || broken "QEMU: status $RC" native
 native_took=$TOOK
