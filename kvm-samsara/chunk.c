@@ -84,7 +84,8 @@ static void record_enter(struct samsara_vcpu *sv)
 static bool must_end(struct samsara_vcpu *sv)
 {
 	return kvm_request_pending(sv->vcpu) || sv->mode->must_end(sv) ||
-	       !samsara_has_input_room(sv) || READ_ONCE(sv->vm->stopping);
+	       !samsara_has_input_room(sv) || READ_ONCE(sv->vm->stopping) ||
+	       samsara_map_changes(sv->vm);
 }
 
 /* The chunk ends before the guest touches the page of its last EPT violation. */

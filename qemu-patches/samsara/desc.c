@@ -126,7 +126,9 @@ bool samsara_check_cpu_text(const char *cpu, Error **errp)
 
 bool samsara_machine_is_known(const char *type)
 {
-    static const char * const types[] = { "microvm", "pc-i440fx-7.2" };
+    static const char * const types[] = {
+        "microvm", "pc-i440fx-7.2", "pc-q35-7.2",
+    };
     int i;
 
     for (i = 0; i < ARRAY_SIZE(types); i++) {
@@ -139,7 +141,7 @@ bool samsara_machine_is_known(const char *type)
 
 const char *samsara_known_machines(void)
 {
-    return "pc or -M microvm";
+    return "pc, -M q35 or -M microvm";
 }
 
 static bool check_machine_type(const char *type, Error **errp)

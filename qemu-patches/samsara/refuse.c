@@ -33,7 +33,7 @@ static const char * const devices[] = {
     "acpi-ged-x86",
     "bochs-display",
     "e1000",
-    "e1000-*",
+    "e1000-8*",
     "floppy",
     "fw_cfg_io",
     "gpex-pcihost",
@@ -44,6 +44,8 @@ static const char * const devices[] = {
     "i8042",
     "i8257",
     "ich9-ahci",
+    "ICH9-LPC",
+    "ICH9-SMB",
     "ide-cd",
     "ide-hd",
     "ioapic",           /* the second one: it sends messages to the first's */
@@ -62,6 +64,7 @@ static const char * const devices[] = {
     "kvm-pit",
     "kvmclock",         /* its MSRs are hidden from the guest */
     "mc146818rtc",
+    "mch",
     "nvme",
     "nvme-ns",
     "PIIX3",
@@ -70,6 +73,7 @@ static const char * const devices[] = {
     "port92",
     "ps2-kbd",
     "ps2-mouse",
+    "q35-pcihost",
     "scsi-cd",
     "scsi-hd",
     "serial",
@@ -96,6 +100,7 @@ static const struct {
 } hints[] = {
     { "scsi-", "its -drive and -device options" },
     { "cirrus-vga", "it with -vga std" },
+    { "e1000e", "it with -nic user,model=e1000" },
     { "vmware-svga", "it with -vga std" },
     { "cfi.pflash", "its -drive if=pflash option" },
     { "sysbus-xhci", "it with -M microvm,usb=off" },

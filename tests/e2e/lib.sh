@@ -100,7 +100,7 @@ machine()
 {
 	local device
 	local machine=${MACHINE:-acpi=off,pic=on,pit=on,rtc=on,isa-serial=on}
-	case $machine in pc*) ;; *) machine=microvm,$machine;; esac
+	case $machine in pc* | q35*) ;; *) machine=microvm,$machine;; esac
 	ARGS="-M $machine -accel kvm,kernel-irqchip=on
 		-cpu host -smp $2 -nodefaults -no-user-config -display none
 		-no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4

@@ -275,8 +275,10 @@ record_options()
 	ends refused-cpu $SETUP 'property level can.t be recorded' \
 		$ARGS -cpu host,level=13 -record "$to"
 	record_help
-	ends refused-machine $SETUP 'machine type pc-q35-7.2 can.t be recorded: use -M pc or -M microvm' \
-		-M q35 -accel kvm -nodefaults -display none -record "$to"
+	ends refused-machine $SETUP 'machine type isapc can.t be recorded: use -M pc, -M q35 or' \
+		-M isapc -accel kvm -nodefaults -display none -record "$to"
+	ends refused-nic $SETUP 'device e1000e can.t be recorded yet: remove it with -nic' \
+		-M q35 -display none -record "$to"
 	ends refused-vmport $SETUP 'VMware.s port, .* use vmport=off' \
 		-M pc,vmport=on -vga none -display none -record "$to"
 }
