@@ -75,7 +75,7 @@ void samsara_map_watch(void)
 }
 
 /*
- * The engine uses the dirty flags of the EPT itself, so KVM logs no dirty pages.
+ * The engine uses the dirty flags of the EPT itself: KVM logs no dirty pages.
  * A screen is drawn anew as often as somebody looks at it.
  */
 void samsara_do_log_sync(const MemoryRegionSection *section)
