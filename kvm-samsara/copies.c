@@ -139,6 +139,7 @@ static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
 	struct samsara_copies *copies = &sv->copies;
 	u64 e = *sptep;
+	struct samsara_page *sp;
 	struct page *page;
 
 	page = samsara_ept_page(e);
@@ -151,7 +152,10 @@ static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 			copies->dirty[copies->nr_dirty++] = copy;
 		return;
 	}
-	copies->access[copies->nr_access++] = samsara_gfn_to_page(sv->vm, gfn, NULL);
+	sp = samsara_gfn_to_page(sv->vm, gfn, NULL);
+	/* The EPT is for the map as it is: samsara_follow_map(). */
+	if (!KVM_BUG_ON(!sp, sv->vm->kvm))
+		copies->access[copies->nr_access++] = sp;
 }
 
 /* Fill access[] and dirty[] from the EPT's flags, and clear them if @clear. */

@@ -333,6 +333,9 @@ static void note_dirty_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 	if (!(*sptep & EPT_D))
 		return;
 	sp = samsara_gfn_to_page(sv->vm, gfn, NULL);
+	/* The EPT is for the map as it is: samsara_follow_map(). */
+	if (KVM_BUG_ON(!sp, sv->vm->kvm))
+		return;
 	samsara_page_changed(sv->vm, sp);
 	/* Private copies that a vCPU has kept are older than this. */
 	smr_page_commit(&sp->meta, sv->rec.commit_seq);

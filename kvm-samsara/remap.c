@@ -46,7 +46,7 @@ bool samsara_map_changes(struct samsara_vm *vm)
 	return READ_ONCE(vm->remap.changing);
 }
 
-/* May anybody but the thread that changes the map change KVM's slots? */
+/* KVM's slots can't change now, but by the thread that changes the map. */
 bool samsara_slots_frozen(struct kvm *kvm)
 {
 	struct samsara_vm *vm;
