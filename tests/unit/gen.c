@@ -20,15 +20,19 @@ u64 rng_below(struct rng *r, u64 n)
 	return rng_next(r) % n;
 }
 
+/* Draws one number after the other: the order within an expression is the compiler's. */
 u64 rng_spread(struct rng *r)
 {
+	u64 v;
+
 	switch (rng_below(r, 8)) {
 	case 0:
 		return 0;
 	case 1:
 		return U64_MAX;
 	}
-	return rng_next(r) >> rng_below(r, 64);
+	v = rng_next(r);
+	return v >> rng_below(r, 64);
 }
 
 static void gen_event(struct rng *r, struct smr_event *e)
@@ -55,6 +59,7 @@ static void gen_event(struct rng *r, struct smr_event *e)
 static void gen_item(struct rng *r, u64 *tsc, struct smr_buf *b)
 {
 	u8 bytes[64];
+	int ret;
 	u32 i;
 
 	for (i = 0; i < sizeof(bytes); i++)
@@ -70,7 +75,8 @@ static void gen_item(struct rng *r, u64 *tsc, struct smr_buf *b)
 		smr_in_user(b, bytes, (u32)rng_below(r, sizeof(bytes)));
 		break;
 	case 3:
-		smr_in_rdmsr(b, (int)rng_next(r), rng_spread(r));
+		ret = (int)rng_next(r);
+		smr_in_rdmsr(b, ret, rng_spread(r));
 		break;
 	case 4:
 		smr_in_wrmsr(b, (int)rng_below(r, 3) - 1);
@@ -143,12 +149,10 @@ static void gen_map(struct rng *r, u8 *data, struct smr_record *rec)
 
 	while (nr--) {
 		gpa += rng_below(r, 1u << 20) * 4096ull;
-		slot = (struct smr_slot){
-			.gpa = gpa,
-			.size = (1 + rng_below(r, 1u << 20)) * 4096ull,
-			.ram = rng_below(r, 1u << 20) * 4096ull,
-			.readonly = rng_below(r, 2),
-		};
+		slot.gpa = gpa;
+		slot.size = (1 + rng_below(r, 1u << 20)) * 4096ull;
+		slot.ram = rng_below(r, 1u << 20) * 4096ull;
+		slot.readonly = rng_below(r, 2);
 		smr_put_slot(&b, &slot);
 		gpa += slot.size;
 	}
