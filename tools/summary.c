@@ -48,8 +48,22 @@ static int find_value(const char *text, const char *key, const char **value)
 	return 0;
 }
 
-/* Bytes in the writable slots of the memory map. */
-static u64 ram_size(const char *map)
+/* The largest piece of RAM: others belong to firmware and devices. */
+static u64 largest_block(const char *ram)
+{
+	u64 size, largest = 0;
+
+	while (ram && *ram) {
+		if (sscanf(ram, "%*x %" SCNx64, &size) == 1 && size > largest)
+			largest = size;
+		ram = strchr(ram, '\n');
+		ram += !!ram;
+	}
+	return largest;
+}
+
+/* Older recordings have the memory map only: bytes in its writable slots. */
+static u64 writable_slots(const char *map)
 {
 	u64 size, total = 0;
 	char access[3];
@@ -76,8 +90,9 @@ static void print_size(u64 bytes)
 static void print_guest(const struct smr_reader *r)
 {
 	char *machine = read_text(r, "machine"), *map = read_text(r, "memory");
+	char *blocks = read_text(r, "ram");
 	u32 nr = smr_reader_info(r)->nr_vcpus;
-	u64 ram = ram_size(map);
+	u64 ram = blocks ? largest_block(blocks) : writable_slots(map);
 	const char *value;
 	int len;
 
@@ -101,6 +116,7 @@ static void print_guest(const struct smr_reader *r)
 	}
 	free(machine);
 	free(map);
+	free(blocks);
 }
 
 static void format_time(u64 created, char *text, size_t size)

@@ -331,12 +331,26 @@ static void run_all(const char *file, const char *says)
 #define MACHINE	"machine=microvm\ncpu=host\nchaos=3\nseed=7\ncmdline=console=ttyS0 seed=8\n"
 #define MEMORY	"0x0 0x4000000 rw microvm.ram\n0xfffe0000 0x20000 ro microvm.firmware\nnonsense\n"
 
+#define RAM	"0x8000000 0x1000000 vga.vram\n0x0 0x8000000 pc.ram\n0x9000000\nnonsense\n"
+
 /* What QEMU stores of a machine is told in words. */
 static void test_summary(void **state)
 {
 	struct bytes b = forge_file();
 
 	(void)state;
+	forge_blob(&b, "machine", sizeof(MACHINE) - 1, 0, MACHINE, sizeof(MACHINE) - 1);
+	forge_blob(&b, "memory", sizeof(MEMORY) - 1, 0, MEMORY, sizeof(MEMORY) - 1);
+	forge_blob(&b, "ram", sizeof(RAM) - 1, 0, RAM, sizeof(RAM) - 1);
+	forge_initial_end(&b, 3);
+	forge_seal(&b);
+	spit(path, b.p, b.len);
+	free(b.p);
+	assert_int_equal(run_on("info", path, ""), 2);
+	assert_says("guest       microvm, 1 vCPU, 128 MiB of memory\n");
+
+	/* As older versions wrote it. */
+	b = forge_file();
 	forge_blob(&b, "machine", sizeof(MACHINE) - 1, 0, MACHINE, sizeof(MACHINE) - 1);
 	forge_blob(&b, "memory", sizeof(MEMORY) - 1, 0, MEMORY, sizeof(MEMORY) - 1);
 	forge_initial_end(&b, 2);
