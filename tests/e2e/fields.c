@@ -222,6 +222,11 @@ static bool is_chunk(const struct entry *e)
 	return e->rec.type == SMR_CHUNK;
 }
 
+static bool may_have_stamps(const struct entry *e)
+{
+	return is_chunk(e) && may_have_items(e);
+}
+
 static void set_end(struct entry *e, u64 v)
 {
 	e->rec.end = (u16)v;
@@ -324,6 +329,7 @@ const struct field fields[] = {
 	{ "tsc",		has_tsc,	get_tsc,	set_tsc },
 	{ "drop-item",		has_items,	get_nr_items,	drop_item },
 	{ "add-item",		may_have_items,	get_nr_items,	add_item },
+	{ "add-chunk-item",	may_have_stamps, get_nr_items,	add_item },
 	{ "event",		has_event,	get_event,	set_event },
 	{ "event-error",	has_event_error, get_event_error, set_event_error },
 	{ "event-len",		has_event_len,	get_event_len,	set_event_len },
@@ -337,6 +343,7 @@ const struct field fields[] = {
 	{ "rip",		is_async,	get_rip,	set_rip },
 	{ "rcx",		is_async,	get_rcx,	set_rcx },
 	{ "flags",		is_commit,	get_flags,	set_flags },
+	{ "chunk-flags",	is_chunk,	get_flags,	set_flags },
 	{ "commit-seq",		is_commit,	get_commit_seq,	set_commit_seq },
 	{ "start-seq",		is_chunk,	get_start_seq,	set_start_seq },
 	{ "digest",		has_digest,	get_digest,	set_digest },

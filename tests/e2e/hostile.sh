@@ -94,8 +94,8 @@ results()
 	hostile rdmsr-value mmio any 1 rdmsr-value 0xffffffff 'register digest'
 	hostile time mmio-tsc any 1 tsc 1 'register digest'
 	hostile item-missing mmio any 100 drop-item 0 input
-	hostile item-too-many mmio 0 100 add-item 0 input
-	hostile item-of-sections mmio 0 100 add-item 1 input 1
+	hostile item-too-many mmio 0 100 add-chunk-item 0 input
+	hostile item-of-sections mmio 0 100 add-chunk-item 1 input 1
 }
 
 events()
@@ -105,7 +105,7 @@ events()
 	hostile event-invalid mmio any 1 event 0x20 log 1
 	hostile event-other mmio any 1 event 0x80000b0d 'register digest|exit reason|position'
 	hostile event-vector mmio any 1 event 0x800000fe 'register digest|exit reason|position'
-	hostile event-none mmio any 100 flags 1 log 1
+	hostile event-none mmio any 100 chunk-flags 1 log 1
 	hostile event-no-length mmio any 1 event 0x80000480 log 1
 	hostile_event event-length 0x80000480 event-len 16
 	hostile_event event-error 0x80000b0e event-error 0x10000

@@ -275,8 +275,8 @@ record_options()
 	ends refused-cpu $SETUP 'property level can.t be recorded' \
 		$ARGS -cpu host,level=13 -record "$to"
 	record_help
-	ends refused-machine $SETUP 'machine type isapc can.t be recorded: use -M pc, -M q35 or' \
-		-M isapc -accel kvm -nodefaults -display none -record "$to"
+	ends refused-machine $SETUP 'type pc-i440fx-7.1 can.t be recorded: use -M pc, -M q35 or' \
+		-M pc-i440fx-7.1 -accel kvm -nodefaults -display none -record "$to"
 	ends refused-nic $SETUP 'device e1000e can.t be recorded yet: remove it with -nic' \
 		-M q35 -display none -record "$to"
 	ends refused-vmport $SETUP 'VMware.s port, .* use vmport=off' \

@@ -35,7 +35,7 @@ static void check(int ret)
 
 bool is_commit(const struct entry *e)
 {
-	return e->rec.type == SMR_CHUNK || e->rec.type == SMR_SECTION || e->rec.type == SMR_DMA;
+	return smr_is_commit(e->rec.type);
 }
 
 static bool has_items(const struct entry *e)
