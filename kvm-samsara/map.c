@@ -5,7 +5,7 @@
  * Pages are named by their RAM address, since the map may change: a firmware copies itself
  * to RAM that lies under its ROM and uncovers it, a PCI device's memory moves.  A page that
  * no slot has is a page all the same, which a device may write.  A page that two slots have
- * must not be written through either: a vCPU's private copy of it (RULE 6) would be at one
+ * must not be written through either: a vCPU's private copy of it would be at one
  * of its addresses only.
  *
  * Everybody may look at the map without a lock: in KVM_RUN, which holds kvm->srcu, or with
@@ -48,7 +48,6 @@ static int check_map(struct samsara_vm *vm, const struct samsara_map *map)
 	return npages <= samsara_max_mapped(vm) ? 0 : -E2BIG;
 }
 
-/* @base and @npages are within what an EPT maps. */
 static int add_slot(struct samsara_vm *vm, struct samsara_map *map, gfn_t base, u64 npages,
 		    unsigned long uaddr, bool readonly)
 {
@@ -113,18 +112,13 @@ struct samsara_map *samsara_map_from_kvm(struct samsara_vm *vm)
 static int add_logged_slot(struct samsara_vm *vm, struct samsara_map *map,
 			   const struct smr_slot *slot)
 {
-	struct samsara_block *block;
-	u64 first;
-	u32 i;
+	u64 ram = slot->ram >> PAGE_SHIFT;
+	struct samsara_block *block = samsara_block_of_ram(vm, ram);
 
-	for (i = 0; i < vm->memory.nr_blocks; i++) {
-		block = &vm->memory.blocks[i];
-		first = (slot->ram >> PAGE_SHIFT) - block->ram;
-		if (first < block->npages)
-			return add_slot(vm, map, gpa_to_gfn(slot->gpa), slot->size >> PAGE_SHIFT,
-					block->uaddr + (first << PAGE_SHIFT), slot->readonly);
-	}
-	return -EFAULT;
+	if (!block)
+		return -EFAULT;
+	return add_slot(vm, map, gpa_to_gfn(slot->gpa), slot->size >> PAGE_SHIFT,
+			block->uaddr + ((ram - block->ram) << PAGE_SHIFT), slot->readonly);
 }
 
 /* What the record says.  Or an ERR_PTR. */
@@ -245,7 +239,7 @@ int samsara_map_to_kvm(struct samsara_vm *vm, const struct samsara_map *map)
 
 const struct samsara_map *samsara_map(struct samsara_vm *vm)
 {
-	/* Pairs with the release in samsara_map_replace(): all of it is there. */
+	/* Pairs with the release in replace_map(): all of it is there. */
 	return smp_load_acquire(&vm->memory.map);
 }
 

@@ -234,7 +234,7 @@ void samsara_memory_free(struct samsara_vm *vm)
 }
 
 /* @ram: in pages.  NULL: no such page. */
-struct samsara_page *samsara_ram_page(struct samsara_vm *vm, u64 ram)
+struct samsara_block *samsara_block_of_ram(struct samsara_vm *vm, u64 ram)
 {
 	struct samsara_block *block;
 	u32 i;
@@ -242,9 +242,16 @@ struct samsara_page *samsara_ram_page(struct samsara_vm *vm, u64 ram)
 	for (i = 0; i < vm->memory.nr_blocks; i++) {
 		block = &vm->memory.blocks[i];
 		if (ram - block->ram < block->npages)
-			return &block->pages[ram - block->ram];
+			return block;
 	}
 	return NULL;
+}
+
+struct samsara_page *samsara_ram_page(struct samsara_vm *vm, u64 ram)
+{
+	struct samsara_block *block = samsara_block_of_ram(vm, ram);
+
+	return block ? &block->pages[ram - block->ram] : NULL;
 }
 
 /* The block that has all of these pages; NULL: none. */

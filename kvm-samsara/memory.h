@@ -51,6 +51,7 @@ int samsara_memory_init(struct samsara_vm *vm);
 void samsara_memory_free(struct samsara_vm *vm);
 int samsara_charge_locked(struct samsara_vm *vm, u64 pages);
 void samsara_uncharge_locked(struct samsara_vm *vm, u64 pages);
+struct samsara_block *samsara_block_of_ram(struct samsara_vm *vm, u64 ram);
 struct samsara_page *samsara_ram_page(struct samsara_vm *vm, u64 ram);
 struct samsara_block *samsara_block_of(struct samsara_vm *vm, unsigned long uaddr, u64 npages);
 int samsara_memory_digest(struct samsara_vm *vm, u64 *digest);

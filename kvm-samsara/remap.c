@@ -41,11 +41,6 @@
 /* Longest record of a change. */
 #define RECORD_BYTES	(SMR_MAX_SLOTS * SMR_SLOT_BYTES + 64)
 
-bool samsara_map_changes(struct samsara_vm *vm)
-{
-	return READ_ONCE(vm->remap.changing);
-}
-
 /* KVM's slots can't change now, but by the thread that changes the map. */
 bool samsara_slots_frozen(struct kvm *kvm)
 {

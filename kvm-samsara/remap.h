@@ -27,7 +27,6 @@ int samsara_remap_end(struct samsara_vm *vm);
 int samsara_remap_replay(struct samsara_vm *vm, const struct smr_record *rec);
 bool samsara_slots_frozen(struct kvm *kvm);
 
-bool samsara_map_changes(struct samsara_vm *vm);
 int samsara_wait_for_map(struct samsara_vcpu *sv);
 int samsara_wait_for_map_killable(struct samsara_vcpu *sv);
 int samsara_follow_map(struct samsara_vcpu *sv);

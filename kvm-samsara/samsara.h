@@ -291,6 +291,12 @@ static inline bool samsara_phase_changes(struct samsara_vm *vm)
 	return READ_ONCE(vm->phase) == SAMSARA_CHANGING;
 }
 
+/* No chunk or section may begin: the memory map is about to change. */
+static inline bool samsara_map_changes(struct samsara_vm *vm)
+{
+	return READ_ONCE(vm->remap.changing);
+}
+
 /* In sets of vCPUs. */
 static inline u64 samsara_bit(const struct samsara_vcpu *sv)
 {

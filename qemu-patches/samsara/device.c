@@ -58,15 +58,25 @@ static int device_attr(int ioctl_nr, uint32_t group, uint64_t attr, void *addr)
     return kvm_device_ioctl(samsara_device.fd, ioctl_nr, &da);
 }
 
-int samsara_device_ctrl(uint64_t command)
+/* Signals are for vCPU threads to leave KVM_RUN, and mean nothing here. */
+static int set_attr(uint32_t group, uint64_t attr, void *addr)
 {
     int ret;
 
     do {
-        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_CTRL, command,
-                          NULL);
+        ret = device_attr(KVM_SET_DEVICE_ATTR, group, attr, addr);
     } while (ret == -EINTR);
     return ret;
+}
+
+int samsara_device_ctrl(uint64_t command)
+{
+    return set_attr(KVM_SAMSARA_GRP_CTRL, command, NULL);
+}
+
+int samsara_device_map(uint64_t what)
+{
+    return set_attr(KVM_SAMSARA_GRP_MAP, what, NULL);
 }
 
 int samsara_device_status(struct kvm_samsara_status *st)
@@ -82,23 +92,8 @@ int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len)
         .uaddr = (uintptr_t)buf,
         .len = len,
     };
-    int ret;
 
-    do {
-        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_DMA, 0, &dma);
-    } while (ret == -EINTR);
-    return ret;
-}
-
-int samsara_device_map(uint64_t what)
-{
-    int ret;
-
-    do {
-        ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_MAP, what,
-                          NULL);
-    } while (ret == -EINTR);
-    return ret;
+    return set_attr(KVM_SAMSARA_GRP_DMA, 0, &dma);
 }
 
 bool samsara_device_ram(const SamsaraBlock *blocks, unsigned n, Error **errp)

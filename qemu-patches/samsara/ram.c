@@ -41,37 +41,39 @@ static bool parse_block(SamsaraBlock *block, char *line, Error **errp)
     return true;
 }
 
-static bool add_block(char *line, Error **errp)
+static bool insert_block(const SamsaraBlock *block, Error **errp)
 {
-    SamsaraBlock *b = &samsara_blocks[samsara_nr_blocks];
     unsigned i;
 
     if (samsara_nr_blocks == KVM_SAMSARA_MAX_RAM) {
         error_setg(errp, "more than %u pieces of RAM", KVM_SAMSARA_MAX_RAM);
         return false;
     }
-    if (!parse_block(b, line, errp)) {
-        return false;
-    }
     for (i = 0; i < samsara_nr_blocks; i++) {
-        if (overlap(b->ram, b->size, samsara_blocks[i].ram,
+        if (overlap(block->ram, block->size, samsara_blocks[i].ram,
                     samsara_blocks[i].size)) {
             error_setg(errp, "pieces of RAM overlap");
             return false;
         }
     }
-    samsara_nr_blocks++;
+    samsara_blocks[samsara_nr_blocks++] = *block;
     return true;
+}
+
+static bool add_block(char *line, Error **errp)
+{
+    SamsaraBlock block = { };
+
+    return parse_block(&block, line, errp) && insert_block(&block, errp);
 }
 
 /* Recordings without a list of RAM have what is in slots, at their addresses */
 static bool block_from_slot(SamsaraSlot *slot, Error **errp)
 {
-    g_autofree char *line = g_strdup_printf("0x%" PRIx64 " 0x%" PRIx64,
-                                            slot->gpa, slot->size);
+    SamsaraBlock block = { .ram = slot->gpa, .size = slot->size };
 
     slot->ram = slot->gpa;
-    return add_block(line, errp);
+    return insert_block(&block, errp);
 }
 
 static SamsaraBlock *block_of_ram(uint64_t ram)

@@ -333,30 +333,30 @@ static void run_all(const char *file, const char *says)
 
 #define RAM	"0x8000000 0x1000000 vga.vram\n0x0 0x8000000 pc.ram\n0x9000000\nnonsense\n"
 
-/* What QEMU stores of a machine is told in words. */
-static void test_summary(void **state)
+static void forge_machine(bool with_ram)
 {
 	struct bytes b = forge_file();
 
-	(void)state;
 	forge_blob(&b, "machine", sizeof(MACHINE) - 1, 0, MACHINE, sizeof(MACHINE) - 1);
 	forge_blob(&b, "memory", sizeof(MEMORY) - 1, 0, MEMORY, sizeof(MEMORY) - 1);
-	forge_blob(&b, "ram", sizeof(RAM) - 1, 0, RAM, sizeof(RAM) - 1);
-	forge_initial_end(&b, 3);
+	if (with_ram)
+		forge_blob(&b, "ram", sizeof(RAM) - 1, 0, RAM, sizeof(RAM) - 1);
+	forge_initial_end(&b, with_ram ? 3 : 2);
 	forge_seal(&b);
 	spit(path, b.p, b.len);
 	free(b.p);
+}
+
+/* What QEMU stores of a machine is told in words. */
+static void test_summary(void **state)
+{
+	(void)state;
+	forge_machine(true);
 	assert_int_equal(run_on("info", path, ""), 2);
 	assert_says("guest       microvm, 1 vCPU, 128 MiB of memory\n");
 
 	/* As older versions wrote it. */
-	b = forge_file();
-	forge_blob(&b, "machine", sizeof(MACHINE) - 1, 0, MACHINE, sizeof(MACHINE) - 1);
-	forge_blob(&b, "memory", sizeof(MEMORY) - 1, 0, MEMORY, sizeof(MEMORY) - 1);
-	forge_initial_end(&b, 2);
-	forge_seal(&b);
-	spit(path, b.p, b.len);
-	free(b.p);
+	forge_machine(false);
 	assert_int_equal(run_on("info", path, ""), 2);
 	assert_says("guest       microvm, 1 vCPU, 64 MiB of memory\n");
 	assert_says("kernel      console=ttyS0 seed=8\n");
