@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "samsara.h"
+#include "state.h"
 #include "vm.h"
 #include "../cpuid.h"
 #include "../irq.h"
@@ -172,9 +173,10 @@ bool samsara_refuses_vcpus(struct kvm *kvm)
 }
 
 /*
- * User space may look at a vCPU, and queue what is logged when it takes effect.
- * Everything else would change it behind the log's back; KVM_TRANSLATE, too, which may
- * set accessed flags in the guest's page tables.  Under vcpu->mutex, which START holds.
+ * User space may look at a vCPU, queue what is logged when it takes effect, and set the
+ * vCPU's state when that becomes a commit (state.c).  Everything else would change it behind
+ * the log's back; KVM_TRANSLATE, too, which may set accessed flags in the guest's page
+ * tables.  Under vcpu->mutex, which START holds.
  */
 bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 {
@@ -206,6 +208,19 @@ bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 	case KVM_GET_STATS_FD:
 	case KVM_GET_SUPPORTED_HV_CPUID:
 		return false;
+	case KVM_SET_REGS:
+	case KVM_SET_SREGS:
+	case KVM_SET_SREGS2:
+	case KVM_SET_FPU:
+	case KVM_SET_XSAVE:
+	case KVM_SET_XCRS:
+	case KVM_SET_MSRS:
+	case KVM_SET_LAPIC:
+	case KVM_SET_VCPU_EVENTS:
+	case KVM_SET_DEBUGREGS:
+	case KVM_SET_MP_STATE:
+	case KVM_SET_VAPIC_ADDR:	/* to none: samsara_state_set() */
+		return !samsara_state_changes(vcpu);
 	default:
 		return true;
 	}

@@ -20,6 +20,7 @@
 #include "samsara.h"
 #include "section.h"
 #include "start.h"
+#include "state.h"
 #include "stop.h"
 #include "tunables.h"
 #include "turns.h"
@@ -239,6 +240,26 @@ static int set_map(struct samsara_vm *vm, u64 what)
 	}
 }
 
+static int set_state(struct samsara_vm *vm, u64 id, const void __user *uaddr)
+{
+	struct kvm_samsara_vcpu_state state;
+
+	if (copy_from_user(&state, uaddr, sizeof(state)))
+		return -EFAULT;
+	/* Pairs with samsara_start(), as in set_dma(). */
+	if (smp_load_acquire(&vm->state) != KVM_SAMSARA_STATE_RECORDING)
+		return -ESHUTDOWN;
+	return samsara_state_set(vm, id, &state);
+}
+
+static int get_state(struct samsara_vm *vm, u64 id, void __user *uaddr)
+{
+	/* Pairs with samsara_start(), as in set_dma(). */
+	if (smp_load_acquire(&vm->state) != KVM_SAMSARA_STATE_REPLAYING)
+		return -ENODATA;
+	return samsara_state_get(vm, id, uaddr);
+}
+
 static int set_dma(struct samsara_vm *vm, const void __user *uaddr)
 {
 	struct kvm_samsara_dma dma;
@@ -303,6 +324,8 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 		return attr->attr ? -ENXIO : set_dma(vm, uaddr);
 	if (attr->group == KVM_SAMSARA_GRP_MAP)
 		return set_map(vm, attr->attr);
+	if (attr->group == KVM_SAMSARA_GRP_STATE)
+		return set_state(vm, attr->attr, uaddr);
 	if (attr->group == KVM_SAMSARA_GRP_CTRL && attr->attr == KVM_SAMSARA_CTRL_WAKE) {
 		wake_up_all(&vm->wq);
 		return 0;
@@ -329,6 +352,8 @@ static int samsara_device_get_attr(struct kvm_device *dev, struct kvm_device_att
 		return -EINVAL;
 	if (attr->group == KVM_SAMSARA_GRP_TUNABLE)
 		return get_tunable(dev->private, attr->attr, uaddr);
+	if (attr->group == KVM_SAMSARA_GRP_STATE)
+		return get_state(dev->private, attr->attr, uaddr);
 	if (attr->group != KVM_SAMSARA_GRP_STATUS || attr->attr)
 		return -ENXIO;
 	return get_status(dev->private, uaddr);
@@ -347,6 +372,8 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 		return attr->attr ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_MAP:
 		return attr->attr > KVM_SAMSARA_MAP_END ? -ENXIO : 0;
+	case KVM_SAMSARA_GRP_STATE:
+		return attr->attr >= MAX_VCPUS ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_CTRL:
 		return attr->attr > KVM_SAMSARA_CTRL_WAKE ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_TUNABLE:

@@ -21,6 +21,7 @@
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
+#include "state.h"
 #include "trace.h"
 #include "vm.h"
 
@@ -297,16 +298,27 @@ static void take_items(struct samsara_vcpu *sv)
 	sv->replay.items.bad = false;
 }
 
+/* What the guest has asked for and come to, or what it was set to. */
+static void chain_commit(struct samsara_vcpu *sv)
+{
+	struct smr_item item;
+
+	if (sv->rec.type == SMR_STATE) {
+		samsara_chain_inputs(sv, sv->rec.data, sv->rec.data_len);
+		return;
+	}
+	if (smr_next_item(&sv->replay.items, &sv->progress.last_tsc, &item))
+		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
+	samsara_chain_state(sv, sv->rec.data, sv->rec.data_len);
+}
+
 /* The commit in sv->rec has been done: compare, and let the next one go. */
 static void commit_done(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct smr_item item;
 	bool map;
 
-	if (smr_next_item(&sv->replay.items, &sv->progress.last_tsc, &item))
-		samsara_diverged(sv, KVM_SAMSARA_DIV_INPUT, item.kind, 0);
-	samsara_chain_state(sv, sv->rec.data, sv->rec.data_len);
+	chain_commit(sv);
 	if ((u32)sv->progress.chain != sv->rec.digest)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->progress.chain);
 	if (memdigest_differs(vm, &sv->rec, sv->id))
@@ -444,6 +456,11 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 	err = fetch_record(sv);
 	if (err == -ENODATA)
 		return err;
+	if (err == 1 && sv->rec.type == SMR_STATE) {
+		samsara_forget_exit(sv);
+		*r = 1;
+		return 0;
+	}
 	if (err == 1 && sv->rec.type != SMR_SECTION) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_SECTION, sv->rec.type);
 		err = -ESHUTDOWN;
@@ -571,12 +588,37 @@ static int replay_pending_exit(struct samsara_vcpu *sv)
 	return r > 0 ? 2 : r;
 }
 
+/* User space sets the vCPU's state before it calls KVM_RUN again: end_state(). */
+static int begin_state(struct samsara_vcpu *sv)
+{
+	int r;
+
+	if (!sv->rec.data_len || sv->rec.data_len > SMR_STATE_MAX) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_STATE_MAX, sv->rec.data_len);
+		return -ESHUTDOWN;
+	}
+	r = wait_turn(sv);
+	if (!r)
+		sv->state = SAMSARA_AT_STATE;
+	return r;
+}
+
+static void end_state(struct samsara_vcpu *sv)
+{
+	samsara_forget_exit(sv);
+	/* Start-up IPIs come from the log. */
+	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+	commit_done(sv);
+}
+
 static int next_chunk(struct samsara_vcpu *sv)
 {
 	int r = fetch_record(sv);
 
 	if (r != 1)
 		return r;
+	if (sv->rec.type == SMR_STATE)
+		return begin_state(sv);
 	if (sv->rec.type != SMR_CHUNK) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_CHUNK, sv->rec.type);
 		return -ESHUTDOWN;
@@ -601,14 +643,17 @@ static void drop_requests(struct kvm_vcpu *vcpu)
 	kvm_clear_request(KVM_REQ_SAMSARA, vcpu);
 }
 
+static int ask_user(struct samsara_vcpu *sv)
+{
+	sv->vcpu->run->exit_reason = KVM_EXIT_SAMSARA;
+	return 0;
+}
+
 static int leave_replay(struct samsara_vcpu *sv, int r)
 {
 	if (r == -ENODATA)
 		r = stream_ended(sv);
-	if (r != -ESHUTDOWN)
-		return r;
-	sv->vcpu->run->exit_reason = KVM_EXIT_SAMSARA;
-	return 0;
+	return r == -ESHUTDOWN ? ask_user(sv) : r;
 }
 
 static int replay_pre_enter(struct samsara_vcpu *sv)
@@ -623,6 +668,8 @@ static int replay_pre_enter(struct samsara_vcpu *sv)
 		samsara_fail(sv->vm, r, "the branch counter is not available");
 		return leave_replay(sv, -ESHUTDOWN);
 	}
+	if (sv->state == SAMSARA_AT_STATE && samsara_alive(sv->vm))
+		end_state(sv);
 	while (samsara_alive(sv->vm)) {
 		if (sv->state == SAMSARA_AT_START || sv->state == SAMSARA_IN_CHUNK) {
 			if (samsara_event_requeued(vcpu)) {
@@ -652,6 +699,8 @@ static int replay_pre_enter(struct samsara_vcpu *sv)
 			r = next_chunk(sv);
 			if (r)
 				return leave_replay(sv, r);
+			if (sv->state == SAMSARA_AT_STATE)
+				return ask_user(sv);
 		}
 	}
 	return leave_replay(sv, -ESHUTDOWN);

@@ -282,11 +282,17 @@ static u64 chain_inputs(u64 chain, const u8 *p, u32 len)
 	return smr_chain(chain, word);
 }
 
-/* Fold a commit's inputs, as they are logged, and the state after it into the vCPU's chain. */
-void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
+/* Fold what a commit got, as it is logged, into the vCPU's chain. */
+void samsara_chain_inputs(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
 {
 	if (len)
 		sv->progress.chain = chain_inputs(sv->progress.chain, inputs, len);
+}
+
+/* The same, and the state after it. */
+void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
+{
+	samsara_chain_inputs(sv, inputs, len);
 	sv->progress.state_digest = state_digest(sv);
 	sv->progress.chain = smr_chain(sv->progress.chain, sv->progress.state_digest);
 }

@@ -129,8 +129,7 @@ static int log_map(struct samsara_vm *vm, struct samsara_map *map)
 	return samsara_log_vm_record(vm, &rec);
 }
 
-/* With commit_lock, and room for the record.  Returns 0, -ESHUTDOWN, -EINTR, or -EAGAIN. */
-static int lock_for_commit(struct samsara_vm *vm)
+static int try_lock_for_change(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes)
 {
 	int r = samsara_lock_commit(vm, NULL);
 
@@ -138,22 +137,33 @@ static int lock_for_commit(struct samsara_vm *vm)
 		return r;
 	if (!samsara_recording(vm) || READ_ONCE(vm->stopping))
 		r = -ESHUTDOWN;
-	else if (samsara_ring_space(&vm->vm_ring) < RECORD_BYTES)
+	else if (samsara_ring_space(ring) < bytes)
 		r = -EAGAIN;
 	if (r)
 		mutex_unlock(&vm->commit_lock);
 	return r;
 }
 
-/* *map: what KVM's slots say; then the old map, or what has not become the new one. */
-static int commit_map(struct samsara_vm *vm, struct samsara_map **map)
+/*
+ * With commit_lock, and room for the record.  Returns 0; -ESHUTDOWN: nothing is recorded any
+ * more; -EINTR.
+ */
+int samsara_lock_for_change(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes)
 {
 	int r;
 
 	do {
-		r = samsara_wait_space(vm, &vm->vm_ring, RECORD_BYTES);
-		r = r ?: lock_for_commit(vm);
+		r = samsara_wait_space(vm, ring, bytes);
+		r = r ?: try_lock_for_change(vm, ring, bytes);
 	} while (r == -EAGAIN);
+	return r;
+}
+
+/* *map: what KVM's slots say; then the old map, or what has not become the new one. */
+static int commit_map(struct samsara_vm *vm, struct samsara_map **map)
+{
+	int r = samsara_lock_for_change(vm, &vm->vm_ring, RECORD_BYTES);
+
 	if (r)
 		return r;
 	r = log_map(vm, *map);

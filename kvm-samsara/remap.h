@@ -9,6 +9,7 @@
 #include "core/smr_codec.h"
 
 struct kvm;
+struct samsara_ring;
 struct samsara_vcpu;
 struct samsara_vm;
 struct smr_record;
@@ -16,12 +17,13 @@ struct task_struct;
 
 struct samsara_remap {
 	bool changing;		/* no chunk and no section may begin; written under commit_lock */
-	struct task_struct *changer;	/* may change KVM's slots; never followed */
+	struct task_struct *changer;	/* may change KVM's slots, and vCPUs; never followed */
 	u32 version;		/* of the memory map */
 	struct mutex ept_lock;
 	u8 bytes[SMR_MAX_SLOTS * SMR_SLOT_BYTES];	/* of a record, under commit_lock */
 };
 
+int samsara_lock_for_change(struct samsara_vm *vm, struct samsara_ring *ring, u32 bytes);
 int samsara_remap_begin(struct samsara_vm *vm);
 int samsara_remap_end(struct samsara_vm *vm);
 int samsara_remap_replay(struct samsara_vm *vm, const struct smr_record *rec);

@@ -117,6 +117,7 @@ enum samsara_state {
 	SAMSARA_IN_CHUNK,
 	SAMSARA_AT_EXIT,	/* the chunk has committed, its exit is not handled yet */
 	SAMSARA_IN_SECTION,
+	SAMSARA_AT_STATE,	/* replay: user space is to set the vCPU's state */
 };
 
 struct samsara_vcpu {

@@ -186,6 +186,26 @@ TRACE_EVENT(kvm_samsara_map,
 	TP_printk("commit %llu slots %u", __entry->seq, __entry->slots)
 );
 
+/* User space has set a vCPU's state: recorded. */
+TRACE_EVENT(kvm_samsara_state,
+	TP_PROTO(u32 vcpu, u64 seq, u32 len),
+	TP_ARGS(vcpu, seq, len),
+
+	TP_STRUCT__entry(
+		__field(u64, seq)
+		__field(u32, vcpu)
+		__field(u32, len)
+	),
+
+	TP_fast_assign(
+		__entry->seq = seq;
+		__entry->vcpu = vcpu;
+		__entry->len = len;
+	),
+
+	TP_printk("vcpu %u commit %llu len %u", __entry->vcpu, __entry->seq, __entry->len)
+);
+
 /* Replay: a commit has been done. */
 TRACE_EVENT(kvm_samsara_replayed,
 	TP_PROTO(u32 vcpu, u64 seq, u32 type, u32 end, u64 steps),

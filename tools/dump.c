@@ -132,6 +132,9 @@ static void print_payload(const struct event *ev)
 		printf(" digest %08x", r->digest);
 		print_inputs(ev);
 		break;
+	case SMR_STATE:
+		printf(" len %u digest %08x", r->data_len, r->digest);
+		break;
 	case SMR_DMA:
 		printf(" ram 0x%llx len %u data ", ULL(r->gpa), r->dma_len);
 		print_bytes(r->data, r->data_len);
@@ -277,6 +280,10 @@ static void json_event(const struct event *ev)
 	if (r->type == SMR_CHUNK || r->type == SMR_SECTION) {
 		json_hex(j, "digest", r->digest);
 		json_inputs(j, ev);
+	}
+	if (r->type == SMR_STATE) {
+		json_hex(j, "digest", r->digest);
+		json_bytes(j, "data", r->data, r->data_len);
 	}
 	if (r->type == SMR_DMA) {
 		json_hex(j, "ram", r->gpa);

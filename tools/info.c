@@ -75,7 +75,7 @@ static bool add_order(struct report *rep, const struct event *ev)
 	struct smr_record r = *ev->rec;
 	u8 bytes[512];
 	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
-	u32 check = r.type == SMR_CHUNK || r.type == SMR_SECTION ? 4 : 0;
+	u32 check = r.type == SMR_CHUNK || r.type == SMR_SECTION || r.type == SMR_STATE ? 4 : 0;
 	u8 digest[12];
 	u32 i;
 

@@ -152,6 +152,8 @@ const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 		return r->dma_len && r->gpa + r->dma_len >= r->gpa ? NULL : "address";
 	if (r->type == SMR_MAP)
 		return map_ok(r) ? NULL : "memory map";
+	if (r->type == SMR_STATE)
+		return r->data_len && r->data_len <= SMR_STATE_MAX ? NULL : "state";
 	if (r->type != SMR_CHUNK && r->type != SMR_SECTION)
 		return NULL;
 	while (!bad && (ret = smr_next_item(&c, last_tsc, &item)) != 0)

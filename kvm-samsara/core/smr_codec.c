@@ -406,7 +406,8 @@ static void get_vm_end(struct smr_stream *s, struct smr_cursor *c, struct smr_re
 
 bool smr_is_commit(u8 type)
 {
-	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA || type == SMR_MAP;
+	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA || type == SMR_MAP ||
+	       type == SMR_STATE;
 }
 
 static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
@@ -431,6 +432,7 @@ static void put_payload(struct smr_stream *s, const struct smr_record *r, struct
 		put_chunk(s, r, b);
 		break;
 	case SMR_SECTION:
+	case SMR_STATE:
 		put_section(s, r, b);
 		break;
 	case SMR_DMA:
@@ -459,6 +461,7 @@ static void get_payload(struct smr_stream *s, struct smr_cursor *c, struct smr_r
 		get_chunk(s, c, r);
 		break;
 	case SMR_SECTION:
+	case SMR_STATE:
 		get_section(s, c, r);
 		break;
 	case SMR_DMA:
@@ -518,7 +521,7 @@ int smr_peek(const u8 *p, u32 len)
 	if (!len)
 		return 0;
 	type = smr_get_u8(&c);
-	if (type < SMR_CHUNK || type > SMR_MAP)
+	if (type < SMR_CHUNK || type > SMR_STATE)
 		return -EBADMSG;
 	payload = smr_get_varint(&c);
 	header = (u32)(c.p - p);
@@ -709,6 +712,7 @@ const char *smr_type_name(u8 type)
 		[SMR_VM_START]	= "vm-start",
 		[SMR_VM_END]	= "vm-end",
 		[SMR_MAP]	= "map",
+		[SMR_STATE]	= "state",
 	};
 
 	return type < NR_OF(names) && names[type] ? names[type] : "unknown";

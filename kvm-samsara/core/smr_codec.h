@@ -25,6 +25,7 @@ enum smr_type {
 	SMR_VM_START	= 5,	/* first record of the VM stream */
 	SMR_VM_END	= 6,	/* last record of the VM stream */
 	SMR_MAP		= 7,	/* the memory map has changed (VM stream) */
+	SMR_STATE	= 8,	/* user space has set the vCPU's state (vCPU streams) */
 };
 
 /* smr_chunk.flags */
@@ -60,6 +61,7 @@ enum smr_input {
 #define SMR_INPUT_MAX		4096u	/* longest data of one item */
 #define SMR_RECORD_MAX		(128u * 1024)	/* longest record, header included */
 #define SMR_HEADER_MAX		11u	/* type and length */
+#define SMR_STATE_MAX		65536u	/* longest state of a vCPU */
 
 struct smr_position {
 	u64 branches;		/* conditional branches retired since the chunk's start */
@@ -80,8 +82,8 @@ struct smr_record {
 	u8 type;		/* enum smr_type */
 	u8 sipi_vector;
 	u16 end;		/* CHUNK: exit reason */
-	u32 flags;		/* CHUNK, SECTION, DMA, MAP: SMR_F_* */
-	u32 digest;		/* CHUNK, SECTION: low half of the vCPU's digest chain */
+	u32 flags;		/* of a commit: SMR_F_* */
+	u32 digest;		/* CHUNK, SECTION, STATE: low half of the vCPU's digest chain */
 	u32 dma_len;		/* DMA: bytes written; equals data_len */
 	u64 commit_seq;		/* of a commit; VM_END: number of commits */
 	u64 start_seq;		/* CHUNK: every commit <= it was published at the start */
@@ -91,7 +93,7 @@ struct smr_record {
 	u64 chain;		/* VCPU_END: whole digest chain */
 	u64 state_digest;	/* VCPU_END: digest of the complete vCPU state */
 	u64 gpa;		/* CHUNK with SMR_END_TOUCH: of the page; DMA: RAM address */
-	const u8 *data;		/* input items, DMA bytes or slots, in the caller's buffer */
+	const u8 *data;		/* input items, DMA bytes, slots or state, in the caller's buffer */
 	u32 data_len;
 };
 

@@ -229,6 +229,42 @@ int vcpu_set_start(int fd, int i, const struct vm_setup *setup)
 	return ioctl(fd, KVM_SET_MP_STATE, &mp);
 }
 
+/* What a reset is in the log. */
+struct vcpu_state {
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	struct kvm_mp_state mp;
+};
+
+int vcpu_reset(struct vm *vm, int i)
+{
+	struct vcpu_state state;
+	struct kvm_samsara_vcpu_state attr = {
+		.uaddr = (unsigned long)&state, .len = sizeof(state),
+	};
+
+	if (vcpu_set_start(vm->vcpu[i], i, &vm->setup) ||
+	    ioctl(vm->vcpu[i], KVM_GET_SREGS, &state.sregs) ||
+	    ioctl(vm->vcpu[i], KVM_GET_REGS, &state.regs) ||
+	    ioctl(vm->vcpu[i], KVM_GET_MP_STATE, &state.mp))
+		return -1;
+	return vm_set_attr(vm, KVM_SAMSARA_GRP_STATE, i, &attr);
+}
+
+/* Returns false if there is none to set. */
+static bool replay_reset(struct vm *vm, int i)
+{
+	struct vcpu_state state;
+	struct kvm_samsara_vcpu_state attr = {
+		.uaddr = (unsigned long)&state, .len = sizeof(state),
+	};
+
+	return vm_get_attr(vm, KVM_SAMSARA_GRP_STATE, i, &attr) == 0 &&
+	       ioctl(vm->vcpu[i], KVM_SET_SREGS, &state.sregs) == 0 &&
+	       ioctl(vm->vcpu[i], KVM_SET_REGS, &state.regs) == 0 &&
+	       ioctl(vm->vcpu[i], KVM_SET_MP_STATE, &state.mp) == 0;
+}
+
 static void create_vcpu(struct vm *vm, int i)
 {
 	vm->vcpu[i] = check(ioctl(vm->fd, KVM_CREATE_VCPU, i), "create vcpu");
@@ -518,6 +554,10 @@ int vcpu_run(struct vm *vm, int i)
 			if (!run->mmio.is_write)
 				memset(run->mmio.data, 0x5a, sizeof(run->mmio.data));
 			break;
+		case KVM_EXIT_SAMSARA:
+			if (replay_reset(vm, i))
+				break;
+			return run->exit_reason;
 		default:
 			return run->exit_reason;
 		}
@@ -579,10 +619,11 @@ void vm_interrupt(struct vm *vm)
 	int i;
 
 	tell_to_leave(vm);
-	for (i = 0; i < vm->setup.nr_vcpus; i++) {
+	for (i = 0; i < vm->setup.nr_vcpus; i++)
 		vcpu_join(vm, i);
+	/* Each that has left has told the others. */
+	for (i = 0; i < vm->setup.nr_vcpus; i++)
 		vm->run[i]->immediate_exit = 0;
-	}
 	vm->quit = false;
 }
 

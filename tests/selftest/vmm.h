@@ -108,6 +108,11 @@ void vm_get_status(struct vm *vm, struct kvm_samsara_status *st);
 
 /* The registers the guest begins with. */
 int vcpu_set_start(int fd, int i, const struct vm_setup *setup);
+/*
+ * The same for a vCPU that is being recorded, between MAP_BEGIN and MAP_END, and without a thread
+ * in KVM_RUN.  vcpu_run() does it in replay.
+ */
+int vcpu_reset(struct vm *vm, int i);
 /* With its device, memory and vCPUs, not configured. */
 void vm_create(struct vm *vm, const struct vm_setup *setup);
 struct kvm_samsara_config vm_config(const struct vm *vm);

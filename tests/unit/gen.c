@@ -181,6 +181,12 @@ void gen_record(struct rng *r, u8 type, u64 n, u8 data[SMR_INPUT_MAX], struct sm
 		rec->commit_seq = n;
 		gen_map(r, data, rec);
 		break;
+	case SMR_STATE:
+		rec->commit_seq = n;
+		rec->digest = (u32)rng_next(r);
+		rec->data = data;
+		rec->data_len = 1 + (u32)rng_below(r, 99);
+		break;
 	case SMR_VCPU_END:
 		rec->chain = rng_next(r);
 		rec->state_digest = rng_next(r);
@@ -217,13 +223,17 @@ static int emit(struct gen *g, u32 stream, const struct smr_record *rec)
 static void gen_possible(struct gen *g, u32 stream, u64 n, u8 *data, struct smr_record *rec)
 {
 	bool vm = stream == g->o->nr_vcpus;
-	u8 type = rng_below(&g->rng, 3) ? (vm ? SMR_DMA : SMR_CHUNK) : (vm ? SMR_MAP : SMR_SECTION);
+	static const u8 types[2][6] = {
+		{ SMR_CHUNK, SMR_CHUNK, SMR_CHUNK, SMR_CHUNK, SMR_SECTION, SMR_STATE },
+		{ SMR_DMA, SMR_DMA, SMR_DMA, SMR_DMA, SMR_MAP, SMR_MAP },
+	};
+	u8 type = types[vm][rng_below(&g->rng, 6)];
 	u64 before = g->stream[stream].tsc, tsc;
 
 	do {
 		g->stream[stream].tsc = before;
 		gen_record(&g->rng, type, n, data, rec);
-		if (vm)
+		if (vm || type == SMR_STATE)
 			continue;
 		tsc = before;
 		rec->data = data;
@@ -332,7 +342,7 @@ int gen_recording(const char *path, const struct gen_options *o, struct smr_err 
 	struct smr_writer_options wo = {
 		.nr_vcpus = o->nr_vcpus,
 		.compress = o->compress,
-		.incompat = SMR_FILE_RAM,
+		.incompat = SMR_FILE_RAM | SMR_FILE_STATE,
 		.writer = o->writer ? o->writer : "unit test",
 		.host = o->host ? o->host : "none",
 	};

@@ -195,6 +195,21 @@ static void test_dma(void **state)
 	assert_null(smr_check_record(&r, &tsc));
 }
 
+static void test_state(void **state)
+{
+	struct smr_record r = { .type = SMR_STATE };
+	u64 tsc = 0;
+
+	(void)state;
+	assert_string_equal(smr_check_record(&r, &tsc), "state");
+	r.data_len = 1;
+	assert_null(smr_check_record(&r, &tsc));
+	r.data_len = SMR_STATE_MAX;
+	assert_null(smr_check_record(&r, &tsc));
+	r.data_len++;
+	assert_string_equal(smr_check_record(&r, &tsc), "state");
+}
+
 /* What smr_check_record() says of these slots */
 static const char *wrong_map(const struct smr_slot *slots, u32 nr)
 {
@@ -257,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_falsify),
 		cmocka_unit_test(test_dma),
+		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_map),
 	};
 

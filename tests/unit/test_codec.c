@@ -110,6 +110,10 @@ static void test_extremes(void **state)
 	r = (struct smr_record){ .type = SMR_SECTION, .commit_seq = U64_MAX, .digest = 1,
 				 .flags = SMR_F_MEMDIGEST, .mem_digest = 2 };
 	round_trip(&enc, &dec, &r);
+	enc.commit_seq = 0;
+	dec.commit_seq = 0;
+	r.type = SMR_STATE;
+	round_trip(&enc, &dec, &r);
 	r = (struct smr_record){ .type = SMR_VM_END, .commit_seq = U64_MAX, .mem_digest = 1 };
 	round_trip(&enc, &dec, &r);
 	r = (struct smr_record){ .type = SMR_VCPU_END, .chain = U64_MAX, .state_digest = 1 };
@@ -118,7 +122,7 @@ static void test_extremes(void **state)
 
 static void test_random(void **state)
 {
-	struct smr_stream enc[SMR_MAP + 1] = { 0 }, dec[SMR_MAP + 1] = { 0 };
+	struct smr_stream enc[SMR_STATE + 1] = { 0 }, dec[SMR_STATE + 1] = { 0 };
 	u8 data[SMR_INPUT_MAX];
 	struct rng rng = { 1 };
 	struct smr_record r;
@@ -127,7 +131,7 @@ static void test_random(void **state)
 
 	(void)state;
 	for (n = 1; n < 30000; n++) {
-		type = 1 + (u8)rng_below(&rng, SMR_MAP);
+		type = 1 + (u8)rng_below(&rng, SMR_STATE);
 		gen_record(&rng, type, n, data, &r);
 		round_trip(&enc[type], &dec[type], &r);
 	}
@@ -234,7 +238,7 @@ static void test_refused(void **state)
 	(void)state;
 	r.type = 0;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
-	r.type = SMR_MAP + 1;
+	r.type = SMR_STATE + 1;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = good;
 	r.commit_seq = 10;
@@ -491,7 +495,7 @@ static void test_hostile(void **state)
 	memcpy(bad, good, sizeof(good));
 	bad[0] = 0;
 	assert_int_equal(smr_peek(bad, sizeof(good)), -EBADMSG);
-	bad[0] = SMR_MAP + 1;
+	bad[0] = SMR_STATE + 1;
 	assert_int_equal(smr_peek(bad, sizeof(good)), -EBADMSG);
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);
 	assert_int_equal(smr_peek(long_length, sizeof(long_length)), -EBADMSG);

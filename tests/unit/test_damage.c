@@ -43,7 +43,7 @@ static void test_header(void **state)
 	patch_header(&b, H_MAJOR, 0, 2, true);
 	assert_int_equal(open_error(path2, &err), SMR_FILE_EHEADER);
 	patch_header(&b, H_MAJOR, SMR_FILE_MAJOR, 2, true);
-	patch_header(&b, H_INCOMPAT, 4, 8, true);
+	patch_header(&b, H_INCOMPAT, SMR_FILE_INCOMPAT + 1, 8, true);
 	assert_int_equal(open_error(path2, &err), SMR_FILE_EFEATURE);
 	patch_header(&b, H_INCOMPAT, 0, 8, true);
 	patch_header(&b, H_NR_VCPUS, 65, 4, true);

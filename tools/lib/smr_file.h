@@ -26,7 +26,9 @@
 #define SMR_FILE_LZ4		(1ull << 0)
 /* Pages are named by RAM addresses, a blob "ram" has them, and the memory map may change. */
 #define SMR_FILE_RAM		(1ull << 1)
-#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM)
+/* User space may have set vCPUs' state: records of that. */
+#define SMR_FILE_STATE		(1ull << 2)
+#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM | SMR_FILE_STATE)
 #define SMR_FILE_MAX_VCPUS	64u
 #define SMR_FILE_HEADER_SIZE	4096u
 #define SMR_SEGMENT_HEADER_SIZE	64u
@@ -104,7 +106,7 @@ struct smr_writer;
 struct smr_writer_options {
 	u32 nr_vcpus;
 	int compress;		/* zlib level, 1: LZ4 for memory; 0: none */
-	u64 incompat;		/* features that the file uses besides: SMR_FILE_RAM or 0 */
+	u64 incompat;		/* features that the file uses besides: not SMR_FILE_LZ4 */
 	const char *writer;	/* stored, cut to 127 bytes; NULL: empty */
 	const char *host;
 };

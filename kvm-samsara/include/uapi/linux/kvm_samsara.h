@@ -20,8 +20,9 @@
 #define KVM_DEV_TYPE_SAMSARA_ID		0x53
 
 /*
- * kvm_run->exit_reason when a replaying vCPU can't go on: the end of the log,
- * stop-at, or a divergence.  KVM_SAMSARA_STATUS tells which.
+ * kvm_run->exit_reason when a replaying vCPU can't go on: its state has to be set,
+ * see KVM_SAMSARA_GRP_STATE; or the end of the log, stop-at, or a divergence, and then
+ * KVM_SAMSARA_GRP_STATUS tells which.
  */
 #define KVM_EXIT_SAMSARA		0x53
 
@@ -33,6 +34,7 @@
 #define KVM_SAMSARA_GRP_TUNABLE		5	/* get, and before START set: KVM_SAMSARA_TUNABLE_* */
 #define KVM_SAMSARA_GRP_RAM		6	/* set: struct kvm_samsara_ram, before START */
 #define KVM_SAMSARA_GRP_MAP		7	/* set: one of KVM_SAMSARA_MAP_*, while recording */
+#define KVM_SAMSARA_GRP_STATE		8	/* get, set: struct kvm_samsara_vcpu_state */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
@@ -41,7 +43,7 @@
 
 /*
  * KVM_SAMSARA_GRP_MAP: attr->attr; attr->addr is not used.  Between the two, the thread that
- * called them may change the memory slots, and no vCPU runs.
+ * called them may change the memory slots, and any thread the vCPUs' state; no vCPU runs.
  */
 #define KVM_SAMSARA_MAP_BEGIN		0	/* EBUSY: another thread's change is not over */
 #define KVM_SAMSARA_MAP_END		1	/* becomes one commit; EINTR: to be called again */
@@ -72,6 +74,20 @@ struct kvm_samsara_config {
  * vCPU enters the guest again until KVM_SAMSARA_CTRL_STOP is called.
  */
 #define KVM_SAMSARA_FLAG_STOP_ON_ERROR	1u
+
+/*
+ * KVM_SAMSARA_GRP_STATE: attr->attr is the vCPU.  Recording: its state was set between
+ * KVM_SAMSARA_MAP_BEGIN and KVM_SAMSARA_MAP_END, by the ioctls that do that; these bytes say
+ * to what, in user space's own words.  Replay: KVM_RUN has returned with KVM_EXIT_SAMSARA,
+ * and these are the bytes; the state is to be set likewise before KVM_RUN is called again.
+ */
+struct kvm_samsara_vcpu_state {
+	__u64 uaddr;
+	__u32 len;		/* 1..KVM_SAMSARA_STATE_MAX; get: what there is room for, then what there is */
+	__u32 reserved;
+};
+
+#define KVM_SAMSARA_STATE_MAX		65536
 
 /* Memory slots a recorded VM may have. */
 #define KVM_SAMSARA_MAX_SLOTS		32
