@@ -44,8 +44,9 @@ static void reset_guest(void *opaque)
         error_report("samsara: a guest that is being replayed can't be reset");
         exit(SAMSARA_EXIT_SETUP);
     }
-    samsara_record_end(SAMSARA_END_REASON_RESET, "guest reset");
-    samsara_memory_forget();
+    if (!samsara_reset_begin()) {
+        samsara_memory_forget();
+    }
 }
 
 static void machine_done(Notifier *n, void *unused)
@@ -139,6 +140,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     qemu_add_machine_init_done_notifier(&machine_done_notifier);
     if (samsara_opts.record) {
         samsara_shadow_init();
+        samsara_reset_init();
         qemu_add_exit_notifier(&exit_notifier);
     } else {
         qemu_register_shutdown_notifier(&shutdown_notifier);
@@ -163,6 +165,9 @@ bool samsara_do_put_registers(int level)
     if (level == KVM_PUT_RUNTIME_STATE) {
         /* nobody but the guest changes registers while recording */
         return true;
+    }
+    if (samsara_reset_sets_registers()) {
+        return false;
     }
     samsara_record_end(SAMSARA_END_REASON_REGISTERS,
                        "registers of a vCPU set from outside");

@@ -79,6 +79,28 @@ int samsara_device_map(uint64_t what)
     return set_attr(KVM_SAMSARA_GRP_MAP, what, NULL);
 }
 
+int samsara_device_set_state(unsigned long vcpu, const void *buf, uint32_t len)
+{
+    struct kvm_samsara_vcpu_state state = {
+        .uaddr = (uintptr_t)buf,
+        .len = len,
+    };
+
+    return set_attr(KVM_SAMSARA_GRP_STATE, vcpu, &state);
+}
+
+int samsara_device_get_state(unsigned long vcpu, void *buf, uint32_t len)
+{
+    struct kvm_samsara_vcpu_state state = {
+        .uaddr = (uintptr_t)buf,
+        .len = len,
+    };
+    int ret = device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_STATE, vcpu,
+                          &state);
+
+    return ret < 0 ? ret : state.len;
+}
+
 int samsara_device_status(struct kvm_samsara_status *st)
 {
     memset(st, 0, sizeof(*st));

@@ -17,8 +17,9 @@
 #include "samsara-int.h"
 #include "trace.h"
 
-/* The slots are being changed; under the BQL */
-static bool changing;
+/* Under the BQL */
+static bool changing;           /* the slots, and vCPUs if somebody holds it */
+static bool held;
 
 static bool map_ended(const char *what, int ret)
 {
@@ -50,7 +51,7 @@ static void map_end(MemoryListener *listener)
 {
     int ret;
 
-    if (!changing) {
+    if (!changing || held) {
         return;
     }
     changing = false;
@@ -60,6 +61,19 @@ static void map_end(MemoryListener *listener)
                            "a change of the memory map can't be recorded: %s "
                            "(see dmesg)", strerror(-ret));
     }
+}
+
+bool samsara_map_hold(void)
+{
+    samsara_map_begin();
+    held = changing;
+    return held;
+}
+
+void samsara_map_release(void)
+{
+    held = false;
+    map_end(NULL);
 }
 
 void samsara_map_watch(void)

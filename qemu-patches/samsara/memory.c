@@ -31,7 +31,14 @@ unsigned samsara_nr_slots;
 SamsaraBlock *samsara_blocks;
 unsigned samsara_nr_blocks;
 
-static GPtrArray *overlays;
+typedef struct Overlay {
+    MemoryRegion *mr;
+    uint8_t *copy;
+    const uint8_t *original;
+    hwaddr size;
+} Overlay;
+
+static GArray *overlays;
 
 static gint compare_slots(gconstpointer a, gconstpointer b)
 {
@@ -115,18 +122,24 @@ static bool separate(const SamsaraSlot *slot, Error **errp)
 {
     MemoryRegion *mr = samsara_memory_region("samsara.shadow", slot->size,
                                              errp);
+    Overlay overlay = {
+        .mr = mr,
+        .original = slot->host,
+        .size = slot->size,
+    };
 
     if (!mr) {
         return false;
     }
-    memcpy(memory_region_get_ram_ptr(mr), slot->host, slot->size);
+    overlay.copy = memory_region_get_ram_ptr(mr);
+    memcpy(overlay.copy, overlay.original, overlay.size);
     memory_region_set_readonly(mr, slot->readonly);
     memory_region_add_subregion_overlap(get_system_memory(), slot->gpa, mr,
                                         OVERLAY_PRIORITY);
     if (!overlays) {
-        overlays = g_ptr_array_new();
+        overlays = g_array_new(false, false, sizeof(Overlay));
     }
-    g_ptr_array_add(overlays, mr);
+    g_array_append_val(overlays, overlay);
     return true;
 }
 
@@ -143,6 +156,18 @@ static bool separate_aliases(Error **errp)
     return true;
 }
 
+/* The firmware was loaded again, so it is in its copies, too. */
+void samsara_memory_reset(void)
+{
+    unsigned i;
+
+    for (i = 0; overlays && i < overlays->len; i++) {
+        Overlay *o = &g_array_index(overlays, Overlay, i);
+
+        samsara_device_write(o->copy, o->original, o->size);
+    }
+}
+
 /* Gives the machine its own memory map back. */
 void samsara_memory_forget(void)
 {
@@ -150,10 +175,10 @@ void samsara_memory_forget(void)
 
     for (i = 0; overlays && i < overlays->len; i++) {
         memory_region_del_subregion(get_system_memory(),
-                                    g_ptr_array_index(overlays, i));
+                                    g_array_index(overlays, Overlay, i).mr);
     }
     /* the regions themselves stay: others may still hold references */
-    g_clear_pointer(&overlays, g_ptr_array_unref);
+    g_clear_pointer(&overlays, g_array_unref);
 }
 
 /*

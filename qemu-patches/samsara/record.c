@@ -105,7 +105,7 @@ static bool create_file(Error **errp)
     struct smr_writer_options o = {
         .nr_vcpus = current_machine->smp.cpus,
         .compress = samsara_opts.compress,
-        .incompat = SMR_FILE_RAM,
+        .incompat = SMR_FILE_RAM | SMR_FILE_STATE,
         .writer = "QEMU " QEMU_FULL_VERSION,
         .host = uname(&host) ? NULL : host.release,
     };

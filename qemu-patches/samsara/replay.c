@@ -266,6 +266,27 @@ static void park(CPUState *cpu)
     samsara_device_kick();
 }
 
+/* The guest was reset here, or the like.  False: there is nothing to set. */
+static bool set_state(CPUState *cpu)
+{
+    g_autofree void *state = g_malloc(KVM_SAMSARA_STATE_MAX);
+    Error *err = NULL;
+    int len, code;
+
+    len = samsara_device_get_state(kvm_arch_vcpu_id(cpu), state,
+                                   KVM_SAMSARA_STATE_MAX);
+    if (len < 0) {
+        return false;
+    }
+    code = samsara_vcpu_set_state(cpu, state, len, &err);
+    trace_samsara_reset_vcpu(kvm_arch_vcpu_id(cpu), len, code);
+    if (code) {
+        error_reportf_err(err, "%s: ", samsara_opts.replay);
+        finish_replay(code);
+    }
+    return !code;
+}
+
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret)
 {
     switch (run->exit_reason) {
@@ -278,6 +299,10 @@ bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret)
         *ret = 0;
         break;
     case KVM_EXIT_SAMSARA:
+        if (set_state(cpu)) {
+            *ret = 0;
+            break;
+        }
         park(cpu);
         *ret = EXCP_HALTED;
         break;

@@ -10,7 +10,7 @@
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  record.c replay.c
- * 3  shadow.c dma.c map.c end.c log.c
+ * 3  shadow.c dma.c reset.c map.c end.c log.c
  * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
  * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
  * 0  barrier.c session.c
@@ -193,6 +193,9 @@ int samsara_device_status(struct kvm_samsara_status *st);
 int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len);
 /* KVM_SAMSARA_MAP_* */
 int samsara_device_map(uint64_t what);
+/* A vCPU's state, at most KVM_SAMSARA_STATE_MAX bytes; get: returns how many */
+int samsara_device_set_state(unsigned long vcpu, const void *buf, uint32_t len);
+int samsara_device_get_state(unsigned long vcpu, void *buf, uint32_t len);
 struct SamsaraBlock;
 bool samsara_device_ram(const struct SamsaraBlock *blocks, unsigned n,
                         Error **errp);
@@ -229,6 +232,11 @@ void samsara_console_out(uint16_t port, unsigned size, unsigned count,
 bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
 /* Exits with SAMSARA_EXIT_HOST if the CPU model differs. */
 void samsara_vcpus_load(void);
+/* All of one vCPU's that a reset sets; NULL and an error */
+GByteArray *samsara_vcpu_get_state(CPUState *cpu, Error **errp);
+/* By its thread.  Returns 0, or SAMSARA_EXIT_FILE or _HOST and an error. */
+int samsara_vcpu_set_state(CPUState *cpu, const void *state, size_t len,
+                           Error **errp);
 
 /*
  * memory.c: all RAM that the guest may see, and where it is at the start: as
@@ -258,6 +266,7 @@ bool samsara_memory_collect(Error **errp);
 /* Calls @go_on from time to time, and fails if that does. */
 bool samsara_memory_save(struct smr_writer *w, bool (*go_on)(Error **errp),
                          Error **errp);
+void samsara_memory_reset(void);
 void samsara_memory_forget(void);
 MemoryRegion *samsara_memory_region(const char *name, hwaddr size,
                                     Error **errp);
@@ -285,6 +294,19 @@ bool samsara_log_write(void *host, const void *buf, hwaddr len);
 /* map.c: from the first change of KVM's slots to the end of the transaction */
 void samsara_map_begin(void);
 void samsara_map_watch(void);
+/*
+ * One change that lasts until the map is released; vCPUs' state may change
+ * meanwhile.  False: nothing is recorded, or no longer.
+ */
+bool samsara_map_hold(void);
+void samsara_map_release(void);
+
+/* reset.c: resets of the machine, as a part of the recording */
+void samsara_reset_init(void);
+/* False: this one isn't. */
+bool samsara_reset_begin(void);
+/* Whether the vCPUs' registers may be set */
+bool samsara_reset_sets_registers(void);
 
 /* shadow.c: before there is RAM */
 void samsara_shadow_init(void);

@@ -56,6 +56,16 @@ static inline void samsara_device_write(void *host, const void *buf, size_t len)
 
 void samsara_device_clear(void *host, size_t len);
 
+/* The machine was reset: all handlers have been called, and vCPUs are set. */
+extern void (*samsara_after_reset)(void);
+
+static inline void samsara_reset_end(void)
+{
+    if (unlikely(samsara_after_reset)) {
+        samsara_after_reset();
+    }
+}
+
 #ifdef NEED_CPU_H
 
 #include "exec/memory.h"

@@ -21,6 +21,7 @@ bool samsara_frozen;
 bool samsara_device_used;
 
 bool (*samsara_write)(void *host, const void *buf, size_t len);
+void (*samsara_after_reset)(void);
 
 void samsara_device_clear(void *host, size_t len)
 {

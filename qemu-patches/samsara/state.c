@@ -244,21 +244,22 @@ static void add_msr(CPUState *cpu, GArray *msrs, uint32_t index)
     }
 }
 
-static bool save_msrs(CPUState *cpu, SaveState *ss)
+/* Of struct kvm_msr_entry; NULL and an error */
+static GArray *get_msrs(CPUState *cpu, Error **errp)
 {
     g_autofree struct kvm_msr_list *list =
         g_malloc0(sizeof(*list) + MAX_MSRS * sizeof(list->indices[0]));
-    g_autoptr(GArray) msrs = g_array_new(false, false,
-                                         sizeof(struct kvm_msr_entry));
+    GArray *msrs;
     unsigned i;
     int ret;
 
     list->nmsrs = MAX_MSRS;
     ret = kvm_ioctl(kvm_state, KVM_GET_MSR_INDEX_LIST, list);
     if (ret < 0) {
-        state_error(cpu, &ss->err, "list", "MSRs", ret);
-        return false;
+        state_error(cpu, errp, "list", "MSRs", ret);
+        return NULL;
     }
+    msrs = g_array_new(false, false, sizeof(struct kvm_msr_entry));
     for (i = 0; i < list->nmsrs; i++) {
         add_msr(cpu, msrs, list->indices[i]);
     }
@@ -269,14 +270,20 @@ static bool save_msrs(CPUState *cpu, SaveState *ss)
         add_msr(cpu, msrs, MSR_MTRRphysBase(i));
         add_msr(cpu, msrs, MSR_MTRRphysMask(i));
     }
-    return put_blob(cpu, ss, "msrs", msrs->data,
-                    msrs->len * sizeof(struct kvm_msr_entry));
+    return msrs;
 }
 
-static void load_msrs(CPUState *cpu, const void *blob, size_t len)
+static bool save_msrs(CPUState *cpu, SaveState *ss)
 {
-    const struct kvm_msr_entry *e = blob;
-    uint32_t n = list_length("msrs", len, sizeof(*e), MAX_MSRS);
+    g_autoptr(GArray) msrs = get_msrs(cpu, &ss->err);
+
+    return msrs && put_blob(cpu, ss, "msrs", msrs->data,
+                            msrs->len * sizeof(struct kvm_msr_entry));
+}
+
+static bool set_msrs(CPUState *cpu, const struct kvm_msr_entry *e, uint32_t n,
+                     Error **errp)
+{
     uint32_t i;
 
     for (i = 0; i < n; i++) {
@@ -287,21 +294,61 @@ static void load_msrs(CPUState *cpu, const void *blob, size_t len)
             continue;
         }
         if (!skip_msr(e[i].index) && !set_msr(cpu, &e[i])) {
-            error_report("the recording was made on another CPU model or "
-                         "kernel: MSR 0x%x can't be set to 0x%" PRIx64,
-                         e[i].index, (uint64_t)e[i].data);
-            exit(SAMSARA_EXIT_HOST);
+            error_setg(errp, "the recording was made on another CPU model or "
+                       "kernel: MSR 0x%x can't be set to 0x%" PRIx64,
+                       e[i].index, (uint64_t)e[i].data);
+            return false;
         }
     }
+    return true;
 }
 
 /* All of it */
 
+static bool get_piece(CPUState *cpu, int i, void *buf, Error **errp)
+{
+    int ret;
+
+    memset(buf, 0, pieces[i].size);
+    ret = kvm_vcpu_ioctl(cpu, pieces[i].get, buf);
+    if (ret < 0) {
+        state_error(cpu, errp, "get", pieces[i].name, ret);
+        return false;
+    }
+    return true;
+}
+
+static bool set_piece(CPUState *cpu, int i, void *data, Error **errp)
+{
+    int ret;
+
+    if (pieces[i].set == KVM_SET_MP_STATE) {
+        /* start-up IPIs come from the log */
+        ((struct kvm_mp_state *)data)->mp_state = KVM_MP_STATE_RUNNABLE;
+    }
+    ret = kvm_vcpu_ioctl(cpu, pieces[i].set, data);
+    if (ret < 0) {
+        state_error(cpu, errp, "set", pieces[i].name, ret);
+        return false;
+    }
+    return true;
+}
+
+static size_t largest_piece(void)
+{
+    size_t size = 0;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+        size = MAX(size, pieces[i].size);
+    }
+    return size;
+}
+
 static void save_vcpu(CPUState *cpu, run_on_cpu_data data)
 {
     SaveState *ss = data.host_ptr;
-    g_autofree void *buf = NULL;
-    size_t size = 0;
+    g_autofree void *buf = g_malloc(largest_piece());
     int i;
 
     if (ss->err) {
@@ -316,16 +363,7 @@ static void save_vcpu(CPUState *cpu, run_on_cpu_data data)
         return;
     }
     for (i = 0; i < ARRAY_SIZE(pieces); i++) {
-        size = MAX(size, pieces[i].size);
-    }
-    buf = g_malloc(size);
-    for (i = 0; i < ARRAY_SIZE(pieces); i++) {
-        int ret;
-
-        memset(buf, 0, size);
-        ret = kvm_vcpu_ioctl(cpu, pieces[i].get, buf);
-        if (ret < 0) {
-            state_error(cpu, &ss->err, "get", pieces[i].name, ret);
+        if (!get_piece(cpu, i, buf, &ss->err)) {
             return;
         }
         if (!put_blob(cpu, ss, pieces[i].name, buf, pieces[i].size)) {
@@ -373,18 +411,10 @@ static void load_piece(CPUState *cpu, int i)
 {
     size_t len;
     void *data = get_blob(cpu, pieces[i].name, pieces[i].size, &len);
-    int ret;
+    Error *err = NULL;
 
-    if (pieces[i].set == KVM_SET_MP_STATE) {
-        /* start-up IPIs come from the log */
-        ((struct kvm_mp_state *)data)->mp_state = KVM_MP_STATE_RUNNABLE;
-    }
-    ret = kvm_vcpu_ioctl(cpu, pieces[i].set, data);
-    if (ret < 0) {
-        Error *err = NULL;
-
+    if (!set_piece(cpu, i, data, &err)) {
         /* the CPU model is the recording's: check_cpuid() */
-        state_error(cpu, &err, "set", pieces[i].name, ret);
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
@@ -393,6 +423,8 @@ static void load_piece(CPUState *cpu, int i)
 
 static void load_vcpu(CPUState *cpu, run_on_cpu_data unused)
 {
+    Error *err = NULL;
+    uint32_t n;
     size_t len;
     void *blob;
     int i;
@@ -404,7 +436,11 @@ static void load_vcpu(CPUState *cpu, run_on_cpu_data unused)
         load_piece(cpu, i);
     }
     blob = get_blob(cpu, "msrs", 0, &len);
-    load_msrs(cpu, blob, len);
+    n = list_length("msrs", len, sizeof(struct kvm_msr_entry), MAX_MSRS);
+    if (!set_msrs(cpu, blob, n, &err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_HOST);
+    }
     free(blob);
     cpu->vcpu_dirty = false;
 }
@@ -416,4 +452,72 @@ void samsara_vcpus_load(void)
     CPU_FOREACH(cpu) {
         run_on_cpu(cpu, load_vcpu, RUN_ON_CPU_NULL);
     }
+}
+
+/* The state after a reset: the pieces and MSRs, one after the other */
+
+typedef struct {
+    GByteArray *bytes;
+    Error *err;
+} GetState;
+
+static void append_state(CPUState *cpu, run_on_cpu_data data)
+{
+    GetState *gs = data.host_ptr;
+    g_autofree void *buf = g_malloc(largest_piece());
+    g_autoptr(GArray) msrs = NULL;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+        if (!get_piece(cpu, i, buf, &gs->err)) {
+            return;
+        }
+        g_byte_array_append(gs->bytes, buf, pieces[i].size);
+    }
+    msrs = get_msrs(cpu, &gs->err);
+    if (msrs) {
+        g_byte_array_append(gs->bytes, (uint8_t *)msrs->data,
+                            msrs->len * sizeof(struct kvm_msr_entry));
+    }
+}
+
+GByteArray *samsara_vcpu_get_state(CPUState *cpu, Error **errp)
+{
+    GetState gs = { .bytes = g_byte_array_new() };
+
+    run_on_cpu(cpu, append_state, RUN_ON_CPU_HOST_PTR(&gs));
+    if (gs.err) {
+        error_propagate(errp, gs.err);
+        g_byte_array_unref(gs.bytes);
+        return NULL;
+    }
+    return gs.bytes;
+}
+
+int samsara_vcpu_set_state(CPUState *cpu, const void *state, size_t len,
+                           Error **errp)
+{
+    g_autofree uint8_t *copy = g_memdup2(state, len);
+    g_autofree struct kvm_msr_entry *msrs = NULL;
+    size_t offset = 0;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(pieces); offset += pieces[i++].size) {
+        if (len - offset < pieces[i].size) {
+            error_setg(errp, "the state of vCPU %lu at a reset is cut short",
+                       kvm_arch_vcpu_id(cpu));
+            return SAMSARA_EXIT_FILE;
+        }
+        if (!set_piece(cpu, i, copy + offset, errp)) {
+            return SAMSARA_EXIT_FILE;
+        }
+    }
+    if ((len - offset) % sizeof(struct kvm_msr_entry)) {
+        error_setg(errp, "MSRs of vCPU %lu at a reset have the wrong size",
+                   kvm_arch_vcpu_id(cpu));
+        return SAMSARA_EXIT_FILE;
+    }
+    msrs = g_memdup2(copy + offset, len - offset);
+    return set_msrs(cpu, msrs, (len - offset) / sizeof(*msrs), errp)
+           ? 0 : SAMSARA_EXIT_HOST;
 }

@@ -15,6 +15,7 @@ PASS=33				# isa-debug-exit after a guest wrote 0x10
 TMP=${TMP:-/tmp/e2e}
 DEVICES=
 DISK=
+REBOOTS=
 NIC=virtio-net-device
 mkdir -p "$TMP"
 
@@ -95,7 +96,7 @@ use_device()
 # machine GUEST VCPUS APPEND DEBUGCON: sets ARGS. A guest with an initramfs is Linux;
 # stock is Debian's kernel with its default parameters. MACHINE: options of -M microvm, or
 # another machine with its options.
-# DEVICES: those of use_device(), for the guest io.
+# DEVICES: those of use_device(), for the guest io.  REBOOTS: it may reboot.
 machine()
 {
 	local device
@@ -103,8 +104,9 @@ machine()
 	case $machine in pc* | q35*) ;; *) machine=microvm,$machine;; esac
 	ARGS="-M $machine -accel kvm,kernel-irqchip=on
 		-cpu host -smp $2 -nodefaults -no-user-config -display none
-		-no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
+		-device isa-debug-exit,iobase=0xf4,iosize=4
 		-chardev stdio,id=console,signal=off"
+	[ -n "$REBOOTS" ] || ARGS="$ARGS -no-reboot"
 	if [ "$1" = stock ]; then
 		LIMIT=$LINUX_LIMIT
 		ARGS="$ARGS -m 128 -kernel $GUESTS/stock.vmlinux

@@ -343,13 +343,40 @@ killed()
 stop_on_reset()
 {
 	wanted stop-reset || return 0
+	REBOOTS=1
 	machine racey 2 n=100000000 0xe9
-	# shellcheck disable=SC2046 # a reset is to be one
-	start_qemu stop-reset $(echo "$ARGS" | sed 's/-no-reboot//') -append n=100000000 \
-		-record file="$TMP/stop-reset.smr",on-error=stop
+	REBOOTS=
+	# shellcheck disable=SC2086
+	start_qemu stop-reset $ARGS -append n=100000000 \
+		-record file="$TMP/stop-reset.smr",on-error=stop,mode=crew
 	sleep 0.5
 	ask '"system_reset"'
 	stopped stop-reset reset "$TMP/stop-reset.smr"
+}
+
+# From outside, wherever the guest is: in its firmware, or at work on both vCPUs.
+resets()
+{
+	local states
+	wanted resets || return 0
+	REBOOTS=1
+	machine racey 2 n=100000000 0xe9
+	REBOOTS=
+	# shellcheck disable=SC2086
+	start_qemu resets $ARGS -append n=100000000 -record file="$TMP/resets.smr",chunk=2000
+	for s in 0.05 0.5 0.2 0.3; do
+		sleep $s
+		ask '"system_reset"'
+	done
+	sleep 0.3
+	ask '"quit"'
+	end_qemu
+	states=$(samsara dump --json "$TMP/resets.smr" | grep -c '"type": "state"')
+	if [ "$RC" != 0 ] || [ "$states" != 8 ]; then
+		not_ok resets "status $RC, $states states"
+		return
+	fi
+	as_far_as_verified resets "$TMP/resets.smr"
 }
 
 stop_on_full_disk()
@@ -507,6 +534,7 @@ record_options
 full_disk
 killed
 stop_on_reset
+resets
 stop_on_full_disk
 max_size
 debugger

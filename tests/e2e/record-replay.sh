@@ -13,6 +13,7 @@
 #	--append STRING   the guest's command line
 #	--machine OPTIONS of -M microvm, or another MACHINE[,OPTIONS]
 #	--device NAME     of use_device() in lib.sh; may be repeated
+#	--reboots         the guest may reboot
 #	--debugcon PORT   default 0xe9
 #	--phases N        the recordings must have gone serial at least so often
 #	--native          also run it unrecorded, and compare the times
@@ -43,6 +44,7 @@ while :; do
 	--append) append=$2; shift 2;;
 	--machine) MACHINE=$2; shift 2;;
 	--device) DEVICES="$DEVICES $2"; shift 2;;
+	--reboots) REBOOTS=1; shift;;
 	--debugcon) debugcon=$2; shift 2;;
 	--distinct) distinct=1; shift;;
 	--phases) phases=$2; shift 2;;

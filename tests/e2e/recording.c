@@ -211,7 +211,7 @@ void recording_save(struct recording *r, const char *path)
 {
 	const struct smr_file_info *info = smr_reader_info(r->reader);
 	struct smr_writer_options o = {
-		.nr_vcpus = info->nr_vcpus, .compress = 1, .incompat = info->incompat & SMR_FILE_RAM,
+		.nr_vcpus = info->nr_vcpus, .compress = 1, .incompat = info->incompat & ~SMR_FILE_LZ4,
 		.writer = "recedit", .host = info->host,
 	};
 	struct smr_writer *w;
