@@ -52,6 +52,7 @@ bool samsara_exit_needs_section(u16 reason);
 unsigned long samsara_regs_rip(const struct samsara_regs *regs);
 void samsara_regs_save(struct samsara_vcpu *sv);
 void samsara_regs_restore(struct samsara_vcpu *sv);
+void samsara_regs_settle(struct kvm_vcpu *vcpu);
 void samsara_chain_inputs(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 

@@ -207,6 +207,7 @@ bool samsara_refuses_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl)
 	case KVM_HAS_DEVICE_ATTR:
 	case KVM_GET_STATS_FD:
 	case KVM_GET_SUPPORTED_HV_CPUID:
+	case KVM_KVMCLOCK_CTRL:		/* nothing without a paravirtual clock */
 		return false;
 	case KVM_SET_REGS:
 	case KVM_SET_SREGS:

@@ -272,6 +272,46 @@ static int set_dma(struct samsara_vm *vm, const void __user *uaddr)
 	return samsara_dma(vm, &dma);
 }
 
+/* As when the device was created. */
+static void clear(struct samsara_vm *vm)
+{
+	memset_startat(vm, 0, mode);
+	mutex_init(&vm->remap.ept_lock);
+	samsara_turns_init(vm);
+	samsara_tunables_default(&vm->tune);
+	vm->log_end = U64_MAX;
+}
+
+/* With in_use: all who look at what there is without config_lock have left. */
+static int give_back(struct samsara_vm *vm)
+{
+	int r;
+
+	r = samsara_release(vm);
+	if (r)
+		return r;
+	free_config(vm);
+	samsara_uncharge_locked(vm, vm->locked_pages);
+	clear(vm);
+	return 0;
+}
+
+/* Returns 0; -EBUSY: it is recorded or replayed, or samsara_release(); -EINTR: killed. */
+static int clear_finished(struct samsara_vm *vm)
+{
+	int r;
+
+	if (!vm->rings_area)
+		return 0;
+	if (samsara_frozen(vm->kvm))
+		return -EBUSY;
+	if (down_write_killable(&vm->in_use))
+		return -EINTR;
+	r = give_back(vm);
+	up_write(&vm->in_use);
+	return r;
+}
+
 static int set_ctrl(struct samsara_vm *vm, u64 what)
 {
 	int r;
@@ -286,6 +326,8 @@ static int set_ctrl(struct samsara_vm *vm, u64 what)
 			wake_up_all(&vm->wq);
 		}
 		return r;
+	case KVM_SAMSARA_CTRL_CLEAR:
+		return clear_finished(vm);
 	default:
 		return -ENXIO;
 	}
@@ -311,6 +353,28 @@ static int get_tunable(struct samsara_vm *vm, u64 index, u64 __user *uaddr)
 	return r ?: put_user(value, uaddr);
 }
 
+/* Without config_lock: a recording that waits for room must not block them. */
+static bool is_ordered(u32 group)
+{
+	return group == KVM_SAMSARA_GRP_DMA || group == KVM_SAMSARA_GRP_MAP ||
+	       group == KVM_SAMSARA_GRP_STATE;
+}
+
+/* What becomes a commit. */
+static int set_ordered(struct samsara_vm *vm, const struct kvm_device_attr *attr)
+{
+	void __user *uaddr = u64_to_user_ptr(attr->addr);
+
+	switch (attr->group) {
+	case KVM_SAMSARA_GRP_DMA:
+		return attr->attr ? -ENXIO : set_dma(vm, uaddr);
+	case KVM_SAMSARA_GRP_MAP:
+		return set_map(vm, attr->attr);
+	default:
+		return set_state(vm, attr->attr, uaddr);
+	}
+}
+
 static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_attr *attr)
 {
 	void __user *uaddr = u64_to_user_ptr(attr->addr);
@@ -319,13 +383,12 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 
 	if (attr->flags)
 		return -EINVAL;
-	/* Without config_lock: a recording that waits for room must not block them. */
-	if (attr->group == KVM_SAMSARA_GRP_DMA)
-		return attr->attr ? -ENXIO : set_dma(vm, uaddr);
-	if (attr->group == KVM_SAMSARA_GRP_MAP)
-		return set_map(vm, attr->attr);
-	if (attr->group == KVM_SAMSARA_GRP_STATE)
-		return set_state(vm, attr->attr, uaddr);
+	if (is_ordered(attr->group)) {
+		down_read(&vm->in_use);
+		r = set_ordered(vm, attr);
+		up_read(&vm->in_use);
+		return r;
+	}
 	if (attr->group == KVM_SAMSARA_GRP_CTRL && attr->attr == KVM_SAMSARA_CTRL_WAKE) {
 		wake_up_all(&vm->wq);
 		return 0;
@@ -347,16 +410,20 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 static int samsara_device_get_attr(struct kvm_device *dev, struct kvm_device_attr *attr)
 {
 	void __user *uaddr = u64_to_user_ptr(attr->addr);
+	struct samsara_vm *vm = dev->private;
+	int r = -ENXIO;
 
 	if (attr->flags)
 		return -EINVAL;
 	if (attr->group == KVM_SAMSARA_GRP_TUNABLE)
-		return get_tunable(dev->private, attr->attr, uaddr);
+		return get_tunable(vm, attr->attr, uaddr);
+	down_read(&vm->in_use);
 	if (attr->group == KVM_SAMSARA_GRP_STATE)
-		return get_state(dev->private, attr->attr, uaddr);
-	if (attr->group != KVM_SAMSARA_GRP_STATUS || attr->attr)
-		return -ENXIO;
-	return get_status(dev->private, uaddr);
+		r = get_state(vm, attr->attr, uaddr);
+	else if (attr->group == KVM_SAMSARA_GRP_STATUS && !attr->attr)
+		r = get_status(vm, uaddr);
+	up_read(&vm->in_use);
+	return r;
 }
 
 static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_attr *attr)
@@ -375,7 +442,7 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 	case KVM_SAMSARA_GRP_STATE:
 		return attr->attr >= MAX_VCPUS ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_CTRL:
-		return attr->attr > KVM_SAMSARA_CTRL_WAKE ? -ENXIO : 0;
+		return attr->attr > KVM_SAMSARA_CTRL_CLEAR ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_TUNABLE:
 		return samsara_tunable_get(&vm->tune, attr->attr, &value);
 	default:
@@ -401,14 +468,14 @@ static int check_mapping(struct samsara_vm *vm, struct vm_area_struct *vma)
 	return 0;
 }
 
-static int samsara_device_mmap(struct kvm_device *dev, struct vm_area_struct *vma)
+/* The pages stay as long as somebody has mapped them. */
+static int map_area(struct samsara_vm *vm, struct vm_area_struct *vma)
 {
-	struct samsara_vm *vm = dev->private;
 	unsigned long addr;
 	void *area;
 	int r;
 
-	/* Pairs with set_config(): the sizes are there.  The area lives as long as the device. */
+	/* Pairs with set_config(): the sizes are there. */
 	area = smp_load_acquire(&vm->rings_area);
 	if (!area)
 		return -ENXIO;
@@ -419,6 +486,19 @@ static int samsara_device_mmap(struct kvm_device *dev, struct vm_area_struct *vm
 	area += vma->vm_pgoff << PAGE_SHIFT;
 	for (addr = vma->vm_start; !r && addr < vma->vm_end; addr += PAGE_SIZE, area += PAGE_SIZE)
 		r = vm_insert_page(vma, addr, vmalloc_to_page(area));
+	return r;
+}
+
+static int samsara_device_mmap(struct kvm_device *dev, struct vm_area_struct *vma)
+{
+	struct samsara_vm *vm = dev->private;
+	int r;
+
+	/* mmap_lock comes after in_use elsewhere, and is held here. */
+	if (!down_read_trylock(&vm->in_use))
+		return -EBUSY;
+	r = map_area(vm, vma);
+	up_read(&vm->in_use);
 	return r;
 }
 
@@ -435,15 +515,13 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 	if (!vm)
 		return -ENOMEM;
 	vm->kvm = kvm;
+	init_rwsem(&vm->in_use);
 	mutex_init(&vm->config_lock);
 	mutex_init(&vm->commit_lock);
-	mutex_init(&vm->remap.ept_lock);
-	init_waitqueue_head(&vm->wq);
-	samsara_turns_init(vm);
-	samsara_tunables_default(&vm->tune);
 	spin_lock_init(&vm->pages_lock);
+	init_waitqueue_head(&vm->wq);
 	INIT_WORK(&vm->fail_work, samsara_fail_work);
-	vm->log_end = U64_MAX;
+	clear(vm);
 	dev->private = vm;
 	kvm->arch.samsara = vm;
 	static_branch_deferred_inc(&kvm_samsara_key);

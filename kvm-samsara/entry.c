@@ -232,23 +232,33 @@ static void abandon_chunk(struct samsara_vcpu *sv)
 	wake_up_all(&sv->vm->wq);
 }
 
-int samsara_handle_exit(struct kvm_vcpu *vcpu)
+/* Of a VM that can be recorded, and is not: an ordinary one, but for what it intercepts. */
+static int handle_unrecorded(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath)
+{
+	u16 reason = samsara_exit_reason(vcpu);
+
+	if (is_rdtsc(reason) && exit_fastpath == EXIT_FASTPATH_NONE)
+		return samsara_give_tsc(vcpu, kvm_read_l1_tsc(vcpu, rdtsc()),
+					reason == EXIT_REASON_RDTSCP);
+	return __vmx_handle_exit(vcpu, exit_fastpath);
+}
+
+int samsara_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
 	u16 reason = samsara_exit_reason(vcpu);
 	int end;
 
+	if (!sv)
+		return handle_unrecorded(vcpu, exit_fastpath);
 	/* KVM left the inner loop for another reason. */
 	if (sv->exit_done)
 		return 1;
 	if (sv->state != SAMSARA_IN_CHUNK) {
-		/* An ordinary VM by now, but for the intercepts and the fast path it has. */
-		if (is_rdtsc(reason))
-			return samsara_emulate_rdtsc(sv, reason == EXIT_REASON_RDTSCP);
 		/* KVM wanted to look at events at once, and now does. */
 		if (reason == EXIT_REASON_PREEMPTION_TIMER)
 			return 1;
-		return __vmx_handle_exit(vcpu, EXIT_FASTPATH_NONE);
+		return handle_unrecorded(vcpu, EXIT_FASTPATH_NONE);
 	}
 	if (unlikely(to_vmx(vcpu)->fail || to_vmx(vcpu)->exit_reason.failed_vmentry)) {
 		samsara_fail(sv->vm, -EIO, "VM-entry failed");

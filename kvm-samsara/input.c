@@ -196,25 +196,11 @@ void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector)
 	sv->next_start.sipi_vector = vector;
 }
 
-/*
- * RDTSC and RDTSCP: the chunk's own input, inside the chunk.  CR4.TSD needs no
- * check, its #GP comes before the exit.
- */
-int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
+/* The result of RDTSC or RDTSCP.  CR4.TSD needs no check, its #GP comes before the exit. */
+int samsara_give_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp)
 {
-	struct kvm_vcpu *vcpu = sv->vcpu;
-	struct smr_item item;
-	u64 tsc, aux;
+	u64 aux;
 
-	if (sv->state == SAMSARA_IN_CHUNK && sv->mode->from_log) {
-		if (!samsara_replay_item(sv, SMR_IN_TSC, &item))
-			return 1;
-		tsc = item.value;
-	} else {
-		tsc = kvm_read_l1_tsc(vcpu, rdtsc());
-		if (sv->state == SAMSARA_IN_CHUNK)
-			smr_in_tsc(&sv->inputs, &sv->chunk_last_tsc, tsc);
-	}
 	kvm_rax_write(vcpu, (u32)tsc);
 	kvm_rdx_write(vcpu, tsc >> 32);
 	if (rdtscp) {
@@ -223,6 +209,24 @@ int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
 		kvm_rcx_write(vcpu, (u32)aux);
 	}
 	return kvm_skip_emulated_instruction(vcpu);
+}
+
+/* The chunk's own input, inside the chunk. */
+int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
+{
+	struct smr_item item;
+	u64 tsc;
+
+	if (sv->state == SAMSARA_IN_CHUNK && sv->mode->from_log) {
+		if (!samsara_replay_item(sv, SMR_IN_TSC, &item))
+			return 1;
+		tsc = item.value;
+	} else {
+		tsc = kvm_read_l1_tsc(sv->vcpu, rdtsc());
+		if (sv->state == SAMSARA_IN_CHUNK)
+			smr_in_tsc(&sv->inputs, &sv->chunk_last_tsc, tsc);
+	}
+	return samsara_give_tsc(sv->vcpu, tsc, rdtscp);
 }
 
 /* Log @len bytes at @data, or replace them by what was logged. */

@@ -19,6 +19,7 @@ bool samsara_msr_before(struct kvm_vcpu *vcpu, bool in, u32 index, u64 *data, in
 void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int r);
 void samsara_note_init(struct kvm_vcpu *vcpu);
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
+int samsara_give_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
 

@@ -138,6 +138,19 @@ static void write_kernel_gs_base(struct vcpu_vmx *vmx, u64 base)
 	preempt_enable();
 }
 
+/*
+ * START, with vcpu->mutex.  What the guest reads of CR0's and CR4's bits that are its own
+ * comes from the registers; what is in the shadows then depends on how it came there, and
+ * is in the digest.  Setting the registers, as replay does, makes them equal.
+ */
+void samsara_regs_settle(struct kvm_vcpu *vcpu)
+{
+	vcpu_load(vcpu);
+	vmcs_writel(CR0_READ_SHADOW, kvm_read_cr0(vcpu));
+	vmcs_writel(CR4_READ_SHADOW, kvm_read_cr4(vcpu));
+	vcpu_put(vcpu);
+}
+
 /* Right before the chunk's first VM-entry, IRQs off. */
 void samsara_regs_save(struct samsara_vcpu *sv)
 {

@@ -4,6 +4,7 @@
  *
  * Locks, in the order they are taken:
  *   vm->config_lock	configuration, start and stop
+ *   vm->in_use		what is configured stays; of those who have no config_lock
  *   kvm->slots_lock	KVM's memory slots
  *   vm->commit_lock	the commit order; see order.c
  *   vm->turns.lock	the queue for turns; see turns.c
@@ -19,6 +20,7 @@
 #include <linux/kvm_samsara.h>
 #include <linux/mutex.h>
 #include <linux/perf_event.h>
+#include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/wait.h>
 
@@ -193,8 +195,16 @@ struct samsara_divergence {
 
 struct samsara_vm {
 	struct kvm *kvm;
-	const struct samsara_mode *mode;	/* of the vCPUs, at START */
 	struct rcu_head rcu;	/* see samsara_frozen() */
+	struct rw_semaphore in_use;	/* held for writing when it is cleared */
+	struct mutex config_lock;
+	struct mutex commit_lock;
+	spinlock_t pages_lock;
+	wait_queue_head_t wq;
+	struct work_struct fail_work;
+
+	/* From here on all of one recording or replay: clear() in device.c */
+	const struct samsara_mode *mode;	/* of the vCPUs, at START */
 	struct kvm_samsara_config config;
 	struct samsara_tunables tune;	/* written before START only */
 	u32 state;		/* KVM_SAMSARA_STATE_*; written under config_lock or commit_lock */
@@ -205,11 +215,6 @@ struct samsara_vm {
 	bool released;		/* STOP was called after a failure, see samsara_holds_guest() */
 	u64 log_end;		/* commits from here on can't be logged, see samsara_fail_from() */
 	u64 locked_pages;	/* charged to the owner's RLIMIT_MEMLOCK */
-	struct work_struct fail_work;
-
-	struct mutex config_lock;
-	struct mutex commit_lock;
-	wait_queue_head_t wq;
 
 	u32 phase;		/* enum samsara_phase */
 	bool has_phases;	/* the phase changes */
@@ -218,7 +223,6 @@ struct samsara_vm {
 	u32 bursts;		/* of short chunks, because a vCPU was woken */
 	struct samsara_window window;
 
-	spinlock_t pages_lock;
 	struct samsara_contention contention;
 
 	/* Recording with page ownership */

@@ -90,13 +90,43 @@ static bool has_its_vcpus(struct samsara_vm *vm)
 	return true;
 }
 
+/*
+ * Has KVM handled what the guest has last asked for, and user space done its part?  With
+ * vcpu->mutex, of which lockdep may not know.
+ */
+static bool at_rest(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+
+	return !vcpu->arch.complete_userspace_io && !(sv && sv->state == SAMSARA_AT_EXIT);
+}
+
+/* The same for all vCPUs, or -EBUSY and none.  The state of one at rest is in its registers. */
+static int lock_vcpus_at_rest(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r;
+
+	r = lock_vcpus(kvm);
+	if (r)
+		return r;
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (at_rest(vcpu))
+			continue;
+		unlock_vcpus(kvm, atomic_read(&kvm->online_vcpus));
+		return -EBUSY;
+	}
+	return 0;
+}
+
 static int freeze(struct samsara_vm *vm)
 {
 	struct kvm *kvm = vm->kvm;
 	int r;
 
 	mutex_lock(&kvm->lock);
-	r = has_its_vcpus(vm) ? lock_vcpus(kvm) : -EINVAL;
+	r = has_its_vcpus(vm) ? lock_vcpus_at_rest(kvm) : -EINVAL;
 	if (!r) {
 		vm->started = true;
 		WRITE_ONCE(vm->starting, true);
@@ -242,6 +272,15 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	return r;
 }
 
+/* What was counted for the last recording or replay. */
+static void clear_stat(struct kvm_vcpu_stat *stat)
+{
+#define CLEAR(name, unit) memset(&stat->name, 0, sizeof(stat->name));
+	KVM_SAMSARA_VCPU_COUNTERS(CLEAR)
+	KVM_SAMSARA_VCPU_HISTS(CLEAR)
+#undef CLEAR
+}
+
 /* From here on nothing fails. */
 static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 {
@@ -259,6 +298,8 @@ static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 		/* Start-up IPIs come from the log. */
 		if (replay)
 			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+		clear_stat(&vcpu->stat);
+		samsara_regs_settle(vcpu);
 		/* Its mutex is held: KVM_RUN sees all of it. */
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
 	}
@@ -267,7 +308,37 @@ static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 }
 
 /*
- * Returns 0; -EBUSY: started before, not configured, or a vCPU is in use; -EINVAL: not
+ * After its end, when nobody uses the device: the vCPUs are KVM's, memory is not pinned any
+ * more.  Returns 0, or -EBUSY: a vCPU is in KVM_RUN or another ioctl, or has an exit to
+ * finish.
+ */
+int samsara_release(struct samsara_vm *vm)
+{
+	struct kvm *kvm = vm->kvm;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int r;
+
+	lockdep_assert_held_write(&vm->in_use);
+	mutex_lock(&kvm->lock);
+	r = lock_vcpus_at_rest(kvm);
+	if (!r) {
+		kvm_for_each_vcpu(i, vcpu, kvm)
+			WRITE_ONCE(vcpu->arch.samsara, NULL);
+		unlock_vcpus(kvm, atomic_read(&kvm->online_vcpus));
+	}
+	mutex_unlock(&kvm->lock);
+	if (r)
+		return r;
+	free_vcpus(vm, vm->vcpus);
+	samsara_memory_free(vm);
+	kfree(vm->memory.map);
+	return 0;
+}
+
+/*
+ * Returns 0; -EBUSY: started before, not configured, a vCPU is in use or has an exit to
+ * finish; -EINVAL: not
  * the vCPUs that were configured; -EOPNOTSUPP, -ENODEV: see dmesg; -ENOMEM; -EINTR: the
  * caller was killed.  After an error it may be tried again.
  */

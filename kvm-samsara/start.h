@@ -5,6 +5,7 @@
 
 #include "samsara.h"
 
+int samsara_release(struct samsara_vm *vm);
 int samsara_start(struct samsara_vm *vm);
 void samsara_free_vcpu(struct samsara_vcpu *sv);
 

@@ -108,7 +108,9 @@ void samsara_fail_work(struct work_struct *work)
 	struct kvm *kvm = vm->kvm;
 
 	mutex_lock(&vm->config_lock);
-	samsara_stop(vm);
+	/* What has failed may have been cleared meanwhile. */
+	if (READ_ONCE(vm->error))
+		samsara_stop(vm);
 	mutex_unlock(&vm->config_lock);
 	kvm_put_kvm(kvm);
 }

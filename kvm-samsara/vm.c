@@ -66,9 +66,9 @@ void samsara_fail(struct samsara_vm *vm, int error, const char *why)
 	if (!samsara_recording(vm))
 		return;
 	WRITE_ONCE(vm->stopping, true);
-	/* Queued once, since there is one first error.  Without users the VM is going anyway. */
-	if (kvm_get_kvm_safe(vm->kvm))
-		queue_work(fail_queue, &vm->fail_work);
+	/* Without users the VM is going anyway.  Work for an earlier recording will do, too. */
+	if (kvm_get_kvm_safe(vm->kvm) && !queue_work(fail_queue, &vm->fail_work))
+		kvm_put_kvm(vm->kvm);
 }
 
 /* The same, when commit @n, and so what comes after it, can't be logged as it was. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What vmx.c calls.  Only for vCPUs with vcpu->arch.samsara. */
+/* What vmx.c calls.  Only for vCPUs with vcpu->arch.samsara, but for samsara_handle_exit(). */
 #ifndef __KVM_X86_SAMSARA_VMX_HOOKS_H
 #define __KVM_X86_SAMSARA_VMX_HOOKS_H
 
@@ -14,8 +14,8 @@ void samsara_exit(void);
 void samsara_before_entry(struct kvm_vcpu *vcpu);
 /* Right after VM-exit, IRQs off. */
 fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu);
-/* In place of __vmx_handle_exit(), same return value. */
-int samsara_handle_exit(struct kvm_vcpu *vcpu);
+/* In place of __vmx_handle_exit(), same return value; for all vCPUs that can be recorded. */
+int samsara_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
 
 /* In vmx.c: KVM's own handling of the last exit. */
 int __vmx_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
@@ -29,7 +29,11 @@ static inline fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	return EXIT_FASTPATH_NONE;
 }
-static inline int samsara_handle_exit(struct kvm_vcpu *vcpu) { return 0; }
+static inline int samsara_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath)
+{
+	return 0;
+}
+
 int __vmx_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
 
 #endif

@@ -388,13 +388,12 @@ int vm_register_ram(struct vm *vm, const struct kvm_samsara_ram_block *blocks, u
 	return r;
 }
 
-void vm_create_configured(struct vm *vm, const struct vm_setup *setup)
+void vm_configure(struct vm *vm)
 {
+	const struct vm_setup *setup = &vm->setup;
 	struct kvm_samsara_ram_block all = { .ram = WINDOW_RAM };
-	struct kvm_samsara_config config;
+	struct kvm_samsara_config config = vm_config(vm);
 
-	vm_create(vm, setup);
-	config = vm_config(vm);
 	check(vm_set_attr(vm, KVM_SAMSARA_GRP_CONFIG, 0, &config), "configure");
 	if (setup->chunk_limit)
 		check(vm_set_tunable(vm, KVM_SAMSARA_TUNABLE_CHUNK_LIMIT, setup->chunk_limit),
@@ -407,6 +406,31 @@ void vm_create_configured(struct vm *vm, const struct vm_setup *setup)
 	if (setup->window)
 		check(vm_register_ram(vm, &all, 1), "register RAM");
 	vm_map_rings(vm);
+}
+
+void vm_create_configured(struct vm *vm, const struct vm_setup *setup)
+{
+	vm_create(vm, setup);
+	vm_configure(vm);
+}
+
+static void unmap_rings(struct vm *vm)
+{
+	int i;
+
+	for (i = 0; i <= vm->setup.nr_vcpus; i++)
+		if (vm->ring[i])
+			munmap(vm->ring[i], vm_stride(vm));
+	memset(vm->ring, 0, sizeof(vm->ring));
+}
+
+int vm_clear(struct vm *vm)
+{
+	int r = vm_ctrl(vm, KVM_SAMSARA_CTRL_CLEAR);
+
+	if (!r)
+		unmap_rings(vm);
+	return r;
 }
 
 void vm_start(struct vm *vm)
@@ -422,9 +446,7 @@ void vm_destroy(struct vm *vm)
 		munmap(vm->run[i], run_bytes);
 		close(vm->vcpu[i]);
 	}
-	for (i = 0; i <= vm->setup.nr_vcpus; i++)
-		if (vm->ring[i])
-			munmap(vm->ring[i], vm_stride(vm));
+	unmap_rings(vm);
 	close(vm->device);
 	close(vm->fd);
 	munmap(vm->mem, vm->setup.mem_bytes);

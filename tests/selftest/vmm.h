@@ -118,6 +118,9 @@ void vm_create(struct vm *vm, const struct vm_setup *setup);
 struct kvm_samsara_config vm_config(const struct vm *vm);
 /* ... and configured, with its rings mapped; memory for what it records. */
 void vm_create_configured(struct vm *vm, const struct vm_setup *setup);
+/* A VM that has been created, or cleared after its recording has ended. */
+void vm_configure(struct vm *vm);
+int vm_clear(struct vm *vm);
 void vm_map_rings(struct vm *vm);
 /* The window shows so many bytes of a bank; readonly: writes are MMIO.  0 bytes: nothing. */
 int vm_set_window(struct vm *vm, int bank, size_t bytes, bool readonly);

@@ -40,6 +40,7 @@
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
 #define KVM_SAMSARA_CTRL_STOP		1	/* waits until every vCPU has left its chunk */
 #define KVM_SAMSARA_CTRL_WAKE		2	/* ring space freed (recording) or data added (replay) */
+#define KVM_SAMSARA_CTRL_CLEAR		3	/* after its end: everything is as before CONFIG */
 
 /*
  * KVM_SAMSARA_GRP_MAP: attr->attr; attr->addr is not used.  Between the two, the thread that
