@@ -27,10 +27,10 @@ static void vm_state_change(void *opaque, bool running, RunState state)
 
     if (running && !started) {
         started = true;
-        if (samsara_opts.record) {
-            samsara_record_start();
-        } else {
+        if (samsara_opts.replay) {
             samsara_replay_start();
+        } else if (!samsara_opts.on_demand) {
+            samsara_record_start();
         }
     } else if (!running && state == RUN_STATE_SHUTDOWN) {
         samsara_record_stop();
@@ -51,7 +51,7 @@ static void reset_guest(void *opaque)
 
 static void machine_done(Notifier *n, void *unused)
 {
-    if (!samsara_opts.record) {
+    if (!samsara_recordable) {
         return;
     }
     samsara_check_devices(&error_fatal);
@@ -93,7 +93,7 @@ static void block_migration(void)
     static Error *blocker;
 
     error_setg(&blocker, "The guest is being %s",
-               samsara_opts.record ? "recorded" : "replayed");
+               samsara_recordable ? "recorded" : "replayed");
     migrate_add_blocker(blocker, &error_fatal);
 }
 
@@ -121,14 +121,14 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     static Notifier exit_notifier = { .notify = at_exit };
     static Notifier shutdown_notifier = { .notify = interrupted };
 
-    if (!samsara_opts.record && !samsara_opts.replay) {
+    if (!samsara_recordable && !samsara_opts.replay) {
         return;
     }
     samsara_check_machine(ms, s, &error_fatal);
     check_cpu();
     samsara_device_create(s, &error_fatal);
     samsara_device_used = true;
-    qatomic_set(&samsara_frozen, true);
+    qatomic_set(&samsara_frozen, !samsara_opts.on_demand);
 
     switch_off(ms);
     /* The interrupt controllers must be where the log is made. */
@@ -138,9 +138,11 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     /* after all devices: a high priority means late when starting */
     qemu_add_vm_change_state_handler_prio(vm_state_change, NULL, INT_MAX);
     qemu_add_machine_init_done_notifier(&machine_done_notifier);
-    if (samsara_opts.record) {
+    if (samsara_recordable) {
         samsara_shadow_init();
         samsara_reset_init();
+        samsara_end_init();
+        samsara_record_init();
         qemu_add_exit_notifier(&exit_notifier);
     } else {
         qemu_register_shutdown_notifier(&shutdown_notifier);
@@ -151,7 +153,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
 
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret)
 {
-    if (samsara_opts.record) {
+    if (samsara_recordable) {
         return samsara_record_exit(cpu, run, ret);
     }
     return qatomic_read(&samsara_running) && samsara_replay_exit(cpu, run, ret);

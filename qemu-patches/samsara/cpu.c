@@ -124,7 +124,7 @@ bool samsara_cpu_realize(CPUState *cs, Error **errp)
 {
     X86CPU *cpu = X86_CPU(cs);
 
-    if (!samsara_opts.record && !samsara_opts.replay) {
+    if (!samsara_recordable && !samsara_opts.replay) {
         return true;
     }
     if (hyperv_wanted(cpu)) {
@@ -136,13 +136,13 @@ bool samsara_cpu_realize(CPUState *cs, Error **errp)
         error_setg(errp, "-overcommit cpu-pm=on can't be recorded: remove it");
         return false;
     }
-    hide_features(cpu, cs == first_cpu && samsara_opts.record);
+    hide_features(cpu, cs == first_cpu && samsara_recordable);
 
     cpu->enable_pmu = false;
     cpu->enable_lmce = false;
     /* depends on the host's clock, not on the CPU model */
     cpu->vmware_cpuid_freq = false;
-    if (samsara_opts.record || samsara_opts.machine.cpuid_tsc_khz) {
+    if (samsara_recordable || samsara_opts.machine.cpuid_tsc_khz) {
         cpu->env.cpuid_level = MAX(cpu->env.cpuid_level,
                                    SAMSARA_FREQUENCY_LEAF);
     }

@@ -163,14 +163,17 @@ const struct kvm_samsara_order *samsara_device_order(Error **errp)
     size_t ring = RING_HEADER_BYTES + (size_t)samsara_device.rings[0].size;
     size_t len = sizeof(struct kvm_samsara_order) + samsara_device.nr_rings *
                  sizeof(struct kvm_samsara_order_agent);
-    void *p = mmap(NULL, ROUND_UP(len, RING_HEADER_BYTES), PROT_READ,
-                   MAP_SHARED, samsara_device.fd,
-                   samsara_device.nr_rings * ring);
+    void *p;
 
+    len = ROUND_UP(len, RING_HEADER_BYTES);
+    p = mmap(NULL, len, PROT_READ, MAP_SHARED, samsara_device.fd,
+             samsara_device.nr_rings * ring);
     if (p == MAP_FAILED) {
         kernel_error(errp, -errno, "map the order of commits");
         return NULL;
     }
+    samsara_device.order = p;
+    samsara_device.order_len = len;
     return p;
 }
 
@@ -288,6 +291,43 @@ bool samsara_device_start(Error **errp)
     if (ret < 0) {
         kernel_error(errp, ret, "start");
         return false;
+    }
+    return true;
+}
+
+static void unmap_all(void)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_device.nr_rings; i++) {
+        SamsaraRing *r = &samsara_device.rings[i];
+
+        if (r->hdr) {
+            munmap(r->hdr, RING_HEADER_BYTES + (size_t)r->size);
+        }
+    }
+    g_clear_pointer(&samsara_device.rings, g_free);
+    samsara_device.nr_rings = 0;
+    if (samsara_device.order) {
+        /* who has seen that there is a recording may still look at it */
+        synchronize_rcu();
+        munmap(samsara_device.order, samsara_device.order_len);
+        samsara_device.order = NULL;
+    }
+}
+
+bool samsara_device_release(Error **errp)
+{
+    int ret = samsara_device_ctrl(KVM_SAMSARA_CTRL_CLEAR);
+
+    if (ret < 0) {
+        kernel_error(errp, ret, "record again now");
+        return false;
+    }
+    unmap_all();
+    if (samsara_device.eventfd >= 0) {
+        close(samsara_device.eventfd);
+        samsara_device.eventfd = -1;
     }
     return true;
 }

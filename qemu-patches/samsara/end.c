@@ -32,10 +32,14 @@ typedef struct {
 static QemuMutex end_lock;      /* one end at a time */
 static struct smr_writer *writer;
 
-void samsara_end_init(struct smr_writer *w)
+void samsara_end_init(void)
+{
+    qemu_mutex_init(&end_lock);
+}
+
+void samsara_end_watch(struct smr_writer *w)
 {
     writer = w;
-    qemu_mutex_init(&end_lock);
 }
 
 /*

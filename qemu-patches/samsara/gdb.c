@@ -59,7 +59,7 @@ bool samsara_do_refuse_gdb(const char *packet)
         error_report("samsara: gdb: breakpoints, watchpoints, single steps and "
                      "writes don't work while a guest is %s; registers and "
                      "memory can be read",
-                     samsara_opts.record ? "recorded" : "replayed");
+                     samsara_recordable ? "recorded" : "replayed");
         told = true;
     }
     return true;

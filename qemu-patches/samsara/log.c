@@ -36,6 +36,7 @@ static struct {
     char *failed;               /* the file can't be written: throw it away */
     uint64_t unflushed;
     int64_t last_flush;
+    bool reported;              /* that the kernel could not go on */
 } writing;
 
 uint64_t samsara_log_reserve(void)
@@ -132,12 +133,11 @@ static size_t drain(bool all)
 
 static void check_kernel(void)
 {
-    static bool reported;
     struct kvm_samsara_status st;
 
-    if (!reported && !samsara_device_status(&st) &&
+    if (!writing.reported && !samsara_device_status(&st) &&
         st.state == KVM_SAMSARA_STATE_FAILED) {
-        reported = true;
+        writing.reported = true;
         writing.request_end(SAMSARA_END_REASON_KERNEL,
                             "the kernel could not go on");
     }
@@ -180,6 +180,8 @@ static void *log_thread(void *unused)
 
 void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end)
 {
+    g_free(writing.failed);
+    memset(&writing, 0, sizeof(writing));
     writing.writer = w;
     writing.request_end = request_end;
     writing.last_flush = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);

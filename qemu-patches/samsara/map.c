@@ -85,7 +85,9 @@ void samsara_map_watch(void)
         .priority = 100,
     };
 
-    memory_listener_register(&listener, &address_space_memory);
+    if (!listener.address_space) {
+        memory_listener_register(&listener, &address_space_memory);
+    }
 }
 
 /*

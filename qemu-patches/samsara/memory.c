@@ -225,6 +225,16 @@ static char *block_name(RAMBlock *rb)
     return g_strdup(*name && !strpbrk(name, "\n ") ? name : "ram");
 }
 
+static void free_blocks(void)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        g_free(samsara_blocks[i].name);
+    }
+    g_free(samsara_blocks);
+}
+
 static void read_blocks(void)
 {
     GArray *a = g_array_new(false, false, sizeof(SamsaraBlock));
@@ -243,6 +253,7 @@ static void read_blocks(void)
             g_array_append_val(a, block);
         }
     }
+    free_blocks();
     samsara_nr_blocks = a->len;
     samsara_blocks = (SamsaraBlock *)g_array_free(a, false);
 }

@@ -97,7 +97,7 @@ static bool check_option(Object *cpu, const char *text, Error **errp)
         error_prepend(errp, "CPU model: %s: ", text);
         return false;
     }
-    if (samsara_opts.record && !strcmp(o.name, "pmu") &&
+    if (samsara_recordable && !strcmp(o.name, "pmu") &&
         object_property_get_bool(cpu, o.name, &error_abort)) {
         warn_report("CPU feature pmu can't be recorded: hidden from the guest");
     }

@@ -11,6 +11,9 @@
 #include "cpu.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
+#include "qapi/qmp/qdict.h"
+#include "qemu/timer.h"
+#include "sysemu/runstate.h"
 #include "samsara.h"
 #include "samsara-int.h"
 
@@ -40,7 +43,7 @@ SamsaraInfo *qmp_query_samsara(Error **errp)
     info = g_new0(SamsaraInfo, 1);
     info->state = st.state < ARRAY_SIZE(states) ? states[st.state]
                                                 : SAMSARA_STATE_FAILED;
-    info->file = g_strdup(samsara_opts.record ?: samsara_opts.replay);
+    info->file = g_strdup(samsara_opts.record ?: samsara_opts.replay ?: "");
     info->commits = st.commits;
     info->chunks = st.chunks;
     info->rollbacks = st.rollbacks;
@@ -51,6 +54,98 @@ SamsaraInfo *qmp_query_samsara(Error **errp)
     info->serial_phases = st.serial_phases;
     info->log_bytes = st.log_bytes;
     return info;
+}
+
+static bool may_start(Error **errp)
+{
+    if (!samsara_recordable) {
+        error_setg(errp, "This guest can't be recorded: start QEMU with "
+                   "-record start=off");
+        return false;
+    }
+    if (qatomic_read(&samsara_recording)) {
+        error_setg(errp, "The guest is being recorded to %s already",
+                   samsara_opts.record);
+        return false;
+    }
+    return true;
+}
+
+SamsaraRecordStarted *
+qmp_samsara_record_start(const char *file, bool has_mode,
+                         SamsaraRecordMode mode, bool has_on_error,
+                         SamsaraEndAction on_error, bool has_max_size,
+                         uint64_t max_size, Error **errp)
+{
+    bool running = runstate_is_running();
+    SamsaraRecordStarted *started;
+    int64_t stopped;
+    bool ok;
+
+    if (!may_start(errp)) {
+        return NULL;
+    }
+    stopped = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    if (running) {
+        vm_stop(RUN_STATE_PAUSED);
+    }
+    ok = samsara_record_again(file,
+                              has_mode ? SamsaraRecordMode_str(mode) : NULL,
+                              has_on_error ? SamsaraEndAction_str(on_error)
+                                           : NULL,
+                              has_max_size ? max_size : 0, errp);
+    if (running) {
+        vm_start();
+    }
+    if (!ok) {
+        return NULL;
+    }
+    started = g_new0(SamsaraRecordStarted, 1);
+    if (running) {
+        started->downtime = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - stopped;
+    }
+    return started;
+}
+
+SamsaraInfo *qmp_samsara_record_stop(Error **errp)
+{
+    if (!qatomic_read(&samsara_recording)) {
+        error_setg(errp, "The guest is not being recorded");
+        return NULL;
+    }
+    samsara_record_stop();
+    return qmp_query_samsara(errp);
+}
+
+void hmp_samsara_record_start(Monitor *mon, const QDict *qdict)
+{
+    const char *name = qdict_get_try_str(qdict, "mode");
+    Error *err = NULL;
+    SamsaraRecordStarted *started = NULL;
+    int mode = qapi_enum_parse(&SamsaraRecordMode_lookup, name, 0, &err);
+
+    if (!err) {
+        started = qmp_samsara_record_start(qdict_get_str(qdict, "file"), name,
+                                           mode, false, 0, false, 0, &err);
+    }
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    monitor_printf(mon, "recording; the guest was stopped for %" PRIu64
+                   " ms\n", started->downtime);
+    qapi_free_SamsaraRecordStarted(started);
+}
+
+void hmp_samsara_record_stop(Monitor *mon, const QDict *qdict)
+{
+    Error *err = NULL;
+    SamsaraInfo *info = qmp_samsara_record_stop(&err);
+
+    if (!hmp_handle_error(mon, err)) {
+        monitor_printf(mon, "%" PRIu64 " commits in %s\n", info->commits,
+                       info->file);
+        qapi_free_SamsaraInfo(info);
+    }
 }
 
 void hmp_info_samsara(Monitor *mon, const QDict *qdict)

@@ -47,6 +47,11 @@ static QemuOptsList record_opts = {
             .name = "max-size",
             .type = QEMU_OPT_SIZE,
             .help = "the recording ends before the file gets larger",
+        }, {
+            .name = "start",
+            .type = QEMU_OPT_BOOL,
+            .help = "off: nothing is recorded before the monitor's "
+                    "samsara-record-start",
         },
 #define TUNABLE(opt_name, index, min, max, what) \
         { .name = opt_name, .type = QEMU_OPT_NUMBER, .help = what },
@@ -114,21 +119,29 @@ static QemuOpts *parse(QemuOptsList *list, const char *optarg)
     if (!opts) {
         exit(SAMSARA_EXIT_SETUP);
     }
+    return opts;
+}
+
+static void require_file(QemuOpts *opts, const char *what)
+{
     if (!qemu_opt_get(opts, "file")) {
-        error_report("-%s needs file=", list->name);
+        error_report("%s", what);
         exit(SAMSARA_EXIT_SETUP);
     }
-    return opts;
 }
 
 void samsara_parse_record(const char *optarg)
 {
-    parse(&record_opts, optarg);
+    QemuOpts *opts = parse(&record_opts, optarg);
+
+    if (qemu_opt_get_bool(opts, "start", true)) {
+        require_file(opts, "-record needs file=, or start=off");
+    }
 }
 
 void samsara_parse_replay(const char *optarg)
 {
-    parse(&replay_opts, optarg);
+    require_file(parse(&replay_opts, optarg), "-replay needs file=");
 }
 
 static const QemuOptDesc *find_desc(const QemuOptsList *list, const char *name)
@@ -184,7 +197,8 @@ static int set_property(void *opaque, const char *name, const char *value,
     const char *verb = opaque;
     g_autofree char *prop = NULL;
 
-    if (!strcmp(verb, "replay") && !strcmp(name, "mode")) {
+    if ((!strcmp(verb, "replay") && !strcmp(name, "mode")) ||
+        (!strcmp(verb, "record") && !strcmp(name, "start"))) {
         return 0;
     }
     prop = !strcmp(name, "file") ? g_strdup(verb)
@@ -229,6 +243,7 @@ static void configure_record(QemuOpts *opts, QDict *machine_opts,
     check_record_values(opts);
     require_kvm("record", machine_opts);
     samsara_opts.cpu = g_strdup(cpu_option);
+    samsara_opts.on_demand = !qemu_opt_get_bool(opts, "start", true);
     samsara_recordable = true;
     qemu_opt_foreach(opts, set_property, (void *)"record", &error_fatal);
     /* The option ROM patches the guest's code behind our back. */

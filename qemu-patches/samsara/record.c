@@ -20,6 +20,7 @@
 #include "samsara-int.h"
 
 static struct smr_writer *writer;
+static SamsaraOpts given;       /* on the command line */
 
 static void fill_machine(SamsaraMachine *m)
 {
@@ -179,26 +180,56 @@ static void device_realized(DeviceListener *listener, DeviceState *dev)
                        object_get_typename(OBJECT(dev)));
 }
 
-static void watch_hotplug(void)
+void samsara_record_init(void)
 {
     static DeviceListener listener = { .realize = device_realized };
 
+    given = samsara_opts;
     device_listener_register(&listener);
+}
+
+static bool begin(Error **errp)
+{
+    /* not &error_fatal: start_recording() takes back what it has done */
+    if (!start_recording(errp)) {
+        return false;
+    }
+    samsara_map_watch();
+    samsara_end_watch(writer);
+    qatomic_set(&samsara_frozen, true);
+    qatomic_set(&samsara_running, true);
+    qatomic_set(&samsara_recording, true);
+    samsara_log_start(writer, samsara_record_request_end);
+    return true;
 }
 
 void samsara_record_start(void)
 {
     Error *err = NULL;
 
-    /* not &error_fatal: start_recording() takes back what it has done */
-    if (!start_recording(&err)) {
+    if (!begin(&err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_SETUP);
     }
-    watch_hotplug();
-    samsara_map_watch();
-    samsara_end_init(writer);
-    qatomic_set(&samsara_running, true);
-    qatomic_set(&samsara_recording, true);
-    samsara_log_start(writer, samsara_record_request_end);
+}
+
+bool samsara_record_again(const char *file, const char *mode,
+                          const char *on_error, uint64_t max_size,
+                          Error **errp)
+{
+    if (!samsara_device_release(errp)) {
+        return false;
+    }
+    samsara_opts = given;
+    /* these stay: who has asked for the last ones may still use them */
+    samsara_opts.record = g_strdup(file);
+    samsara_opts.mode = g_strdup(mode ?: given.mode);
+    samsara_opts.on_error = g_strdup(on_error ?: given.on_error);
+    samsara_opts.max_size = max_size ?: given.max_size;
+    if (!begin(errp)) {
+        samsara_barrier_stop();
+        samsara_device_release(NULL);
+        return false;
+    }
+    return true;
 }

@@ -97,6 +97,7 @@ typedef struct SamsaraMachine {
 typedef struct SamsaraOpts {
     char *record;               /* file names: at most one is set */
     char *replay;
+    bool on_demand;             /* the monitor says when to record */
     char *mode;                 /* of the recording; NULL: parallel */
     uint64_t tunable[SAMSARA_NR_TUNABLES];  /* SAMSARA_UNSET: the host's */
     uint64_t ring;
@@ -179,6 +180,8 @@ typedef struct SamsaraDevice {
     int eventfd;
     unsigned nr_rings;          /* one per vCPU, then the VM's */
     SamsaraRing *rings;
+    void *order;                /* NULL: not mapped */
+    size_t order_len;
 } SamsaraDevice;
 
 extern SamsaraDevice samsara_device;
@@ -186,6 +189,8 @@ extern SamsaraDevice samsara_device;
 bool samsara_device_create(KVMState *s, Error **errp);
 bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp);
 bool samsara_device_start(Error **errp);
+/* After the end, the guest stopped: as before samsara_device_config(). */
+bool samsara_device_release(Error **errp);
 /* The order of commits, as the kernel keeps it; NULL and an error */
 const struct kvm_samsara_order *samsara_device_order(Error **errp);
 int samsara_device_ctrl(uint64_t command);
@@ -312,7 +317,8 @@ bool samsara_reset_sets_registers(void);
 void samsara_shadow_init(void);
 
 /* end.c: the end of a recording */
-void samsara_end_init(struct smr_writer *w);
+void samsara_end_init(void);
+void samsara_end_watch(struct smr_writer *w);
 /* Ends the recording, if there is one, because the guest ends. */
 void samsara_record_stop(void);
 /* Ends it early, and with on-error=stop the guest.  The user is told why. */
@@ -329,7 +335,16 @@ G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 
 /* record.c: the start of a recording */
+/* The settings are those of the command line. */
+void samsara_record_init(void);
 void samsara_record_start(void);
+/*
+ * Another one, while the guest is stopped, in @file; each may be NULL or 0: the
+ * command line's.  False, and the guest is as it was.
+ */
+bool samsara_record_again(const char *file, const char *mode,
+                          const char *on_error, uint64_t max_size,
+                          Error **errp);
 
 #endif /* NEED_CPU_H */
 

@@ -79,8 +79,10 @@ struct kvm_run;
 
 void samsara_accel_class_init(ObjectClass *oc);
 
-/* The monitor's "info samsara" */
+/* The monitor's commands */
 void hmp_info_samsara(Monitor *mon, const QDict *qdict);
+void hmp_samsara_record_start(Monitor *mon, const QDict *qdict);
+void hmp_samsara_record_stop(Monitor *mon, const QDict *qdict);
 
 /* After KVM_CREATE_VM, before anything else.  Exits on error. */
 void samsara_kvm_init(struct KVMState *s, MachineState *ms);

@@ -139,9 +139,48 @@ disk_stop_and_go()
 	ok "disk-stop-cont $(grep -c '"STOP"' "$TMP/disk-stop-cont.qmp") times, commits=$COMMITS"
 }
 
+# Recordings of a Linux that is at work with a disk and a network, whatever it does then.
+started_and_stopped()
+{
+	local n=0 i=0 delay
+	wanted on-demand-io on-demand-io-1 on-demand-io-2 on-demand-io-3 || return 0
+	DEVICES='disk-pci net-user'
+	MACHINE=pc
+	machine io 2 '' ''
+	unset MACHINE
+	cp "$GUESTS/disk.img" "$DISK"
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
+	start_qemu on-demand-io $ARGS -append "$(echo $APPEND)" -record start=off
+	for delay in 0.7 0.4 0.2; do
+		n=$((n + 1))
+		sleep $delay
+		ask "\"samsara-record-start\", \"arguments\": {\"file\": \"$TMP/on-demand-io-$n.smr\"}"
+		while [ -d /proc/$pid ] && [ "$(grep -c downtime "$TMP/on-demand-io.qmp")" -lt $n ]; do
+			sleep 0.05
+		done
+		sleep 0.3
+		ask '"samsara-record-stop"'
+	done
+	while [ -d /proc/$pid ] && [ $i -lt 200 ]; do
+		i=$((i + 1))
+		sleep 0.1
+	done
+	end_qemu
+	if [ $RC != $PASS ] || [ -z "$(result_of "$TMP/on-demand-io.out")" ]; then
+		not_ok on-demand-io "status $RC"
+	else
+		ok on-demand-io "$(grep -o '"downtime": [0-9]*' "$TMP/on-demand-io.qmp" | tr '\n' ' ')"
+	fi
+	for n in 1 2 3; do
+		as_far_as_verified on-demand-io-$n "$TMP/on-demand-io-$n.smr"
+		[ "${R_COMMITS:-0}" -gt 100 ] || not_ok on-demand-io-$n "only ${R_COMMITS:-0} commits"
+	done
+}
+
 pair net-pair parallel
 pair net-pair-serial serial
 pair net-pair-native ''
+started_and_stopped
 # without files for firmware
 NIC=e1000,romfile= MACHINE=acpi=on,pcie=on,rtc=on
 pair net-pair-e1000 parallel

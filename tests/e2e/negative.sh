@@ -354,6 +354,55 @@ stop_on_reset()
 	stopped stop-reset reset "$TMP/stop-reset.smr"
 }
 
+record_start()	# FILE [MORE ARGUMENTS]
+{
+	ask "\"samsara-record-start\", \"arguments\": {\"file\": \"$1\"$2}"
+}
+
+# Several recordings of one guest, by QMP and by people, while it runs.
+on_demand()
+{
+	local n
+	wanted on-demand on-demand-1 on-demand-2 on-demand-3 || return 0
+	machine racey 2 n=100000000 0xe9
+	# shellcheck disable=SC2086
+	start_qemu on-demand $ARGS -append n=100000000 -record start=off,chunk=2000
+	sleep 0.3
+	ask '"samsara-record-stop"'
+	record_start /nowhere/at/all.smr
+	for n in 1 2; do
+		record_start "$TMP/on-demand-$n.smr" "$([ $n = 1 ] || echo ', "mode": "serial"')"
+		sleep 0.3
+		record_start "$TMP/on-demand-9.smr"
+		ask '"samsara-record-stop"'
+		sleep 0.2
+	done
+	ask_human "samsara_record_start $TMP/on-demand-3.smr crew"
+	sleep 0.3
+	ask_human samsara_record_stop
+	ask '"query-status"'
+	ask '"quit"'
+	end_qemu
+	if [ "$RC" != 0 ] || ! grep -q '"status": "running"' "$TMP/on-demand.qmp"; then
+		not_ok on-demand "status $RC: $(tail -n 3 "$TMP/on-demand.qmp")"
+	elif [ "$(grep -c '"downtime": [1-9]' "$TMP/on-demand.qmp")" != 2 ] ||
+	     ! grep -q 'stopped for [1-9][0-9]* ms' "$TMP/on-demand.qmp"; then
+		not_ok on-demand 'no downtime' "$TMP/on-demand.qmp"
+	elif [ "$(grep -c 'is being recorded to .* already' "$TMP/on-demand.qmp")" != 2 ] ||
+	     ! grep -q 'is not being recorded' "$TMP/on-demand.qmp" ||
+	     ! grep -q '/nowhere/at/all.smr' "$TMP/on-demand.qmp"; then
+		not_ok on-demand 'an error is missing' "$TMP/on-demand.qmp"
+	elif [ -f "$TMP/on-demand-9.smr" ]; then
+		not_ok on-demand 'a recording that was refused'
+	else
+		ok on-demand "$(grep -o '"downtime": [0-9]*' "$TMP/on-demand.qmp" | tr '\n' ' ')"
+	fi
+	for n in 1 2 3; do
+		as_far_as_verified on-demand-$n "$TMP/on-demand-$n.smr"
+		[ "${R_COMMITS:-0}" -gt 1 ] || not_ok on-demand-$n "only ${R_COMMITS:-0} commits"
+	done
+}
+
 # From outside, wherever the guest is: in its firmware, or at work on both vCPUs.
 resets()
 {
@@ -535,6 +584,7 @@ full_disk
 killed
 stop_on_reset
 resets
+on_demand
 stop_on_full_disk
 max_size
 debugger
