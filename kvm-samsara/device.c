@@ -244,6 +244,8 @@ static int set_state(struct samsara_vm *vm, u64 id, const void __user *uaddr)
 {
 	struct kvm_samsara_vcpu_state state;
 
+	if (id >= MAX_VCPUS)
+		return -ENXIO;
 	if (copy_from_user(&state, uaddr, sizeof(state)))
 		return -EFAULT;
 	/* Pairs with samsara_start(), as in set_dma(). */
@@ -254,6 +256,8 @@ static int set_state(struct samsara_vm *vm, u64 id, const void __user *uaddr)
 
 static int get_state(struct samsara_vm *vm, u64 id, void __user *uaddr)
 {
+	if (id >= MAX_VCPUS)
+		return -ENXIO;
 	/* Pairs with samsara_start(), as in set_dma(). */
 	if (smp_load_acquire(&vm->state) != KVM_SAMSARA_STATE_REPLAYING)
 		return -ENODATA;
