@@ -12,6 +12,8 @@
 #include "samsara.h"
 #include "turns.h"
 
+static_assert(KVM_SAMSARA_DMA_MAX == SMR_DMA_MAX);
+
 /* Copy @len bytes to RAM address @ram and stamp the pages with commit @n. */
 int samsara_dma_write(struct samsara_vm *vm, u64 ram, const u8 *from, u32 len, u64 n)
 {

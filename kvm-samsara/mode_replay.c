@@ -112,6 +112,9 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			wake_next(vm);
 			vm->dma_commits++;
 			break;
+		case SMR_DMA_REF:	/* User space has to fill it in. */
+			samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, SMR_DMA, rec->type);
+			return true;
 		default:	/* MAP: claim_map(); VM_END: looked at when all vCPUs have ended */
 			return true;
 		}

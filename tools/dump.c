@@ -139,6 +139,10 @@ static void print_payload(const struct event *ev)
 		printf(" ram 0x%llx len %u data ", ULL(r->gpa), r->dma_len);
 		print_bytes(r->data, r->data_len);
 		break;
+	case SMR_DMA_REF:
+		printf(" ram 0x%llx len %u image %u offset 0x%llx crc %08x", ULL(r->gpa),
+		       r->dma_len, r->image, ULL(r->image_offset), r->digest);
+		break;
 	case SMR_MAP:
 		print_map(r);
 		break;
@@ -288,6 +292,13 @@ static void json_event(const struct event *ev)
 	if (r->type == SMR_DMA) {
 		json_hex(j, "ram", r->gpa);
 		json_bytes(j, "data", r->data, r->data_len);
+	}
+	if (r->type == SMR_DMA_REF) {
+		json_hex(j, "ram", r->gpa);
+		json_u64(j, "len", r->dma_len);
+		json_u64(j, "image", r->image);
+		json_u64(j, "offset", r->image_offset);
+		json_hex(j, "crc", r->digest);
 	}
 	if (r->type == SMR_MAP)
 		json_map(j, r);

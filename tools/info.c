@@ -75,7 +75,8 @@ static bool add_order(struct report *rep, const struct event *ev)
 	struct smr_record r = *ev->rec;
 	u8 bytes[512];
 	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
-	u32 check = r.type == SMR_CHUNK || r.type == SMR_SECTION || r.type == SMR_STATE ? 4 : 0;
+	u32 check = r.type == SMR_CHUNK || r.type == SMR_SECTION || r.type == SMR_STATE ||
+		    r.type == SMR_DMA_REF ? 4 : 0;
 	u8 digest[12];
 	u32 i;
 
@@ -109,7 +110,7 @@ static bool count(struct report *rep, const struct event *ev)
 	c->chunks += r->type == SMR_CHUNK;
 	c->async += r->type == SMR_CHUNK && r->end == SMR_END_ASYNC;
 	c->sections += r->type == SMR_SECTION;
-	c->dma += r->type == SMR_DMA;
+	c->dma += r->type == SMR_DMA || r->type == SMR_DMA_REF;
 	c->events += !!(r->flags & SMR_F_EVENT);
 	return add_order(rep, ev) && add_share(&rep->share[INPUT], r->data, r->data_len);
 }

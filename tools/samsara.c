@@ -14,6 +14,7 @@ static const struct command {
 	{ "info",   cmd_info,   "what was recorded, how much of it can be replayed, sizes" },
 	{ "dump",   cmd_dump,   "all records in commit order, one line each" },
 	{ "verify", cmd_verify, "check everything that can be checked without replaying" },
+	{ "pack",   cmd_pack,   "copy it to OUTPUT, with what was read from disk images" },
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -22,7 +23,7 @@ static void usage(FILE *f)
 {
 	size_t i;
 
-	fprintf(f, "usage: samsara COMMAND FILE [OPTION]...\n\n");
+	fprintf(f, "usage: samsara COMMAND FILE [OUTPUT] [OPTION]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
 		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
 	fprintf(f, "\n  samsara hunt [OPTION]... -- QEMU [ARGUMENT]...: record until a run fails; see\n"
@@ -32,6 +33,7 @@ static void usage(FILE *f)
 		"      --vcpu N|vm   dump: records of one vCPU, or of the VM, only\n"
 		"      --from N      dump: commits from N on\n"
 		"      --to N        dump: commits up to N\n"
+		"      --images DIR  pack: disk images are there, and not where they were\n"
 		"      --help, --version\n\n"
 		"exit status: 0 whole, 1 cut or damaged but replayable up to a commit,\n"
 		"2 no recording or nothing to replay, 64 wrong usage\n");
@@ -76,6 +78,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "vcpu",    required_argument, NULL, 'v' },
 		{ "from",    required_argument, NULL, 'f' },
 		{ "to",      required_argument, NULL, 't' },
+		{ "images",  required_argument, NULL, 'i' },
 		{ "help",    no_argument,       NULL, 'h' },
 		{ "version", no_argument,       NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -101,6 +104,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 't':
 			if (!get_number(optarg, 0, &o->to))
 				return usage_error("--to: no commit number", optarg);
+			break;
+		case 'i':
+			o->images = optarg;
 			break;
 		case 'h':
 			usage(stdout);
@@ -175,9 +181,12 @@ int main(int argc, char **argv)
 	c = find_command(argv[optind]);
 	if (!c)
 		return usage_error("unknown command", argv[optind]);
-	if (argc - optind != 2)
+	if (c->run == cmd_pack && argc - optind != 3)
+		return usage_error(c->name, "needs FILE and OUTPUT");
+	if (c->run != cmd_pack && argc - optind != 2)
 		return usage_error(c->name, "needs exactly one FILE");
 	o.file = argv[optind + 1];
+	o.output = argv[optind + 2];
 	shown = strdup(o.file);
 	if (!shown) {
 		perror("samsara");

@@ -121,6 +121,13 @@ static bool overlaps_earlier(const u8 *p, const u8 *end, const struct smr_slot *
 	return false;
 }
 
+/* Of a device's write: as the kernel takes it, in an image that there may be. */
+static bool ref_ok(const struct smr_record *r)
+{
+	return r->dma_len && r->dma_len <= SMR_DMA_MAX && r->gpa + r->dma_len >= r->gpa &&
+	       r->image < SMR_MAX_IMAGES && r->image_offset + r->dma_len >= r->image_offset;
+}
+
 /* KVM's slots don't overlap, and there are no more of them than these. */
 static bool map_ok(const struct smr_record *r)
 {
@@ -150,6 +157,8 @@ const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 		return "position";
 	if (r->type == SMR_DMA)
 		return r->dma_len && r->gpa + r->dma_len >= r->gpa ? NULL : "address";
+	if (r->type == SMR_DMA_REF)
+		return ref_ok(r) ? NULL : "reference";
 	if (r->type == SMR_MAP)
 		return map_ok(r) ? NULL : "memory map";
 	if (r->type == SMR_STATE)

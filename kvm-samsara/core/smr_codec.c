@@ -374,6 +374,32 @@ static void get_dma(struct smr_stream *s, struct smr_cursor *c, struct smr_recor
 		c->bad = true;
 }
 
+static void put_dma_ref(struct smr_stream *s, const struct smr_record *r, struct smr_buf *b)
+{
+	put_commit(s, r, b);
+	smr_put_varint(b, r->gpa);
+	smr_put_varint(b, r->dma_len);
+	smr_put_varint(b, r->image);
+	smr_put_varint(b, r->image_offset);
+	put_fixed(b, r->digest, 4);
+	if (r->flags & SMR_F_MEMDIGEST)
+		put_fixed(b, r->mem_digest, 8);
+}
+
+static void get_dma_ref(struct smr_stream *s, struct smr_cursor *c, struct smr_record *r)
+{
+	get_commit(s, c, r);
+	r->gpa = smr_get_varint(c);
+	r->dma_len = get_varint32(c);
+	r->image = get_varint32(c);
+	r->image_offset = smr_get_varint(c);
+	r->digest = (u32)get_fixed(c, 4);
+	if (r->flags & SMR_F_MEMDIGEST)
+		r->mem_digest = get_fixed(c, 8);
+	if (c->p != c->end)
+		c->bad = true;
+}
+
 static void put_map(struct smr_stream *s, const struct smr_record *r, struct smr_buf *b)
 {
 	put_commit(s, r, b);
@@ -407,7 +433,7 @@ static void get_vm_end(struct smr_stream *s, struct smr_cursor *c, struct smr_re
 bool smr_is_commit(u8 type)
 {
 	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_DMA || type == SMR_MAP ||
-	       type == SMR_STATE;
+	       type == SMR_STATE || type == SMR_DMA_REF;
 }
 
 static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
@@ -419,6 +445,8 @@ static bool may_encode(const struct smr_stream *s, const struct smr_record *r)
 	if (r->type == SMR_CHUNK && !flags_fit_end(r))
 		return false;
 	if (r->type == SMR_DMA && r->dma_len != r->data_len)
+		return false;
+	if (r->type == SMR_DMA_REF && r->data_len)
 		return false;
 	if (!smr_is_commit(r->type))
 		return r->type >= SMR_VCPU_END && r->type <= SMR_VM_END && !r->data_len;
@@ -437,6 +465,9 @@ static void put_payload(struct smr_stream *s, const struct smr_record *r, struct
 		break;
 	case SMR_DMA:
 		put_dma(s, r, b);
+		break;
+	case SMR_DMA_REF:
+		put_dma_ref(s, r, b);
 		break;
 	case SMR_MAP:
 		put_map(s, r, b);
@@ -466,6 +497,9 @@ static void get_payload(struct smr_stream *s, struct smr_cursor *c, struct smr_r
 		break;
 	case SMR_DMA:
 		get_dma(s, c, r);
+		break;
+	case SMR_DMA_REF:
+		get_dma_ref(s, c, r);
 		break;
 	case SMR_MAP:
 		get_map(s, c, r);
@@ -521,7 +555,7 @@ int smr_peek(const u8 *p, u32 len)
 	if (!len)
 		return 0;
 	type = smr_get_u8(&c);
-	if (type < SMR_CHUNK || type > SMR_STATE)
+	if (type < SMR_CHUNK || type > SMR_DMA_REF)
 		return -EBADMSG;
 	payload = smr_get_varint(&c);
 	header = (u32)(c.p - p);
@@ -713,6 +747,7 @@ const char *smr_type_name(u8 type)
 		[SMR_VM_END]	= "vm-end",
 		[SMR_MAP]	= "map",
 		[SMR_STATE]	= "state",
+		[SMR_DMA_REF]	= "dma-ref",
 	};
 
 	return type < NR_OF(names) && names[type] ? names[type] : "unknown";

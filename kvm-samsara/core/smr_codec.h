@@ -26,6 +26,7 @@ enum smr_type {
 	SMR_VM_END	= 6,	/* last record of the VM stream */
 	SMR_MAP		= 7,	/* the memory map has changed (VM stream) */
 	SMR_STATE	= 8,	/* user space has set the vCPU's state (vCPU streams) */
+	SMR_DMA_REF	= 9,	/* DMA of what is in a disk image; in files only (VM stream) */
 };
 
 /* smr_chunk.flags */
@@ -62,6 +63,8 @@ enum smr_input {
 #define SMR_RECORD_MAX		(128u * 1024)	/* longest record, header included */
 #define SMR_HEADER_MAX		11u	/* type and length */
 #define SMR_STATE_MAX		65536u	/* longest state of a vCPU */
+#define SMR_DMA_MAX		65536u	/* longest write of a device */
+#define SMR_MAX_IMAGES		64u
 
 struct smr_position {
 	u64 branches;		/* conditional branches retired since the chunk's start */
@@ -83,8 +86,10 @@ struct smr_record {
 	u8 sipi_vector;
 	u16 end;		/* CHUNK: exit reason */
 	u32 flags;		/* of a commit: SMR_F_* */
-	u32 digest;		/* CHUNK, SECTION, STATE: low half of the vCPU's digest chain */
-	u32 dma_len;		/* DMA: bytes written; equals data_len */
+	u32 digest;		/* low half of the vCPU's digest chain; DMA_REF: CRC32C of the bytes */
+	u32 dma_len;		/* DMA, DMA_REF: bytes written; DMA: equals data_len */
+	u32 image;		/* DMA_REF: number of the image */
+	u64 image_offset;	/* DMA_REF: where in it */
 	u64 commit_seq;		/* of a commit; VM_END: number of commits */
 	u64 start_seq;		/* CHUNK: every commit <= it was published at the start */
 	struct smr_position pos;	/* CHUNK with SMR_END_ASYNC */
@@ -92,7 +97,7 @@ struct smr_record {
 	u64 mem_digest;		/* SMR_F_MEMDIGEST; VM_START, VM_END always */
 	u64 chain;		/* VCPU_END: whole digest chain */
 	u64 state_digest;	/* VCPU_END: digest of the complete vCPU state */
-	u64 gpa;		/* CHUNK with SMR_END_TOUCH: of the page; DMA: RAM address */
+	u64 gpa;		/* CHUNK with SMR_END_TOUCH: of the page; DMA, DMA_REF: RAM address */
 	const u8 *data;		/* input items, DMA bytes, slots or state, in the caller's buffer */
 	u32 data_len;
 };

@@ -181,6 +181,14 @@ void gen_record(struct rng *r, u8 type, u64 n, u8 data[SMR_INPUT_MAX], struct sm
 		rec->commit_seq = n;
 		gen_map(r, data, rec);
 		break;
+	case SMR_DMA_REF:
+		rec->commit_seq = n;
+		rec->gpa = rng_spread(r);
+		rec->dma_len = (u32)rng_spread(r);
+		rec->image = (u32)rng_spread(r);
+		rec->image_offset = rng_spread(r);
+		rec->digest = (u32)rng_next(r);
+		break;
 	case SMR_STATE:
 		rec->commit_seq = n;
 		rec->digest = (u32)rng_next(r);
@@ -201,12 +209,16 @@ void gen_record(struct rng *r, u8 type, u64 n, u8 data[SMR_INPUT_MAX], struct sm
 	}
 }
 
+#define MAX_IMAGE	(1u << 20)
+
 struct gen {
 	const struct gen_options *o;
 	struct smr_writer *w;
 	struct rng rng;
 	struct smr_stream stream[SMR_FILE_MAX_VCPUS + 1];
 	struct smr_err *err;
+	u8 *image;		/* its content, NULL: none */
+	size_t image_len;
 };
 
 static int emit(struct gen *g, u32 stream, const struct smr_record *rec)
@@ -241,6 +253,21 @@ static void gen_possible(struct gen *g, u32 stream, u64 n, u8 *data, struct smr_
 	} while (smr_check_record(rec, &g->stream[stream].tsc));
 }
 
+/* A write of what is in the image: some bytes anywhere, also at its end. */
+static void refer(struct gen *g, struct smr_record *rec)
+{
+	u64 offset = rng_below(&g->rng, g->image_len);
+	u64 rest = g->image_len - offset;
+
+	rec->type = SMR_DMA_REF;
+	rec->dma_len = 1 + (u32)rng_below(&g->rng, rest < SMR_DMA_MAX ? rest : SMR_DMA_MAX);
+	rec->image = 0;
+	rec->image_offset = offset;
+	rec->digest = smr_crc32c(0, g->image + offset, rec->dma_len);
+	rec->data = NULL;
+	rec->data_len = 0;
+}
+
 static int emit_commit(struct gen *g, u64 n)
 {
 	u32 stream = (u32)rng_below(&g->rng, g->o->nr_vcpus + 1);
@@ -249,6 +276,8 @@ static int emit_commit(struct gen *g, u64 n)
 	int ret;
 
 	gen_possible(g, stream, n, data, &rec);
+	if (g->image && rec.type == SMR_DMA && n % 2)
+		refer(g, &rec);
 	if (stream != g->o->nr_vcpus && g->o->bad_inputs && n == g->o->commits) {
 		memset(data, 0xff, 3);
 		rec.data_len = 3;
@@ -298,6 +327,15 @@ static int put_blobs(struct gen *g)
 	return ret;
 }
 
+static int put_images(struct gen *g)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%zu %s\n", g->image_len, g->o->image);
+	return smr_writer_blob(g->w, "images", g->o->images ? g->o->images : text,
+			       strlen(g->o->images ? g->o->images : text), g->err);
+}
+
 static int put_initial(struct gen *g)
 {
 	u8 page[4096];
@@ -315,6 +353,8 @@ static int put_initial(struct gen *g)
 		ret = smr_writer_blob(g->w, "regs.0", page, 33, g->err);
 	if (!ret)
 		ret = put_blobs(g);
+	if (!ret && g->image)
+		ret = put_images(g);
 	return ret ? ret : smr_writer_end_initial(g->w, g->err);
 }
 
@@ -337,24 +377,39 @@ static int put_log(struct gen *g)
 	return ret;
 }
 
+static void read_image(struct gen *g)
+{
+	FILE *f = fopen(g->o->image, "r");
+
+	g->image = malloc(MAX_IMAGE);
+	if (!f || !g->image)
+		abort();
+	g->image_len = fread(g->image, 1, MAX_IMAGE, f);
+	fclose(f);
+}
+
 int gen_recording(const char *path, const struct gen_options *o, struct smr_err *err)
 {
 	struct smr_writer_options wo = {
 		.nr_vcpus = o->nr_vcpus,
 		.compress = o->compress,
-		.incompat = SMR_FILE_RAM | SMR_FILE_STATE,
+		.incompat = SMR_FILE_RAM | SMR_FILE_STATE | (o->image ? SMR_FILE_IMAGES : 0),
 		.writer = o->writer ? o->writer : "unit test",
 		.host = o->host ? o->host : "none",
 	};
 	struct gen g = { .o = o, .rng = { o->seed }, .err = err };
 	int ret, closed;
 
+	if (o->image)
+		read_image(&g);
 	ret = smr_writer_create(&g.w, path, &wo, err);
-	if (ret)
-		return ret;
-	ret = put_initial(&g);
-	if (!ret)
-		ret = put_log(&g);
-	closed = smr_writer_close(g.w, !ret && !o->no_trailer, err);
-	return ret ? ret : closed;
+	if (!ret) {
+		ret = put_initial(&g);
+		if (!ret)
+			ret = put_log(&g);
+		closed = smr_writer_close(g.w, !ret && !o->no_trailer, err);
+		ret = ret ? ret : closed;
+	}
+	free(g.image);
+	return ret;
 }

@@ -33,6 +33,8 @@ struct gen_options {
 	bool no_trailer;	/* ... or not closed the file */
 	bool bad_inputs;	/* data of the last chunk are no inputs */
 	u64 bad_event;		/* commit of a vCPU that gets an event of no type */
+	const char *image;	/* every other write of a device is of what is there ... */
+	const char *images;	/* ... in another blob "images" than that says */
 };
 
 /* Writes a recording; returns what the writer returned. */

@@ -210,6 +210,32 @@ static void test_state(void **state)
 	assert_string_equal(smr_check_record(&r, &tsc), "state");
 }
 
+static void test_reference(void **state)
+{
+	const struct smr_record good = {
+		.type = SMR_DMA_REF, .gpa = 0x1000, .dma_len = SMR_DMA_MAX,
+		.image = SMR_MAX_IMAGES - 1, .image_offset = 1,
+	};
+	struct smr_record r = good;
+	u64 tsc = 0;
+
+	(void)state;
+	assert_null(smr_check_record(&r, &tsc));
+	r.dma_len++;
+	assert_string_equal(smr_check_record(&r, &tsc), "reference");
+	r.dma_len = 0;
+	assert_string_equal(smr_check_record(&r, &tsc), "reference");
+	r = good;
+	r.image++;
+	assert_string_equal(smr_check_record(&r, &tsc), "reference");
+	r = good;
+	r.image_offset = U64_MAX;
+	assert_string_equal(smr_check_record(&r, &tsc), "reference");
+	r = good;
+	r.gpa = U64_MAX;
+	assert_string_equal(smr_check_record(&r, &tsc), "reference");
+}
+
 /* What smr_check_record() says of these slots */
 static const char *wrong_map(const struct smr_slot *slots, u32 nr)
 {
@@ -273,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_falsify),
 		cmocka_unit_test(test_dma),
 		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_reference),
 		cmocka_unit_test(test_map),
 	};
 

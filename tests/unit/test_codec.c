@@ -122,7 +122,7 @@ static void test_extremes(void **state)
 
 static void test_random(void **state)
 {
-	struct smr_stream enc[SMR_STATE + 1] = { 0 }, dec[SMR_STATE + 1] = { 0 };
+	struct smr_stream enc[SMR_DMA_REF + 1] = { 0 }, dec[SMR_DMA_REF + 1] = { 0 };
 	u8 data[SMR_INPUT_MAX];
 	struct rng rng = { 1 };
 	struct smr_record r;
@@ -131,7 +131,7 @@ static void test_random(void **state)
 
 	(void)state;
 	for (n = 1; n < 30000; n++) {
-		type = 1 + (u8)rng_below(&rng, SMR_STATE);
+		type = 1 + (u8)rng_below(&rng, SMR_DMA_REF);
 		gen_record(&rng, type, n, data, &r);
 		round_trip(&enc[type], &dec[type], &r);
 	}
@@ -238,7 +238,7 @@ static void test_refused(void **state)
 	(void)state;
 	r.type = 0;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
-	r.type = SMR_STATE + 1;
+	r.type = SMR_DMA_REF + 1;
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = good;
 	r.commit_seq = 10;
@@ -260,6 +260,9 @@ static void test_refused(void **state)
 	r = (struct smr_record){ .type = SMR_VM_END, .commit_seq = 9 };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_DMA, .commit_seq = 11, .dma_len = 3, .data = data,
+				 .data_len = 4 };
+	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
+	r = (struct smr_record){ .type = SMR_DMA_REF, .commit_seq = 11, .dma_len = 4, .data = data,
 				 .data_len = 4 };
 	assert_int_equal(smr_encode(&enc, &r, &b), -EINVAL);
 	r = (struct smr_record){ .type = SMR_VCPU_END, .data = data, .data_len = 4 };
@@ -495,7 +498,7 @@ static void test_hostile(void **state)
 	memcpy(bad, good, sizeof(good));
 	bad[0] = 0;
 	assert_int_equal(smr_peek(bad, sizeof(good)), -EBADMSG);
-	bad[0] = SMR_STATE + 1;
+	bad[0] = SMR_DMA_REF + 1;
 	assert_int_equal(smr_peek(bad, sizeof(good)), -EBADMSG);
 	assert_int_equal(decode_bytes(bad, sizeof(good)), -EBADMSG);
 	assert_int_equal(smr_peek(long_length, sizeof(long_length)), -EBADMSG);

@@ -514,6 +514,45 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* What was named is there; everything else is as it was. */
+static void test_pack(void **state)
+{
+	static char packed[64], image[64], before[1 << 20];
+	struct gen_options o = whole;
+	char arguments[256];
+
+	(void)state;
+	snprintf(packed, sizeof(packed), "%s/packed", files_dir);
+	snprintf(image, sizeof(image), "%s/image", files_dir);
+	memset(before, 'x', 100000);
+	spit(image, (const u8 *)before, 100000);
+	o.image = image;
+	o.compress = 0;
+	generate(&o);
+	snprintf(arguments, sizeof(arguments), "pack %s %s", path, packed);
+	assert_int_equal(run_on("dump", path, "--vcpu 0"), 0);
+	snprintf(before, sizeof(before), "%s", out);
+	assert_int_equal(run_on("dump", path, "--vcpu vm"), 0);
+	assert_says("dma-ref");
+	assert_int_equal(run(arguments), 0);
+	assert_int_equal(run_on("verify", packed, ""), 0);
+	assert_int_equal(run_on("dump", packed, "--vcpu vm"), 0);
+	assert_int_equal(lines_with("dma-ref"), 0);
+	assert_int_equal(run_on("dump", packed, "--vcpu 0"), 0);
+	assert_string_equal(out, before);
+	/* Over itself, and then without the image. */
+	snprintf(arguments, sizeof(arguments), "pack %s %s", path, path);
+	assert_int_equal(run(arguments), 2);
+	assert_int_equal(run_on("verify", path, ""), 0);
+	unlink(packed);
+	unlink(image);
+	snprintf(arguments, sizeof(arguments), "pack %s %s", path, packed);
+	assert_int_equal(run(arguments), 2);
+	assert_says("can't open this disk image");
+	assert_int_equal(access(packed, F_OK), -1);
+	assert_int_equal(run_on("pack", path, ""), 64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_dump_ends),
+		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_unreadable),

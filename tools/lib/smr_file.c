@@ -144,6 +144,7 @@ bool smr_is_end(u8 type)
 bool smr_type_fits_stream(u8 type, bool vm_stream)
 {
 	if (vm_stream)
-		return type == SMR_DMA || type == SMR_MAP || type == SMR_VM_START || type == SMR_VM_END;
+		return type == SMR_DMA || type == SMR_DMA_REF || type == SMR_MAP ||
+		       type == SMR_VM_START || type == SMR_VM_END;
 	return type == SMR_CHUNK || type == SMR_SECTION || type == SMR_STATE || type == SMR_VCPU_END;
 }

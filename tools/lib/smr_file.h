@@ -28,7 +28,9 @@
 #define SMR_FILE_RAM		(1ull << 1)
 /* User space may have set vCPUs' state: records of that. */
 #define SMR_FILE_STATE		(1ull << 2)
-#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM | SMR_FILE_STATE)
+/* What devices have read from images may be named instead of stored: blob "images". */
+#define SMR_FILE_IMAGES		(1ull << 3)
+#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM | SMR_FILE_STATE | SMR_FILE_IMAGES)
 #define SMR_FILE_MAX_VCPUS	64u
 #define SMR_FILE_HEADER_SIZE	4096u
 #define SMR_SEGMENT_HEADER_SIZE	64u
@@ -57,6 +59,7 @@ enum smr_file_error {
 	SMR_FILE_ENOENT		= -12,	/* no blob of this name */
 	SMR_FILE_EINCOMPLETE	= -13,	/* initial state missing or cut: nothing to replay */
 	SMR_FILE_ELIMIT		= -14,	/* writing: more than a recording may hold */
+	SMR_FILE_EIMAGE		= -15,	/* a disk image is missing, or not what it was */
 };
 
 struct smr_err {
@@ -248,6 +251,29 @@ int smr_log_next(struct smr_log *l, struct smr_record *rec, const u8 **bytes, u3
  * Returns how many, 0 at the end.  Not to be mixed with smr_log_next().
  */
 int smr_log_read(struct smr_log *l, void *buf, u32 size, struct smr_err *err);
+
+/*
+ * Disk images that a recording names instead of holding what devices have read from them.
+ * The blob "images" has a line for each: its size in bytes, a space, its path.
+ */
+struct smr_images;
+
+/*
+ * Opens them all, for reading: @dir NULL: where they were; else there, by their names without
+ * the rest of the path.  *@images is NULL if the recording names none.
+ */
+int smr_images_open(struct smr_images **images, const struct smr_reader *r, const char *dir,
+		    struct smr_err *err);
+void smr_images_close(struct smr_images *images);
+/* Reads what the records up to commit @limit name, and compares it with what it was. */
+int smr_images_check(const struct smr_images *images, const struct smr_reader *r, u64 limit,
+		     struct smr_err *err);
+
+/*
+ * From now on @l returns a DMA with the bytes for each DMA_REF.  SMR_FILE_EIMAGE if they are
+ * not what they were.
+ */
+int smr_log_use_images(struct smr_log *l, const struct smr_images *images, struct smr_err *err);
 
 u64 smr_log_offset(const struct smr_log *l);	/* file offset of the current segment */
 const struct smr_stream *smr_log_state(const struct smr_log *l);

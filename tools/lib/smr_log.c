@@ -20,6 +20,8 @@ struct smr_log {
 	struct smr_err error;	/* the first one; what follows is the same */
 	const u8 *rest;		/* smr_log_read(): of the current record */
 	u32 rest_len;
+	const struct smr_images *images;	/* NULL: references stay what they are */
+	u8 *filled;		/* SMR_DMA_MAX bytes, then SMR_RECORD_MAX for the record with them */
 };
 
 int smr_log_open(struct smr_log **out, const struct smr_reader *r, u32 stream, u64 limit,
@@ -46,7 +48,19 @@ void smr_log_close(struct smr_log *l)
 	if (!l)
 		return;
 	free(l->buf);
+	free(l->filled);
 	free(l);
+}
+
+int smr_log_use_images(struct smr_log *l, const struct smr_images *images, struct smr_err *err)
+{
+	if (!images)
+		return 0;
+	l->filled = malloc(SMR_DMA_MAX + SMR_RECORD_MAX);
+	if (!l->filled)
+		return smr_fail(err, SMR_FILE_EMEM, l->r->path, 0, "out of memory");
+	l->images = images;
+	return 0;
 }
 
 u64 smr_log_offset(const struct smr_log *l)
@@ -137,9 +151,31 @@ static int take_record(struct smr_log *l, struct smr_record *rec, int len, struc
 	return 1;
 }
 
+/* A record that names its bytes: with them, coded as if they had been there. */
+static int fill_in(struct smr_log *l, const struct smr_stream *before, struct smr_record *rec,
+		   const u8 **bytes, u32 *len, struct smr_err *err)
+{
+	struct smr_buf b = { .p = l->filled + SMR_DMA_MAX, .size = SMR_RECORD_MAX };
+	const struct smr_record ref = *rec;
+	struct smr_stream state = *before;
+	int ret;
+
+	ret = smr_images_fill(l->images, &ref, l->filled, rec, err);
+	if (ret)
+		return ret;
+	if (smr_encode(&state, rec, &b))
+		return bad_record(l, "reference that is too long", err);
+	if (bytes)
+		*bytes = b.p;
+	if (len)
+		*len = b.len;
+	return 1;
+}
+
 static int next_record(struct smr_log *l, struct smr_record *rec, const u8 **bytes, u32 *len,
 		       struct smr_err *err)
 {
+	struct smr_stream before = l->state;
 	u32 start;
 	int ret;
 
@@ -158,6 +194,8 @@ static int next_record(struct smr_log *l, struct smr_record *rec, const u8 **byt
 		*bytes = l->buf + start;
 	if (ret > 0 && len)
 		*len = l->pos - start;
+	if (ret > 0 && rec->type == SMR_DMA_REF && l->images)
+		return fill_in(l, &before, rec, bytes, len, err);
 	return ret;
 }
 

@@ -55,6 +55,10 @@ static inline bool smr_is_damage(int code)
 	return code == SMR_FILE_EDAMAGED || code == SMR_FILE_ERECORD;
 }
 
+/* Fills in what @ref names: @rec becomes a DMA with @data. */
+int smr_images_fill(const struct smr_images *images, const struct smr_record *ref,
+		    u8 data[SMR_DMA_MAX], struct smr_record *rec, struct smr_err *err);
+
 /* Reads every blob's segments once.  Damage among them goes to r->blob_damage. */
 int smr_index_blobs(struct smr_reader *r, struct smr_err *err);
 /* @p: payload of segment @s. */
