@@ -37,6 +37,7 @@ static struct {
     uint64_t unflushed;
     int64_t last_flush;
     bool reported;              /* that the kernel could not go on */
+    GByteArray *rest;           /* of a record; NULL: no image is named */
 } writing;
 
 uint64_t samsara_log_reserve(void)
@@ -87,6 +88,36 @@ static void append(unsigned stream, const void *data, size_t len)
 }
 
 /*
+ * The VM's stream, record by record, if what was read from disk images is to
+ * be named.  The kernel publishes whole records, but the ring cuts them.
+ */
+static void append_named(unsigned stream, const void *data, size_t len)
+{
+    GByteArray *rest = writing.rest;
+    const uint8_t *bytes;
+    uint32_t n, out;
+    size_t done = 0;
+
+    g_byte_array_append(rest, data, len);
+    while ((n = MAX(0, smr_peek(rest->data + done, rest->len - done)))) {
+        out = n;
+        bytes = samsara_images_name(rest->data + done, &out);
+        append(stream, bytes, out);
+        done += n;
+    }
+    g_byte_array_remove_range(rest, 0, done);
+}
+
+static void append_some(unsigned stream, const void *data, size_t len)
+{
+    if (writing.rest && stream == samsara_device.nr_rings - 1) {
+        append_named(stream, data, len);
+    } else {
+        append(stream, data, len);
+    }
+}
+
+/*
  * The VM's ring is always drained: a device model that waits for room in it has
  * the lock that the end of the recording needs.
  */
@@ -110,8 +141,8 @@ static size_t drain_ring(unsigned i, bool all)
         return 0;
     }
     trace_samsara_drain(i, r->pos, len);
-    append(i, r->data + offset, first);
-    append(i, r->data, len - first);
+    append_some(i, r->data + offset, first);
+    append_some(i, r->data, len - first);
     r->pos += len;
     smr_store_release(&r->hdr->tail, r->pos);
     return len;
@@ -181,9 +212,13 @@ static void *log_thread(void *unused)
 void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end)
 {
     g_free(writing.failed);
+    if (writing.rest) {
+        g_byte_array_unref(writing.rest);
+    }
     memset(&writing, 0, sizeof(writing));
     writing.writer = w;
     writing.request_end = request_end;
+    writing.rest = samsara_images_wanted() ? g_byte_array_new() : NULL;
     writing.last_flush = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     qemu_thread_create(&writing.thread, "samsara", log_thread, NULL,
                        QEMU_THREAD_JOINABLE);

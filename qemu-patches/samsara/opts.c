@@ -48,6 +48,11 @@ static QemuOptsList record_opts = {
             .type = QEMU_OPT_SIZE,
             .help = "the recording ends before the file gets larger",
         }, {
+            .name = "disk",
+            .type = QEMU_OPT_STRING,
+            .help = "what is read from disks is in the recording (inline, "
+                    "default), or named by image and offset (ref)",
+        }, {
             .name = "start",
             .type = QEMU_OPT_BOOL,
             .help = "off: nothing is recorded before the monitor's "
@@ -93,6 +98,11 @@ static QemuOptsList replay_opts = {
             .name = "stop-at",
             .type = QEMU_OPT_NUMBER,
             .help = "end after this commit",
+        }, {
+            .name = "images",
+            .type = QEMU_OPT_STRING,
+            .help = "directory with the disk images that were recorded with "
+                    "disk=ref; default: where they were",
         }, {
             .name = "max-memory",
             .type = QEMU_OPT_SIZE,

@@ -28,6 +28,9 @@ static const struct {
     { "record-on-error", offsetof(SamsaraOpts, on_error), true,
       "continue (default): the guest goes on when the recording ends early; "
       "stop: it is paused" },
+    { "record-disk", offsetof(SamsaraOpts, disk), true,
+      "inline (default): what is read from disks is in the recording; ref: it "
+      "is named by image and offset" },
     { "record-max-size", offsetof(SamsaraOpts, max_size), false,
       "The recording ends before the file gets larger" },
 #define TUNABLE(opt_name, index, min, max, what) \
@@ -46,6 +49,8 @@ static const struct {
       "Replay the execution recorded in this file" },
     { "replay-stop-at", offsetof(SamsaraOpts, stop_at), false,
       "End the replay after this commit" },
+    { "replay-images", offsetof(SamsaraOpts, images), true,
+      "Directory with the disk images that the recording names" },
     { "replay-max-memory", offsetof(SamsaraOpts, max_memory), false,
       "Most memory a replayed guest may have" },
 };

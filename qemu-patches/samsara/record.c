@@ -99,14 +99,33 @@ static bool initial_state_fits(Error **errp)
     return check_max_size(totals.file_bytes, errp);
 }
 
+static bool save_images(Error **errp)
+{
+    g_autofree char *text = NULL;
+    struct smr_err err = { };
+
+    if (!samsara_images_wanted()) {
+        return true;
+    }
+    text = samsara_images_find();
+    if (smr_writer_blob(writer, "images", text, strlen(text), &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
+        return false;
+    }
+    samsara_images_start();
+    samsara_shadow_watch_reads();
+    return true;
+}
+
 static bool create_file(Error **errp)
 {
+    uint64_t images = samsara_images_wanted() ? SMR_FILE_IMAGES : 0;
     struct utsname host;
     struct smr_err err = { };
     struct smr_writer_options o = {
         .nr_vcpus = current_machine->smp.cpus,
         .compress = samsara_opts.compress,
-        .incompat = SMR_FILE_RAM | SMR_FILE_STATE,
+        .incompat = SMR_FILE_RAM | SMR_FILE_STATE | images,
         .writer = "QEMU " QEMU_FULL_VERSION,
         .host = uname(&host) ? NULL : host.release,
     };
@@ -122,7 +141,8 @@ static bool save_initial_state(Error **errp)
 {
     struct smr_err err = { };
 
-    if (!save_machine(errp) || !samsara_vcpus_save(writer, errp)) {
+    if (!save_machine(errp) || !save_images(errp) ||
+        !samsara_vcpus_save(writer, errp)) {
         return false;
     }
     if (!samsara_memory_save(writer, initial_state_fits, errp)) {

@@ -200,21 +200,44 @@ static void *feeder_thread(void *unused)
 
 /* Start */
 
-static bool open_logs(Error **errp)
+static uint64_t log_limit(void)
 {
     const struct smr_extent *x = &samsara_opts.extent;
+
+    return x->complete ? U64_MAX : x->replayable;
+}
+
+/* What the guest has read from them must be there still. */
+static bool use_images(Error **errp)
+{
+    struct smr_images *images;
+    struct smr_err err = { };
+
+    if (smr_images_open(&images, samsara_opts.reader, samsara_opts.images,
+                        &err) < 0 ||
+        smr_images_check(images, samsara_opts.reader, log_limit(), &err) < 0 ||
+        smr_log_use_images(rep.logs[samsara_device.nr_rings - 1], images,
+                           &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
+        return false;
+    }
+    return true;
+}
+
+static bool open_logs(Error **errp)
+{
     struct smr_err err = { };
     unsigned i;
 
     rep.logs = g_new0(struct smr_log *, samsara_device.nr_rings);
     for (i = 0; i < samsara_device.nr_rings; i++) {
-        if (smr_log_open(&rep.logs[i], samsara_opts.reader, i,
-                         x->complete ? U64_MAX : x->replayable, &err) < 0) {
+        if (smr_log_open(&rep.logs[i], samsara_opts.reader, i, log_limit(),
+                         &err) < 0) {
             error_setg(errp, "%s", smr_file_errstr(&err));
             return false;
         }
     }
-    return true;
+    return use_images(errp);
 }
 
 /* The kernel stops by itself where the log of a complete recording ends. */

@@ -10,7 +10,7 @@
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  record.c replay.c
- * 3  shadow.c dma.c reset.c map.c end.c log.c
+ * 3  shadow.c dma.c reset.c map.c end.c log.c images.c
  * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
  * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
  * 0  barrier.c session.c
@@ -106,6 +106,8 @@ typedef struct SamsaraOpts {
     uint64_t stop_at;
     uint64_t max_size;          /* of the recording */
     char *on_error;             /* of the recording; NULL: continue */
+    char *disk;                 /* of the recording; NULL: inline */
+    char *images;               /* replay: where disk images are */
     uint64_t max_memory;        /* of a replayed guest; 0: what the host has */
     char *cpu;                  /* argument of -cpu, NULL if none */
 
@@ -293,6 +295,19 @@ void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end);
 /* After the kernel has stopped; returns why the file is not whole, or NULL. */
 const char *samsara_log_finish(void);
 
+/* images.c: -record disk=ref */
+bool samsara_images_wanted(void);
+/* What the recording says of them: a blob, to be freed */
+char *samsara_images_find(void);
+void samsara_images_start(void);
+/* The image that is read from there; -1: none that can be named */
+int samsara_images_index(BlockBackend *blk);
+/* @len bytes at @ram are about to be commits, and may be what is at @offset */
+void samsara_images_hint(int image, uint64_t offset, uint64_t ram,
+                         uint64_t len);
+/* The VM's record, or one that names its bytes; by the log's thread */
+const uint8_t *samsara_images_name(const uint8_t *bytes, uint32_t *len);
+
 /* dma.c: as samsara_dma_write() */
 bool samsara_log_write(void *host, const void *buf, hwaddr len);
 
@@ -315,6 +330,8 @@ bool samsara_reset_sets_registers(void);
 
 /* shadow.c: before there is RAM */
 void samsara_shadow_init(void);
+/* From now on it is noted what is read from images. */
+void samsara_shadow_watch_reads(void);
 
 /* end.c: the end of a recording */
 void samsara_end_init(void);

@@ -29,6 +29,7 @@ static const struct {
 } choices[] = {
     { "mode", "parallel, serial or crew" },
     { "on-error", "continue or stop" },
+    { "disk", "inline or ref" },
 };
 
 bool samsara_check_number(const char *name, uint64_t value, Error **errp)

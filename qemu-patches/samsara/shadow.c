@@ -25,6 +25,7 @@
 #include "qemu/thread.h"
 #include "cpu.h"
 #include "exec/ramlist.h"
+#include "sysemu/block-backend.h"
 #include "samsara.h"
 #include "samsara-int.h"
 #include "trace.h"
@@ -36,6 +37,7 @@ typedef struct Shadow {
     uint8_t *host;              /* the RAM block */
     uint8_t *copy;
     uint32_t *maps;             /* of each page */
+    uint64_t *notes;            /* where each page was read from, 0: nowhere */
     size_t size;
     QLIST_ENTRY(Shadow) next;
 } Shadow;
@@ -74,6 +76,7 @@ static void block_added(RAMBlockNotifier *n, void *host, size_t size,
     s->size = max_size;
     s->copy = reserve(nr_pages(max_size) * TARGET_PAGE_SIZE);
     s->maps = reserve(nr_pages(max_size) * sizeof(*s->maps));
+    s->notes = reserve(nr_pages(max_size) * sizeof(*s->notes));
     QEMU_LOCK_GUARD(&shadows.lock);
     QLIST_INSERT_HEAD(&shadows.all, s, next);
 }
@@ -89,6 +92,7 @@ static void block_removed(RAMBlockNotifier *n, void *host, size_t size,
             QLIST_REMOVE(s, next);
             munmap(s->copy, nr_pages(s->size) * TARGET_PAGE_SIZE);
             munmap(s->maps, nr_pages(s->size) * sizeof(*s->maps));
+            munmap(s->notes, nr_pages(s->size) * sizeof(*s->notes));
             g_free(s);
             return;
         }
@@ -186,6 +190,76 @@ static size_t rest_of_page(size_t offset, size_t len)
 }
 
 /*
+ * A note is the number of an image plus one, and where in it the page begins:
+ * that may be before the image does.
+ */
+#define NOTE_SHIFT      56
+#define NOTE_BIAS       TARGET_PAGE_SIZE
+
+static void note(Shadow *s, size_t offset, int image, uint64_t from, size_t len)
+{
+    size_t page = offset / TARGET_PAGE_SIZE;
+    uint64_t start = from - offset % TARGET_PAGE_SIZE + NOTE_BIAS;
+
+    for (; len && page < nr_pages(offset + len); page++) {
+        qatomic_set(&s->notes[page],
+                    start | (uint64_t)(image + 1) << NOTE_SHIFT);
+        start += TARGET_PAGE_SIZE;
+    }
+}
+
+/* A device model has read from a disk, into shadows or elsewhere. */
+static void read_done(BlockBackend *blk, int64_t from, int64_t bytes,
+                      QEMUIOVector *qiov, size_t skip)
+{
+    int image = samsara_images_index(blk);
+    uint8_t *to;
+    size_t n;
+    Shadow *s;
+    int i;
+
+    if (image < 0 || !qiov) {
+        return;
+    }
+    for (i = 0; i < qiov->niov && bytes; i++) {
+        if (skip >= qiov->iov[i].iov_len) {
+            skip -= qiov->iov[i].iov_len;
+            continue;
+        }
+        to = (uint8_t *)qiov->iov[i].iov_base + skip;
+        n = MIN(qiov->iov[i].iov_len - skip, bytes);
+        WITH_QEMU_LOCK_GUARD(&shadows.lock) {
+            s = shadow_of_copy(to);
+            if (s) {
+                note(s, to - s->copy, image, from, n);
+            }
+        }
+        skip = 0;
+        from += n;
+        bytes -= n;
+    }
+}
+
+void samsara_shadow_watch_reads(void)
+{
+    blk_read_done = read_done;
+}
+
+/* A note becomes a hint once. */
+static void hint(Shadow *s, size_t offset, size_t len)
+{
+    SamsaraBlock *b = samsara_block_of_host(s->host + offset);
+    uint64_t value = qatomic_xchg(&s->notes[offset / TARGET_PAGE_SIZE], 0);
+
+    if (value && b) {
+        samsara_images_hint((value >> NOTE_SHIFT) - 1,
+                            (value & MAKE_64BIT_MASK(0, NOTE_SHIFT)) -
+                            NOTE_BIAS + offset % TARGET_PAGE_SIZE,
+                            b->ram + (s->host + offset - b->host), len);
+    }
+}
+
+/*
  * Pages that guest memory equals already are left out: that is a write of the
  * device as well, at the moment of the comparison.
  */
@@ -203,6 +277,9 @@ static void hand_over(Shadow *s, size_t offset, size_t len)
             if (!differs(s, offset + n, done)) {
                 break;
             }
+        }
+        if (blk_read_done && qatomic_read(&samsara_recording)) {
+            hint(s, offset, n);
         }
         if (!samsara_log_write(s->host + offset, s->copy + offset, n)) {
             memcpy(s->host + offset, s->copy + offset, n);

@@ -139,6 +139,47 @@ disk_stop_and_go()
 	ok "disk-stop-cont $(grep -c '"STOP"' "$TMP/disk-stop-cont.qmp") times, commits=$COMMITS"
 }
 
+# What is read from below an overlay is named: a replay needs it, and finds out before it
+# begins if it is not what it was; a packed one does not.
+disk_by_reference()
+{
+	local refs base=$TMP/disk-ref images=$TMP/images
+	wanted disk-ref disk-ref-elsewhere disk-ref-missing disk-ref-changed disk-ref-packed ||
+		return 0
+	DEVICES=disk-pci MACHINE=pc DISK_OPTIONS=,snapshot=on
+	machine io 2 '' ''
+	unset MACHINE
+	DISK_OPTIONS=
+	record "$base" disk=ref memdigest=64
+	refs=$(samsara dump "$base.smr" | grep -c 'dma-ref')
+	if [ $RC != $PASS ] || [ -z "$(result_of "$base.out")" ] || [ "$refs" -lt 50 ]; then
+		not_ok disk-ref "status $RC, $refs references"
+		return
+	fi
+	replay_of "$base" disk-ref || return
+	ok "disk-ref commits=$COMMITS references=$refs bytes=$(stat -c %s "$base.smr")"
+	samsara pack "$base.smr" "$TMP/disk-ref-packed.smr" || not_ok disk-ref-packed "status $?"
+
+	mkdir -p "$images"
+	mv "$DISK" "$images/"
+	DISK=
+	replay "$TMP/disk-ref-missing" "$base.smr"
+	expect disk-ref-missing $BADFILE "can't open this disk image, which the recording needs"
+	replay "$TMP/disk-ref-elsewhere" "$base.smr" "images=$images"
+	expect disk-ref-elsewhere $EXACT 'replay exact'
+	# the file system's own pages
+	dd if=/dev/zero of="$images/disk.img" bs=4096 count=20 conv=notrunc 2> /dev/null
+	replay "$TMP/disk-ref-changed" "$base.smr" "images=$images"
+	expect disk-ref-changed $BADFILE 'not the disk image that was recorded: .* differ'
+	rm -r "$images"
+	replay "$TMP/disk-ref-packed" "$TMP/disk-ref-packed.smr"
+	if exact "$base" "$TMP/disk-ref-packed"; then
+		ok "disk-ref-packed bytes=$(stat -c %s "$TMP/disk-ref-packed.smr")"
+	else
+		not_ok disk-ref-packed "replay: status $RC"
+	fi
+}
+
 # Recordings of a Linux that is at work with a disk and a network, whatever it does then.
 started_and_stopped()
 {
@@ -181,6 +222,7 @@ pair net-pair parallel
 pair net-pair-serial serial
 pair net-pair-native ''
 started_and_stopped
+disk_by_reference
 # without files for firmware
 NIC=e1000,romfile= MACHINE=acpi=on,pcie=on,rtc=on
 pair net-pair-e1000 parallel

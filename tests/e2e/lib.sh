@@ -15,9 +15,12 @@ PASS=33				# isa-debug-exit after a guest wrote 0x10
 TMP=${TMP:-/tmp/e2e}
 DEVICES=
 DISK=
+DISK_OPTIONS=
 REBOOTS=
 NIC=virtio-net-device
 mkdir -p "$TMP"
+# overlays of disks are there
+export TMPDIR="$TMP"
 
 now()	# hundredths of a second since boot
 {
@@ -50,7 +53,8 @@ add_disk()
 {
 	DISK=$TMP/disk.img
 	APPEND="$APPEND disk=$2"
-	ARGS="$ARGS $3 -drive file=$DISK,if=none,id=disk,format=raw -device $1,drive=disk"
+	ARGS="$ARGS $3 -drive file=$DISK,if=none,id=disk,format=raw$DISK_OPTIONS
+		-device $1,drive=disk"
 }
 
 # use_device NAME: adds a device to ARGS, and to APPEND that the guest is to use it
