@@ -228,6 +228,25 @@ static void start_in_exit(void)
 	vm_destroy(&vm);
 }
 
+/* A debugger may have been at work before. */
+static void start_debugged(void)
+{
+	const struct vm_setup setup = { .nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD };
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, .arch.debugreg[7] = 0x400,
+	};
+	struct vm vm;
+
+	vm_create(&vm, &setup);
+	vm_configure(&vm);
+	must_work(ioctl(vm.vcpu[1], KVM_SET_GUEST_DEBUG, &debug), "SET_GUEST_DEBUG");
+	must_fail(vm_ctrl(&vm, KVM_SAMSARA_CTRL_START), EOPNOTSUPP, "START with a debugger");
+	debug.control = 0;
+	must_work(ioctl(vm.vcpu[1], KVM_SET_GUEST_DEBUG, &debug), "SET_GUEST_DEBUG");
+	must_work(vm_ctrl(&vm, KVM_SAMSARA_CTRL_START), "START");
+	vm_destroy(&vm);
+}
+
 const struct hostile_case again_cases[] = {
 	{ "again-parallel", again_parallel },
 	{ "again-serial", again_serial },
@@ -235,5 +254,6 @@ const struct hostile_case again_cases[] = {
 	{ "again-disturbed", again_disturbed },
 	{ "clear-refused", clear_refused },
 	{ "start-in-exit", start_in_exit },
+	{ "start-debugged", start_debugged },
 	{}
 };
