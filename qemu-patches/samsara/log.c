@@ -95,15 +95,21 @@ static void append_named(unsigned stream, const void *data, size_t len)
 {
     GByteArray *rest = writing.rest;
     const uint8_t *bytes;
-    uint32_t n, out;
     size_t done = 0;
+    uint32_t out;
+    int n;
 
     g_byte_array_append(rest, data, len);
-    while ((n = MAX(0, smr_peek(rest->data + done, rest->len - done)))) {
+    while ((n = smr_peek(rest->data + done, rest->len - done)) > 0) {
         out = n;
         bytes = samsara_images_name(rest->data + done, &out);
         append(stream, bytes, out);
         done += n;
+    }
+    if (n < 0) {
+        /* no record: the file's writer says so */
+        append(stream, rest->data + done, rest->len - done);
+        done = rest->len;
     }
     g_byte_array_remove_range(rest, 0, done);
 }
