@@ -32,6 +32,7 @@
 static const char * const devices[] = {
     "acpi-ged-x86",
     "bochs-display",
+    "cfi.pflash01",
     "e1000",
     "e1000-8*",
     "floppy",
@@ -102,7 +103,6 @@ static const struct {
     { "cirrus-vga", "it with -vga std" },
     { "e1000e", "it with -nic user,model=e1000" },
     { "vmware-svga", "it with -vga std" },
-    { "cfi.pflash", "its -drive if=pflash option" },
     { "sysbus-xhci", "it with -M microvm,usb=off" },
 };
 

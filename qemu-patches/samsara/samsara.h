@@ -54,7 +54,8 @@ static inline void samsara_device_write(void *host, const void *buf, size_t len)
     }
 }
 
-void samsara_device_clear(void *host, size_t len);
+/* memset() of such memory */
+void samsara_device_set(void *host, int c, size_t len);
 
 /* The machine was reset: all handlers have been called, and vCPUs are set. */
 extern void (*samsara_after_reset)(void);

@@ -23,16 +23,17 @@ bool samsara_device_used;
 bool (*samsara_write)(void *host, const void *buf, size_t len);
 void (*samsara_after_reset)(void);
 
-void samsara_device_clear(void *host, size_t len)
+void samsara_device_set(void *host, int c, size_t len)
 {
-    g_autofree void *zero = NULL;
+    g_autofree void *bytes = NULL;
 
     if (likely(!samsara_recordable)) {
-        memset(host, 0, len);
+        memset(host, c, len);
         return;
     }
-    zero = g_malloc0(len);
-    samsara_device_write(host, zero, len);
+    bytes = g_malloc(len);
+    memset(bytes, c, len);
+    samsara_device_write(host, bytes, len);
 }
 
 uint32_t samsara_record_mode(void)
