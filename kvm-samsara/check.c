@@ -147,9 +147,9 @@ int samsara_check_vm(struct samsara_vm *vm)
 	if (!irqchip_in_kernel(kvm) || irqchip_split(kvm))
 		return refuse(-EOPNOTSUPP, "only the in-kernel interrupt controllers are recorded: use kernel-irqchip=on");
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		/* KVM would write to it on each entry and exit. */
 		if (vcpu->guest_debug)
 			return refuse(-EOPNOTSUPP, "a debugger's breakpoints and steps can't be recorded: remove them");
+		/* KVM would write to it on each entry and exit. */
 		if (vcpu->arch.apic->vapic_addr)
 			return refuse(-EOPNOTSUPP, "a virtual APIC page can't be recorded: use -global apic-common.vapic=off");
 		r = check_cpuid(vcpu);

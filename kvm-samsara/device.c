@@ -286,6 +286,13 @@ static void clear(struct samsara_vm *vm)
 	vm->log_end = U64_MAX;
 }
 
+static void free_all(struct samsara_vm *vm)
+{
+	samsara_free_started(vm, vm->vcpus);
+	free_config(vm);
+	samsara_uncharge_locked(vm, vm->locked_pages);
+}
+
 /* With in_use: all who look at what there is without config_lock have left. */
 static int give_back(struct samsara_vm *vm)
 {
@@ -294,8 +301,7 @@ static int give_back(struct samsara_vm *vm)
 	r = samsara_release(vm);
 	if (r)
 		return r;
-	free_config(vm);
-	samsara_uncharge_locked(vm, vm->locked_pages);
+	free_all(vm);
 	clear(vm);
 	return 0;
 }
@@ -539,17 +545,9 @@ static int samsara_device_create(struct kvm_device *dev, u32 type)
 static void samsara_device_destroy(struct kvm_device *dev)
 {
 	struct samsara_vm *vm = dev->private;
-	u32 i;
 
 	WRITE_ONCE(dev->kvm->arch.samsara, NULL);
-	for (i = 0; i < vm->nr_vcpus; i++)
-		if (vm->vcpus[i])
-			samsara_free_vcpu(vm->vcpus[i]);
-	samsara_memory_free(vm);
-	kfree(vm->memory.map);
-	free_config(vm);
-	if (vm->locked_pages)
-		samsara_uncharge_locked(vm, vm->locked_pages);
+	free_all(vm);
 	kfree_rcu(vm, rcu);
 	kfree(dev);
 	static_branch_slow_dec_deferred(&kvm_samsara_key);

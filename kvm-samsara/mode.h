@@ -57,7 +57,7 @@ struct samsara_mode {
 	/* Which pages a chunk has changed is not known. */
 	bool digest_off;
 
-	/* START.  Returns 0 or an errno; samsara_free_vcpu() frees what there is by then. */
+	/* START.  Returns 0 or an errno; free_vcpu() frees what there is by then. */
 	void (*init_vm)(struct samsara_vm *vm);
 	int (*init_vcpu)(struct samsara_vcpu *sv);
 

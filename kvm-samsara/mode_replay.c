@@ -594,9 +594,10 @@ static int replay_pending_exit(struct samsara_vcpu *sv)
 /* User space sets the vCPU's state before it calls KVM_RUN again: end_state(). */
 static int begin_state(struct samsara_vcpu *sv)
 {
+	u64 last_tsc = 0;
 	int r;
 
-	if (!sv->rec.data_len || sv->rec.data_len > SMR_STATE_MAX) {
+	if (smr_check_record(&sv->rec, &last_tsc)) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, SMR_STATE_MAX, sv->rec.data_len);
 		return -ESHUTDOWN;
 	}

@@ -147,7 +147,7 @@ static void thaw(struct samsara_vm *vm, bool started)
 	mutex_unlock(&kvm->lock);
 }
 
-void samsara_free_vcpu(struct samsara_vcpu *sv)
+static void free_vcpu(struct samsara_vcpu *sv)
 {
 	samsara_counter_free(&sv->counter);
 	samsara_copies_free(&sv->copies);
@@ -178,7 +178,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->inputs.p = kvmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);
 	sv->scratch = __vmalloc(SMR_RECORD_MAX, GFP_KERNEL_ACCOUNT);
 	if (!sv->inputs.p || !sv->scratch || sv->mode->init_vcpu(sv)) {
-		samsara_free_vcpu(sv);
+		free_vcpu(sv);
 		return NULL;
 	}
 	samsara_ring_init(&sv->ring, vm->rings_area + sv->id * vm->ring_stride,
@@ -192,7 +192,16 @@ static void free_vcpus(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 
 	for (i = 0; i < vm->nr_vcpus; i++)
 		if (vcpus[i])
-			samsara_free_vcpu(vcpus[i]);
+			free_vcpu(vcpus[i]);
+}
+
+/* What START has made, or a part of it. */
+void samsara_free_started(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
+{
+	free_vcpus(vm, vcpus);
+	samsara_memory_free(vm);
+	kfree(vm->memory.map);
+	vm->memory.map = NULL;
 }
 
 static int alloc_vcpus(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
@@ -263,12 +272,8 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	r = r ?: samsara_memory_digest(vm, &vm->memory.digest);
 	r = r ?: alloc_vcpus(vm, vcpus);
 	r = r ?: start_stream(vm);
-	if (r) {
-		free_vcpus(vm, vcpus);
-		samsara_memory_free(vm);
-		kfree(vm->memory.map);
-		vm->memory.map = NULL;
-	}
+	if (r)
+		samsara_free_started(vm, vcpus);
 	return r;
 }
 
@@ -308,9 +313,8 @@ static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 }
 
 /*
- * After its end, when nobody uses the device: the vCPUs are KVM's, memory is not pinned any
- * more.  Returns 0, or -EBUSY: a vCPU is in KVM_RUN or another ioctl, or has an exit to
- * finish.
+ * After its end, when nobody uses the device: the vCPUs are KVM's.  Returns 0, or -EBUSY: one
+ * is in KVM_RUN or another ioctl, or has an exit to finish.
  */
 int samsara_release(struct samsara_vm *vm)
 {
@@ -328,12 +332,7 @@ int samsara_release(struct samsara_vm *vm)
 		unlock_vcpus(kvm, atomic_read(&kvm->online_vcpus));
 	}
 	mutex_unlock(&kvm->lock);
-	if (r)
-		return r;
-	free_vcpus(vm, vm->vcpus);
-	samsara_memory_free(vm);
-	kfree(vm->memory.map);
-	return 0;
+	return r;
 }
 
 /*

@@ -7,6 +7,6 @@
 
 int samsara_release(struct samsara_vm *vm);
 int samsara_start(struct samsara_vm *vm);
-void samsara_free_vcpu(struct samsara_vcpu *sv);
+void samsara_free_started(struct samsara_vm *vm, struct samsara_vcpu **vcpus);
 
 #endif /* __KVM_X86_SAMSARA_START_H */

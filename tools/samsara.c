@@ -9,12 +9,13 @@
 static const struct command {
 	const char *name;
 	int (*run)(const struct options *o, struct smr_reader *r);
+	bool has_output;
 	const char *help;
 } commands[] = {
-	{ "info",   cmd_info,   "what was recorded, how much of it can be replayed, sizes" },
-	{ "dump",   cmd_dump,   "all records in commit order, one line each" },
-	{ "verify", cmd_verify, "check everything that can be checked without replaying" },
-	{ "pack",   cmd_pack,   "copy it to OUTPUT, with what was read from disk images" },
+	{ "info",   cmd_info,   false, "what was recorded, how much of it can be replayed, sizes" },
+	{ "dump",   cmd_dump,   false, "all records in commit order, one line each" },
+	{ "verify", cmd_verify, false, "check everything that can be checked without replaying" },
+	{ "pack",   cmd_pack,   true, "copy it to OUTPUT, with what was read from disk images" },
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -181,10 +182,9 @@ int main(int argc, char **argv)
 	c = find_command(argv[optind]);
 	if (!c)
 		return usage_error("unknown command", argv[optind]);
-	if (c->run == cmd_pack && argc - optind != 3)
-		return usage_error(c->name, "needs FILE and OUTPUT");
-	if (c->run != cmd_pack && argc - optind != 2)
-		return usage_error(c->name, "needs exactly one FILE");
+	if (argc - optind != 2 + c->has_output)
+		return usage_error(c->name, c->has_output ? "needs FILE and OUTPUT" :
+							    "needs exactly one FILE");
 	o.file = argv[optind + 1];
 	o.output = argv[optind + 2];
 	shown = strdup(o.file);

@@ -121,10 +121,15 @@ static bool overlaps_earlier(const u8 *p, const u8 *end, const struct smr_slot *
 	return false;
 }
 
+static bool dma_ok(const struct smr_record *r)
+{
+	return r->dma_len && r->gpa + r->dma_len >= r->gpa;
+}
+
 /* Of a device's write: as the kernel takes it, in an image that there may be. */
 static bool ref_ok(const struct smr_record *r)
 {
-	return r->dma_len && r->dma_len <= SMR_DMA_MAX && r->gpa + r->dma_len >= r->gpa &&
+	return dma_ok(r) && r->dma_len <= SMR_DMA_MAX &&
 	       r->image < SMR_MAX_IMAGES && r->image_offset + r->dma_len >= r->image_offset;
 }
 
@@ -156,7 +161,7 @@ const char *smr_check_record(const struct smr_record *r, u64 *last_tsc)
 	if (r->type == SMR_CHUNK && !smr_position_ok(&r->pos))
 		return "position";
 	if (r->type == SMR_DMA)
-		return r->dma_len && r->gpa + r->dma_len >= r->gpa ? NULL : "address";
+		return dma_ok(r) ? NULL : "address";
 	if (r->type == SMR_DMA_REF)
 		return ref_ok(r) ? NULL : "reference";
 	if (r->type == SMR_MAP)

@@ -81,16 +81,6 @@ static BlockDriverState *immutable(BlockBackend *blk)
     return bs->file->bs;
 }
 
-static bool is_one_line(const char *text)
-{
-    for (; *text; text += smr_printable_len(text)) {
-        if (!smr_printable_len(text)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void add_image(BlockBackend *blk)
 {
     BlockDriverState *bs = immutable(blk);
@@ -102,7 +92,7 @@ static void add_image(BlockBackend *blk)
         return;
     }
     path = realpath(bs->filename, NULL);
-    if (!path || !is_one_line(path)) {
+    if (!path || !smr_is_printable(path)) {
         return;
     }
     image->fd = qemu_open_old(path, O_RDONLY);
@@ -132,12 +122,17 @@ static void forget(void)
     }
 }
 
-char *samsara_images_find(void)
+char *samsara_images_start(void)
 {
     GString *text = g_string_new(NULL);
     BlockBackend *blk = NULL;
     unsigned i;
 
+    if (!images.record) {
+        qemu_mutex_init(&images.lock);
+        images.record = g_malloc(SMR_RECORD_MAX);
+    }
+    memset(&images.coding, 0, sizeof(images.coding));
     forget();
     while ((blk = blk_all_next(blk))) {
         add_image(blk);
@@ -159,15 +154,6 @@ int samsara_images_index(BlockBackend *blk)
         }
     }
     return -1;
-}
-
-void samsara_images_start(void)
-{
-    if (!images.record) {
-        qemu_mutex_init(&images.lock);
-        images.record = g_malloc(SMR_RECORD_MAX);
-    }
-    memset(&images.coding, 0, sizeof(images.coding));
 }
 
 /* With the lock */

@@ -107,12 +107,11 @@ static bool save_images(Error **errp)
     if (!samsara_images_wanted()) {
         return true;
     }
-    text = samsara_images_find();
+    text = samsara_images_start();
     if (smr_writer_blob(writer, "images", text, strlen(text), &err) < 0) {
         error_setg(errp, "%s", smr_file_errstr(&err));
         return false;
     }
-    samsara_images_start();
     samsara_shadow_watch_reads();
     return true;
 }

@@ -297,9 +297,8 @@ const char *samsara_log_finish(void);
 
 /* images.c: -record disk=ref */
 bool samsara_images_wanted(void);
-/* What the recording says of them: a blob, to be freed */
-char *samsara_images_find(void);
-void samsara_images_start(void);
+/* Finds them; what the recording says of them: a blob, to be freed */
+char *samsara_images_start(void);
 /* The image that is read from there; -1: none that can be named */
 int samsara_images_index(BlockBackend *blk);
 /* @len bytes at @ram are about to be commits, and may be what is at @offset */

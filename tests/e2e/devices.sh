@@ -195,7 +195,7 @@ started_and_stopped()
 	for delay in 0.7 0.4 0.2; do
 		n=$((n + 1))
 		sleep $delay
-		ask "\"samsara-record-start\", \"arguments\": {\"file\": \"$TMP/on-demand-io-$n.smr\"}"
+		record_start "$TMP/on-demand-io-$n.smr"
 		while [ -d /proc/$pid ] && [ "$(grep -c downtime "$TMP/on-demand-io.qmp")" -lt $n ]; do
 			sleep 0.05
 		done

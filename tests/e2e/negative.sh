@@ -354,11 +354,6 @@ stop_on_reset()
 	stopped stop-reset reset "$TMP/stop-reset.smr"
 }
 
-record_start()	# FILE [MORE ARGUMENTS]
-{
-	ask "\"samsara-record-start\", \"arguments\": {\"file\": \"$1\"$2}"
-}
-
 # Several recordings of one guest, by QMP and by people, while it runs.
 on_demand()
 {

@@ -30,6 +30,11 @@ ask_human()	# COMMAND
 	ask "\"human-monitor-command\", \"arguments\": {\"command-line\": \"$1\"}"
 }
 
+record_start()	# FILE [MORE ARGUMENTS]
+{
+	ask "\"samsara-record-start\", \"arguments\": {\"file\": \"$1\"$2}"
+}
+
 # Up to 20 s for a line in what a monitor has said.
 wait_for()	# NAME REGEX
 {

@@ -51,6 +51,18 @@ u32 smr_printable_len(const char *text)
 	return n + 1;
 }
 
+bool smr_is_printable(const char *text)
+{
+	u32 len;
+
+	for (; *text; text += len) {
+		len = smr_printable_len(text);
+		if (!len)
+			return false;
+	}
+	return true;
+}
+
 void smr_make_printable(char *text)
 {
 	u32 len;

@@ -73,6 +73,7 @@ const char *smr_file_errstr(const struct smr_err *err);
 
 /* Bytes of the character (ASCII or UTF-8) at @text; 0: not valid, or a control character. */
 u32 smr_printable_len(const char *text);
+bool smr_is_printable(const char *text);
 /* What a terminal could obey becomes '?'. */
 void smr_make_printable(char *text);
 

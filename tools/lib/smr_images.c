@@ -53,18 +53,6 @@ static char *join(const char *dir, const char *path)
 	return joined;
 }
 
-static bool is_printable(const char *text)
-{
-	u32 len;
-
-	for (; *text; text += len) {
-		len = smr_printable_len(text);
-		if (!len)
-			return false;
-	}
-	return true;
-}
-
 /* A file comes from anybody: a path may name what blocks, or what is no file at all. */
 static int open_image(struct image *image, struct smr_err *err)
 {
@@ -98,7 +86,7 @@ static int add_line(struct smr_images *images, const struct smr_reader *r, const
 	errno = 0;
 	image->size = strtoull(line, &end, 10);
 	if (*line < '0' || *line > '9' || errno || *end != ' ' || !*base_name(end + 1) ||
-	    !is_printable(end + 1))
+	    !smr_is_printable(end + 1))
 		return smr_fail(err, SMR_FILE_EDAMAGED, r->path, 0,
 				"images: line %u is no size and path", images->nr + 1);
 	image->fd = -1;
@@ -169,13 +157,14 @@ static bool read_all(int fd, u8 *to, u32 len, u64 offset)
 int smr_images_fill(const struct smr_images *images, const struct smr_record *ref,
 		    u8 data[SMR_DMA_MAX], struct smr_record *rec, struct smr_err *err)
 {
-	const struct image *image = &images->image[ref->image];
+	const struct image *image;
 	u64 last_tsc = 0;
 
 	if (smr_check_record(ref, &last_tsc) || ref->image >= images->nr)
 		return smr_fail(err, SMR_FILE_ERECORD, "images", 0,
 				"commit %llu names what can't be in an image",
 				ULL(ref->commit_seq));
+	image = &images->image[ref->image];
 	if (!read_all(image->fd, data, ref->dma_len, ref->image_offset) ||
 	    smr_crc32c(0, data, ref->dma_len) != ref->digest)
 		return smr_fail(err, SMR_FILE_EIMAGE, image->path, ref->image_offset,
@@ -202,12 +191,8 @@ int smr_images_check(const struct smr_images *images, const struct smr_reader *r
 	if (ret)
 		return ret;
 	ret = smr_log_use_images(l, images, err);
-	while (!ret) {
-		ret = smr_log_next(l, &rec, NULL, NULL, err);
-		if (ret <= 0)
-			break;
+	while (!ret && (ret = smr_log_next(l, &rec, NULL, NULL, err)) > 0)
 		ret = 0;
-	}
 	smr_log_close(l);
 	return ret;
 }
