@@ -363,6 +363,23 @@ static int get_tunable(struct samsara_vm *vm, u64 index, u64 __user *uaddr)
 	return r ?: put_user(value, uaddr);
 }
 
+static int set_pause(struct samsara_vm *vm, const u64 __user *uaddr)
+{
+	u64 commit;
+
+	if (get_user(commit, uaddr))
+		return -EFAULT;
+	if (!vm->rings_area || !vm->mode->from_log)
+		return -EINVAL;
+	/* Who finds that the next commit may not begin must not miss the wake-up. */
+	mutex_lock(&vm->commit_lock);
+	WRITE_ONCE(vm->replay.pause_at, commit);
+	WRITE_ONCE(vm->replay.pauses, vm->replay.pauses + 1);
+	mutex_unlock(&vm->commit_lock);
+	wake_up_all(&vm->wq);
+	return 0;
+}
+
 /* Without config_lock: a recording that waits for room must not block them. */
 static bool is_ordered(u32 group)
 {
@@ -413,6 +430,8 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 		r = set_tunable(vm, attr->attr, uaddr);
 	else if (attr->group == KVM_SAMSARA_GRP_RAM && !attr->attr)
 		r = set_ram(vm, uaddr);
+	else if (attr->group == KVM_SAMSARA_GRP_PAUSE && !attr->attr)
+		r = set_pause(vm, uaddr);
 	mutex_unlock(&vm->config_lock);
 	return r;
 }
@@ -446,6 +465,7 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 	case KVM_SAMSARA_GRP_STATUS:
 	case KVM_SAMSARA_GRP_DMA:
 	case KVM_SAMSARA_GRP_RAM:
+	case KVM_SAMSARA_GRP_PAUSE:
 		return attr->attr ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_MAP:
 		return attr->attr > KVM_SAMSARA_MAP_END ? -ENXIO : 0;

@@ -37,6 +37,14 @@ static bool past_stop(struct samsara_vm *vm, u64 n)
 	return vm->config.stop_at && n > vm->config.stop_at;
 }
 
+/* User space wants to look at the guest before commit @n begins. */
+static bool held(struct samsara_vm *vm, u64 n)
+{
+	u64 at = READ_ONCE(vm->replay.pause_at);
+
+	return at && n > at;
+}
+
 /* After the record's commit, before the next one. */
 static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *rec, u32 vcpu)
 {
@@ -47,8 +55,8 @@ static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *re
 }
 
 /*
- * A commit is done: wake the vCPU that waits for it, if any.  Waking them all costs
- * more than the commits of a guest that does much I/O.
+ * A commit is done: wake the vCPU that waits for it, if any, or whoever has asked for a
+ * pause.  Waking all vCPUs costs more than the commits of a guest that does much I/O.
  */
 static void wake_next(struct samsara_vm *vm)
 {
@@ -56,6 +64,10 @@ static void wake_next(struct samsara_vm *vm)
 	u32 i;
 
 	lockdep_assert_held(&vm->commit_lock);
+	if (held(vm, vm->replay.done + 1)) {
+		samsara_signal_user(vm);
+		return;
+	}
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		sv = vm->vcpus[i];
 		if (sv->replay.waiter && sv->rec.commit_seq == vm->replay.done + 1)
@@ -94,7 +106,7 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			break;
 		case SMR_DMA:
 			if (rec->commit_seq != vm->replay.done + 1 ||
-			    past_stop(vm, rec->commit_seq))
+			    past_stop(vm, rec->commit_seq) || held(vm, rec->commit_seq))
 				return true;
 			/* A vCPU does this commit: two streams have the same number. */
 			if (vm->replay.runner) {
@@ -134,7 +146,7 @@ static bool claim_map(struct samsara_vcpu *sv)
 	lockdep_assert_held(&vm->commit_lock);
 	if (!samsara_alive(vm) || !vm->replay.have_rec || rec->type != SMR_MAP ||
 	    rec->commit_seq != vm->replay.done + 1 || past_stop(vm, rec->commit_seq) ||
-	    vm->replay.runner)
+	    held(vm, rec->commit_seq) || vm->replay.runner)
 		return false;
 	vm->replay.runner = sv;
 	return true;
@@ -202,12 +214,14 @@ static int look_for_turn(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	u64 n = sv->rec.commit_seq;
 	bool starved, mine, past, map;
+	u32 pauses;
 
 	mutex_lock(&vm->commit_lock);
+	pauses = vm->replay.pauses;
 	starved = !advance_vm_stream(vm);
 	map = claim_map(sv);
 	/* A commit of the VM's stream may come first as long as we can't see its next record. */
-	mine = !starved && vm->replay.done + 1 == n;
+	mine = !starved && vm->replay.done + 1 == n && !held(vm, n);
 	/* Every number is in one stream only, and numbers grow. */
 	past = n <= vm->replay.done || (mine && (map || vm->replay.runner));
 	if (mine && !past)
@@ -228,8 +242,10 @@ static int look_for_turn(struct samsara_vcpu *sv)
 		return 0;
 	if (starved)
 		samsara_signal_user(vm);
+	/* After a pause somebody has to look at the VM's stream. */
 	return wait_interrupted(sv, starved ? samsara_ring_has_news(&vm->vm_ring) :
-					      READ_ONCE(vm->replay.done) + 1 == n) ? -EINTR : 0;
+					      (READ_ONCE(vm->replay.done) + 1 == n && !held(vm, n)) ||
+					      READ_ONCE(vm->replay.pauses) != pauses) ? -EINTR : 0;
 }
 
 /* Wait until every commit before the record's is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
@@ -526,6 +542,13 @@ static void end_replay(struct samsara_vcpu *sv)
 	wake_up_all(&vm->wq);
 }
 
+/* A commit of the VM's own stream may come only when user space lets it. */
+static bool vm_stream_held(struct samsara_vm *vm)
+{
+	return vm->replay.have_rec && smr_is_commit(vm->replay.rec.type) &&
+	       !past_stop(vm, vm->replay.rec.commit_seq) && held(vm, vm->replay.rec.commit_seq);
+}
+
 /*
  * All vCPUs' streams have ended: what is left of the VM's own, and then the end.  Returns
  * 0 or -EINTR, and then it is to be called again.
@@ -533,17 +556,21 @@ static void end_replay(struct samsara_vcpu *sv)
 static int finish_vm_stream(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	bool starved, map;
+	bool starved, map, wait;
 
 	while (samsara_alive(vm)) {
 		mutex_lock(&vm->commit_lock);
 		starved = !advance_vm_stream(vm);
 		map = claim_map(sv);
-		if (!starved && !map && !vm->replay.runner && samsara_alive(vm))
+		wait = !starved && !map && vm_stream_held(vm);
+		if (!starved && !map && !wait && !vm->replay.runner && samsara_alive(vm))
 			end_replay(sv);
 		mutex_unlock(&vm->commit_lock);
 		if (map) {
 			do_maps(sv);
+		} else if (wait) {
+			if (wait_interrupted(sv, !held(vm, READ_ONCE(vm->replay.done) + 1)))
+				return -EINTR;
 		} else if (starved) {
 			samsara_signal_user(vm);
 			if (wait_interrupted(sv, samsara_ring_has_news(&vm->vm_ring)))

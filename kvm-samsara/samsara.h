@@ -180,6 +180,8 @@ struct samsara_vcpu {
 /* How far a replay has come; under commit_lock. */
 struct samsara_vm_replay {
 	u64 done;		/* number of the last commit done */
+	u64 pause_at;		/* none after this one begins, 0: all may */
+	u32 pauses;		/* times that was set */
 	struct samsara_vcpu *runner;	/* does the next one */
 	u32 nr_ended;		/* vCPUs whose streams are complete */
 	struct smr_record rec;	/* of the VM's stream */

@@ -27,7 +27,7 @@
 #define KILL_MS		10000
 
 static const struct hostile_case * const groups[] = {
-	abi_cases, start_cases, log_cases, memory_cases, map_cases, state_cases, again_cases,
+	abi_cases, start_cases, log_cases, memory_cases, map_cases, state_cases, again_cases, pause_cases,
 };
 
 /* Shared with the process that runs the case. */

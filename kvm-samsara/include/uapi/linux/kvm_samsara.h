@@ -35,6 +35,7 @@
 #define KVM_SAMSARA_GRP_RAM		6	/* set: struct kvm_samsara_ram, before START */
 #define KVM_SAMSARA_GRP_MAP		7	/* set: one of KVM_SAMSARA_MAP_*, while recording */
 #define KVM_SAMSARA_GRP_STATE		8	/* get, set: struct kvm_samsara_vcpu_state */
+#define KVM_SAMSARA_GRP_PAUSE		9	/* set: __u64, in replay: see below */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
@@ -48,6 +49,13 @@
  */
 #define KVM_SAMSARA_MAP_BEGIN		0	/* EBUSY: another thread's change is not over */
 #define KVM_SAMSARA_MAP_END		1	/* becomes one commit; EINTR: to be called again */
+
+/*
+ * KVM_SAMSARA_GRP_PAUSE: attr->attr is 0, attr->addr points to a commit number.  In replay, after
+ * CONFIG, no commit after this one begins before it is set anew; 0: all may.  The eventfd is
+ * signalled when that one is done: kvm_samsara_status.commits tells, and guest memory is what it
+ * was in the recording then, as long as nothing else is set.
+ */
 
 /* kvm_samsara_config.mode */
 #define KVM_SAMSARA_MODE_RECORD		1	/* vCPUs in parallel, speculative chunks */

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Replays that user space pauses at commits. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hostile.h"
+
+/* Commits from one pause to the next */
+#define STRIDE		5
+/* What is at least between two writes of the device */
+#define WRITE_US	300
+#define PAUSES_MAX	4096
+
+static const struct vm_setup racing = {
+	.nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 100000, .chunk_limit = 1000,
+	.memdigest = 16,
+};
+
+static int pause_at(struct vm *vm, unsigned long long commit)
+{
+	return vm_set_attr(vm, KVM_SAMSARA_GRP_PAUSE, 0, &commit);
+}
+
+static unsigned long long commits(struct vm *vm)
+{
+	struct kvm_samsara_status st;
+
+	vm_get_status(vm, &st);
+	return st.commits;
+}
+
+/* A guest that races, and a device that writes beside it. */
+static void record(struct vm *vm, struct kvm_samsara_status *st)
+{
+	unsigned int word = 1;
+	struct kvm_samsara_dma d = {
+		.ram = DATA_ADDR + 64, .len = sizeof(word), .uaddr = (unsigned long)&word,
+	};
+	int i;
+
+	vm_create_configured(vm, &racing);
+	vm->stream = streams_new(racing.nr_vcpus);
+	vm_start(vm);
+	vm_serve(vm);
+	for (i = 0; i < racing.nr_vcpus; i++)
+		vcpu_start(vm, i);
+	for (; word < 20; word++) {
+		must_work(vm_set_attr(vm, KVM_SAMSARA_GRP_DMA, 0, &d), "DMA");
+		usleep(WRITE_US);
+	}
+	for (i = 0; i < racing.nr_vcpus; i++)
+		vcpu_join(vm, i);
+	stop(vm, st, "recording");
+	leave(vm, "recording");
+	if (st->state != KVM_SAMSARA_STATE_STOPPED || st->commits < 10 * STRIDE)
+		fail("recording: state %u error %d, %llu commits", st->state, st->error,
+		     st->commits);
+}
+
+static void start_replay(struct vm *vm, const struct vm *recorded)
+{
+	struct vm_setup setup = racing;
+
+	setup.mode = KVM_SAMSARA_MODE_REPLAY;
+	vm_create_configured(vm, &setup);
+	vm->stream = recorded->stream;
+	vm_start(vm);
+}
+
+static void run(struct vm *vm)
+{
+	int i;
+
+	vm_serve(vm);
+	for (i = 0; i < vm->setup.nr_vcpus; i++)
+		vcpu_start(vm, i);
+}
+
+static void must_end_exactly(struct vm *vm, const struct vm *recorded, unsigned long long last)
+{
+	struct kvm_samsara_status st;
+	int i;
+
+	for (i = 0; i < vm->setup.nr_vcpus; i++)
+		vcpu_join(vm, i);
+	stop(vm, &st, "replay");
+	leave(vm, "replay");
+	if (st.state != KVM_SAMSARA_STATE_STOPPED || st.commits != last)
+		fail("replay: state %u error %d, %llu commits, diverged at %llu", st.state,
+		     st.error, st.commits, st.div_commit);
+	if (memcmp(vm->mem, recorded->mem, vm->setup.mem_bytes))
+		fail("replay: another memory");
+	vm_destroy(vm);
+}
+
+static unsigned int sum(const unsigned char *p, size_t len)
+{
+	unsigned int s = 0;
+
+	while (len--)
+		s = s * 31 + *p++;
+	return s;
+}
+
+/* Memory at each pause, or the same as it was the last time. */
+static unsigned int step_through(const struct vm *recorded, unsigned long long last,
+				 unsigned int sums[PAUSES_MAX], bool again)
+{
+	unsigned long long n = STRIDE;
+	unsigned int pauses = 0, s;
+	struct vm vm;
+
+	start_replay(&vm, recorded);
+	must_work(pause_at(&vm, n), "a pause before the start");
+	run(&vm);
+	for (; n < last && pauses < PAUSES_MAX; n += STRIDE, pauses++) {
+		must_work(pause_at(&vm, n), "a pause");
+		if (!wait_until(commits(&vm) >= n, 5000))
+			fail("not at commit %llu, but %llu", n, commits(&vm));
+		if (pauses % 16 == 0)
+			usleep(2000);
+		s = sum(vm.mem, vm.setup.mem_bytes);
+		if (commits(&vm) != n)
+			fail("went on to commit %llu from %llu", commits(&vm), n);
+		if (again && sums[pauses] != s)
+			fail("another memory at commit %llu", n);
+		sums[pauses] = s;
+	}
+	must_work(pause_at(&vm, 0), "no pause");
+	must_end_exactly(&vm, recorded, last);
+	return pauses;
+}
+
+static void pause_steps(void)
+{
+	static unsigned int sums[PAUSES_MAX];
+	struct kvm_samsara_status st;
+	struct vm vm;
+	unsigned int pauses;
+
+	record(&vm, &st);
+	step_through(&vm, st.commits, sums, false);
+	pauses = step_through(&vm, st.commits, sums, true);
+	note("%llu commits, %u pauses", st.commits, pauses);
+	vm_destroy(&vm);
+	streams_free(vm.stream, racing.nr_vcpus);
+}
+
+/* At the last commit, and at one that is behind already. */
+static void pause_ends(void)
+{
+	struct kvm_samsara_status st;
+	unsigned long long at;
+	struct vm vm, rep;
+
+	record(&vm, &st);
+	start_replay(&rep, &vm);
+	must_work(pause_at(&rep, st.commits), "a pause at the end");
+	run(&rep);
+	must_end_exactly(&rep, &vm, st.commits);
+
+	start_replay(&rep, &vm);
+	run(&rep);
+	if (!wait_until(commits(&rep) > 2, 5000))
+		fail("does not run");
+	must_work(pause_at(&rep, 1), "a pause behind");
+	/* the commit that is being done */
+	usleep(20000);
+	at = commits(&rep);
+	usleep(20000);
+	if (commits(&rep) != at)
+		fail("went on from %llu to %llu", at, commits(&rep));
+	must_work(pause_at(&rep, 0), "no pause");
+	must_end_exactly(&rep, &vm, st.commits);
+	vm_destroy(&vm);
+	streams_free(vm.stream, racing.nr_vcpus);
+}
+
+/* A replay that is paused can be left, and stopped. */
+static void pause_stopped(void)
+{
+	struct kvm_samsara_status st;
+	struct vm vm, rep;
+
+	record(&vm, &st);
+	start_replay(&rep, &vm);
+	must_work(pause_at(&rep, 20), "a pause");
+	run(&rep);
+	if (!wait_until(commits(&rep) == 20, 5000))
+		fail("not at commit 20");
+	vm_interrupt(&rep);
+	stop(&rep, &st, "a paused replay");
+	if (st.commits != 20)
+		fail("%llu commits", st.commits);
+	leave(&rep, "a paused replay");
+	vm_destroy(&rep);
+	vm_destroy(&vm);
+	streams_free(vm.stream, racing.nr_vcpus);
+}
+
+static void killed_in_pause(const void *arg)
+{
+	struct vm rep;
+
+	start_replay(&rep, arg);
+	must_work(pause_at(&rep, 20), "a pause");
+	run(&rep);
+	if (!wait_until(commits(&rep) == 20, 5000))
+		fail("not at commit 20");
+	ready();
+	pause();
+}
+
+static void pause_killed(void)
+{
+	struct kvm_samsara_status st;
+	struct vm vm;
+
+	record(&vm, &st);
+	must_die(killed_in_pause, &vm, "a pause");
+	vm_destroy(&vm);
+	streams_free(vm.stream, racing.nr_vcpus);
+}
+
+static void pause_refused(void)
+{
+	unsigned long long commit = 1;
+	struct kvm_samsara_status st;
+	struct vm vm;
+
+	vm_create(&vm, &racing);
+	must_fail(pause_at(&vm, 1), EINVAL, "a pause before CONFIG");
+	vm_configure(&vm);
+	must_fail(pause_at(&vm, 1), EINVAL, "a pause of a recording");
+	must_fail(vm_set_attr(&vm, KVM_SAMSARA_GRP_PAUSE, 1, &commit), ENXIO, "another attribute");
+	must_fail(vm_set_attr(&vm, KVM_SAMSARA_GRP_PAUSE, 0, NULL), EFAULT, "a number at 0");
+	must_fail(vm_get_attr(&vm, KVM_SAMSARA_GRP_PAUSE, 0, &st), ENXIO, "get of a pause");
+	vm_destroy(&vm);
+}
+
+const struct hostile_case pause_cases[] = {
+	{ "pause-steps", pause_steps },
+	{ "pause-ends", pause_ends },
+	{ "pause-stopped", pause_stopped },
+	{ "pause-killed", pause_killed },
+	{ "pause-refused", pause_refused },
+	{}
+};
