@@ -31,10 +31,12 @@
 /* Patterns, as g_pattern_match_simple() understands them */
 static const char * const devices[] = {
     "acpi-ged-x86",
+    "base-xhci",
     "bochs-display",
     "cfi.pflash01",
     "e1000",
     "e1000-8*",
+    "e1000e",
     "floppy",
     "fw_cfg_io",
     "gpex-pcihost",
@@ -47,6 +49,8 @@ static const char * const devices[] = {
     "ich9-ahci",
     "ICH9-LPC",
     "ICH9-SMB",
+    "ich9-usb-ehci?",
+    "ich9-usb-uhci?",
     "ide-cd",
     "ide-hd",
     "ioapic",           /* the second one: it sends messages to the first's */
@@ -66,19 +70,30 @@ static const char * const devices[] = {
     "kvmclock",         /* its MSRs are hidden from the guest */
     "mc146818rtc",
     "mch",
+    "nec-usb-xhci",
     "nvme",
     "nvme-ns",
     "PIIX3",
     "piix3-ide",
+    "piix3-usb-uhci",
     "PIIX4_PM",
     "port92",
     "ps2-kbd",
     "ps2-mouse",
     "q35-pcihost",
+    "qemu-xhci",
+    "rtl8139",
     "scsi-cd",
     "scsi-hd",
     "serial",
     "smbus-eeprom",
+    "sysbus-xhci",
+    "usb-ehci",
+    "usb-hub",
+    "usb-kbd",
+    "usb-mouse",
+    "usb-storage",
+    "usb-tablet",
     "VGA",
     "virtconsole",
     "virtio-blk-device",
@@ -101,9 +116,7 @@ static const struct {
 } hints[] = {
     { "scsi-", "its -drive and -device options" },
     { "cirrus-vga", "it with -vga std" },
-    { "e1000e", "it with -nic user,model=e1000" },
     { "vmware-svga", "it with -vga std" },
-    { "sysbus-xhci", "it with -M microvm,usb=off" },
 };
 
 bool samsara_check_machine(MachineState *ms, KVMState *s, Error **errp)

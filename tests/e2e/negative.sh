@@ -277,8 +277,6 @@ record_options()
 	record_help
 	ends refused-machine $SETUP 'type pc-i440fx-7.1 can.t be recorded: use -M pc, -M q35 or' \
 		-M pc-i440fx-7.1 -accel kvm -nodefaults -display none -record "$to"
-	ends refused-nic $SETUP 'device e1000e can.t be recorded yet: remove it with -nic' \
-		-M q35 -display none -record "$to"
 	ends refused-vmport $SETUP 'VMware.s port, .* use vmport=off' \
 		-M pc,vmport=on -vga none -display none -record "$to"
 }
