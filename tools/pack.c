@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "samsara.h"
+#include "smr_note.h"
 
 static int copy_blob(const struct smr_reader *r, struct smr_writer *w, const char *name,
 		     struct smr_err *err)
@@ -75,6 +76,38 @@ static int copy_stream(const struct smr_reader *r, struct smr_writer *w, u32 str
 	return ret;
 }
 
+static int copy_note(struct smr_writer *w, const struct smr_note *note, struct smr_err *err)
+{
+	struct smr_buf b = { .size = SMR_NOTE_HEAD_MAX + note->pieces_len };
+	int ret = SMR_FILE_EMEM;
+
+	b.p = malloc(b.size);
+	if (b.p && !smr_note_encode(note, &b))
+		ret = smr_writer_notes(w, b.p, b.len, err);
+	else
+		*err = (struct smr_err){ .code = ret, .text = "out of memory" };
+	free(b.p);
+	return ret;
+}
+
+/* Damage ends them only. */
+static int copy_notes(const struct smr_reader *r, struct smr_writer *w, u64 limit,
+		      struct smr_err *err)
+{
+	struct smr_note_place place;
+	struct smr_notes *notes;
+	struct smr_err damage;
+	struct smr_note note;
+	int ret = smr_notes_open(&notes, r, err);
+
+	while (!ret && smr_notes_next(notes, &note, &place, &damage) > 0) {
+		if (note.commit <= limit)
+			ret = copy_note(w, &note, err);
+	}
+	smr_notes_close(notes);
+	return ret;
+}
+
 static int copy(const struct smr_reader *r, struct smr_writer *w, const struct smr_images *images,
 		const struct smr_extent *x, struct smr_err *err)
 {
@@ -84,7 +117,7 @@ static int copy(const struct smr_reader *r, struct smr_writer *w, const struct s
 
 	for (i = 0; !ret && i <= smr_reader_info(r)->nr_vcpus; i++)
 		ret = copy_stream(r, w, i, images, limit, err);
-	return ret;
+	return ret ? ret : copy_notes(r, w, limit, err);
 }
 
 /* Returns 0 and a recording in @path, or an error and none. */

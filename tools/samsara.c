@@ -16,6 +16,7 @@ static const struct command {
 	{ "dump",   cmd_dump,   false, "all records in commit order, one line each" },
 	{ "verify", cmd_verify, false, "check everything that can be checked without replaying" },
 	{ "pack",   cmd_pack,   true, "copy it to OUTPUT, with what was read from disk images" },
+	{ "export", cmd_export, true, "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -34,7 +35,7 @@ static void usage(FILE *f)
 		"      --vcpu N|vm   dump: records of one vCPU, or of the VM, only\n"
 		"      --from N      dump: commits from N on\n"
 		"      --to N        dump: commits up to N\n"
-		"      --images DIR  pack: disk images are there, and not where they were\n"
+		"      --images DIR  pack, export: disk images are there, and not where they were\n"
 		"      --help, --version\n\n"
 		"exit status: 0 whole, 1 cut or damaged but replayable up to a commit,\n"
 		"2 no recording or nothing to replay, 64 wrong usage\n");

@@ -30,14 +30,15 @@ struct options {
 	bool all;		/* info: counts and stored descriptions, too */
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
-	const char *images;	/* pack: where disk images are, NULL: where they were */
-	const char *output;	/* pack: the copy */
+	const char *images;	/* pack, export: where disk images are, NULL: where they were */
+	const char *output;	/* pack: the copy; export: a directory */
 };
 
 int cmd_info(const struct options *o, struct smr_reader *r);
 int cmd_dump(const struct options *o, struct smr_reader *r);
 int cmd_verify(const struct options *o, struct smr_reader *r);
 int cmd_pack(const struct options *o, struct smr_reader *r);
+int cmd_export(const struct options *o, struct smr_reader *r);
 /* Has options of its own. */
 int cmd_hunt(int argc, char **argv);
 

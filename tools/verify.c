@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* samsara verify */
 #include "samsara.h"
+#include "smr_note.h"
 
 struct findings {
 	struct smr_extent x;
@@ -41,6 +42,22 @@ static int check_records(struct findings *f, struct smr_reader *r, struct smr_er
 	}
 	walk_close(&w);
 	return ret;
+}
+
+/* They are not needed to replay, but something is wrong with the file. */
+static void check_notes(struct findings *f, struct smr_reader *r)
+{
+	struct smr_note_place place;
+	struct smr_notes *notes;
+	struct smr_note note;
+	struct smr_err err;
+	int ret = smr_notes_open(&notes, r, &err);
+
+	while (!ret && (ret = smr_notes_next(notes, &note, &place, &err)) > 0)
+		ret = 0;
+	if (ret && !f->x.damage.code)
+		f->x.damage = err;
+	smr_notes_close(notes);
 }
 
 /* Why the recording is not whole, besides damage. */
@@ -134,6 +151,7 @@ int cmd_verify(const struct options *o, struct smr_reader *r)
 		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
 		return EXIT_UNREADABLE;
 	}
+	check_notes(&f, r);
 	status = extent_status(&f.x);
 	if (status == EXIT_OK && f.bad.field)
 		status = EXIT_DAMAGED;

@@ -140,6 +140,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
     qemu_add_machine_init_done_notifier(&machine_done_notifier);
     if (samsara_recordable) {
         samsara_shadow_init();
+        samsara_screen_init();
         samsara_reset_init();
         samsara_end_init();
         samsara_record_init();

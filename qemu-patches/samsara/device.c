@@ -101,6 +101,11 @@ int samsara_device_get_state(unsigned long vcpu, void *buf, uint32_t len)
     return ret < 0 ? ret : state.len;
 }
 
+int samsara_device_pause(uint64_t commit)
+{
+    return set_attr(KVM_SAMSARA_GRP_PAUSE, 0, &commit);
+}
+
 int samsara_device_status(struct kvm_samsara_status *st)
 {
     memset(st, 0, sizeof(*st));
@@ -175,6 +180,15 @@ const struct kvm_samsara_order *samsara_device_order(Error **errp)
     samsara_device.order = p;
     samsara_device.order_len = len;
     return p;
+}
+
+uint64_t samsara_device_committed(void)
+{
+    const struct kvm_samsara_order *order;
+
+    RCU_READ_LOCK_GUARD();
+    order = qatomic_rcu_read(&samsara_device.order);
+    return order ? qatomic_load_acquire(&order->committed) : 0;
 }
 
 static bool set_tunables(Error **errp)
@@ -297,6 +311,7 @@ bool samsara_device_start(Error **errp)
 
 static void unmap_all(void)
 {
+    void *order;
     unsigned i;
 
     for (i = 0; i < samsara_device.nr_rings; i++) {
@@ -308,11 +323,12 @@ static void unmap_all(void)
     }
     g_clear_pointer(&samsara_device.rings, g_free);
     samsara_device.nr_rings = 0;
-    if (samsara_device.order) {
+    order = samsara_device.order;
+    if (order) {
+        qatomic_rcu_set(&samsara_device.order, NULL);
         /* who has seen that there is a recording may still look at it */
         synchronize_rcu();
-        munmap(samsara_device.order, samsara_device.order_len);
-        samsara_device.order = NULL;
+        munmap(order, samsara_device.order_len);
     }
 }
 

@@ -42,6 +42,7 @@ bool samsara_log_write(void *host, const void *buf, hwaddr len)
             memcpy(to, from, len);
             return true;
         }
+        samsara_notes_written(to, n);
         to += n;
         from += n;
         len -= n;

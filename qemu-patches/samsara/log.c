@@ -17,6 +17,7 @@
 #include "cpu.h"
 #include "samsara.h"
 #include "samsara-int.h"
+#include "smr_note.h"
 #include "trace.h"
 
 /* What a killed QEMU loses at most */
@@ -38,6 +39,7 @@ static struct {
     int64_t last_flush;
     bool reported;              /* that the kernel could not go on */
     GByteArray *rest;           /* of a record; NULL: no image is named */
+    GByteArray *notes;          /* empty */
 } writing;
 
 uint64_t samsara_log_reserve(void)
@@ -168,6 +170,20 @@ static size_t drain(bool all)
     return n;
 }
 
+static void write_notes(void)
+{
+    struct smr_err err = { };
+
+    writing.notes = samsara_notes_take(writing.notes);
+    writing.unflushed += writing.notes->len;
+    if (!writing.failed &&
+        smr_writer_notes(writing.writer, writing.notes->data,
+                         writing.notes->len, &err) < 0) {
+        file_failed(&err);
+    }
+    g_byte_array_set_size(writing.notes, 0);
+}
+
 static void check_kernel(void)
 {
     struct kvm_samsara_status st;
@@ -205,6 +221,7 @@ static void *log_thread(void *unused)
         bool quit = qatomic_load_acquire(&writing.quit);
         size_t n = drain(quit);
 
+        write_notes();
         flush();
         if (quit && !n) {
             return NULL;
@@ -221,9 +238,13 @@ void samsara_log_start(struct smr_writer *w, SamsaraRequestEnd *request_end)
     if (writing.rest) {
         g_byte_array_unref(writing.rest);
     }
+    if (writing.notes) {
+        g_byte_array_unref(writing.notes);
+    }
     memset(&writing, 0, sizeof(writing));
     writing.writer = w;
     writing.request_end = request_end;
+    writing.notes = g_byte_array_new();
     writing.rest = samsara_images_wanted() ? g_byte_array_new() : NULL;
     writing.last_flush = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     qemu_thread_create(&writing.thread, "samsara", log_thread, NULL,

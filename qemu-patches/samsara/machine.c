@@ -58,6 +58,10 @@ static void replay_machine_init(MachineState *machine)
         exit(SAMSARA_EXIT_FILE);
     }
     samsara_ram_create(&error_fatal);
+    if (!samsara_screen_create(&err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_FILE);
+    }
     if (!create_vcpus(machine, &err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);

@@ -99,10 +99,20 @@ static QemuOptsList replay_opts = {
             .type = QEMU_OPT_NUMBER,
             .help = "end after this commit",
         }, {
+            .name = "at-end",
+            .type = QEMU_OPT_STRING,
+            .help = "then QEMU exits (exit, default), or the guest stays "
+                    "there, paused (pause)",
+        }, {
             .name = "images",
             .type = QEMU_OPT_STRING,
             .help = "directory with the disk images that were recorded with "
                     "disk=ref; default: where they were",
+        }, {
+            .name = "export",
+            .type = QEMU_OPT_STRING,
+            .help = "directory for what the guest's disks, networks and "
+                    "consoles have got from it",
         }, {
             .name = "max-memory",
             .type = QEMU_OPT_SIZE,
@@ -217,10 +227,15 @@ static int set_property(void *opaque, const char *name, const char *value,
     return 0;
 }
 
-static void check_replay_mode(QemuOpts *opts)
+static void check_replay_words(QemuOpts *opts)
 {
     const char *mode = qemu_opt_get(opts, "mode");
+    const char *at_end = qemu_opt_get(opts, "at-end");
 
+    if (at_end && strcmp(at_end, "exit") && strcmp(at_end, "pause")) {
+        error_report("-replay at-end=%s: must be exit or pause", at_end);
+        exit(SAMSARA_EXIT_SETUP);
+    }
     if (mode && strcmp(mode, "serial")) {
         error_report("-replay mode=%s is not implemented: the only mode is "
                      "serial", mode);
@@ -340,7 +355,7 @@ static void configure_replay(QemuOpts *opts, QDict *machine_opts,
 {
     const char *file = qemu_opt_get(opts, "file");
 
-    check_replay_mode(opts);
+    check_replay_words(opts);
     samsara_refuse_options(machine_opts);
     require_kvm("replay", machine_opts);
     open_recording(file);

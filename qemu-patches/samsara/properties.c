@@ -51,6 +51,10 @@ static const struct {
       "End the replay after this commit" },
     { "replay-images", offsetof(SamsaraOpts, images), true,
       "Directory with the disk images that the recording names" },
+    { "replay-at-end", offsetof(SamsaraOpts, at_end), true,
+      "exit or pause when the replay has ended" },
+    { "replay-export", offsetof(SamsaraOpts, export), true,
+      "Directory for what disks, networks and consoles have got" },
     { "replay-max-memory", offsetof(SamsaraOpts, max_memory), false,
       "Most memory a replayed guest may have" },
 };

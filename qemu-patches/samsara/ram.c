@@ -76,7 +76,7 @@ static bool block_from_slot(SamsaraSlot *slot, Error **errp)
     return insert_block(&block, errp);
 }
 
-static SamsaraBlock *block_of_ram(uint64_t ram)
+SamsaraBlock *samsara_ram_at(uint64_t ram)
 {
     unsigned i;
 
@@ -106,7 +106,7 @@ static bool parse_slot_ram(SamsaraSlot *slot, const char *word, Error **errp)
         error_setg(errp, "bad line in the memory map");
         return false;
     }
-    b = block_of_ram(slot->ram);
+    b = samsara_ram_at(slot->ram);
     if (!b || slot->size > b->size - (slot->ram - b->ram)) {
         error_setg(errp, "memory map: RAM that the guest has not");
         return false;
@@ -258,7 +258,7 @@ static void map_slot(unsigned i, MemoryRegion **regions)
     g_autofree char *name = g_strdup_printf("samsara.slot%u", i);
     MemoryRegion *mr = g_new0(MemoryRegion, 1);
     SamsaraSlot *s = &samsara_slots[i];
-    SamsaraBlock *b = block_of_ram(s->ram);
+    SamsaraBlock *b = samsara_ram_at(s->ram);
     uint64_t offset = s->ram - b->ram;
 
     memory_region_init_alias(mr, NULL, name, regions[b - samsara_blocks],
@@ -298,7 +298,7 @@ static int load_run(void *opaque, u64 ram, const void *data, u32 len)
     const uint8_t *from = data;
 
     while (len) {
-        SamsaraBlock *b = block_of_ram(ram);
+        SamsaraBlock *b = samsara_ram_at(ram);
         u32 n;
 
         if (!b) {

@@ -116,6 +116,18 @@ static bool save_images(Error **errp)
     return true;
 }
 
+static bool save_outputs(Error **errp)
+{
+    g_autofree char *text = samsara_notes_start();
+    struct smr_err err = { };
+
+    if (smr_writer_blob(writer, "outputs", text, strlen(text), &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
+        return false;
+    }
+    return true;
+}
+
 static bool create_file(Error **errp)
 {
     uint64_t images = samsara_images_wanted() ? SMR_FILE_IMAGES : 0;
@@ -140,7 +152,7 @@ static bool save_initial_state(Error **errp)
 {
     struct smr_err err = { };
 
-    if (!save_machine(errp) || !save_images(errp) ||
+    if (!save_machine(errp) || !save_images(errp) || !save_outputs(errp) ||
         !samsara_vcpus_save(writer, errp)) {
         return false;
     }
@@ -162,15 +174,15 @@ static bool prepare_kernel(Error **errp)
     if (!samsara_device_config(samsara_record_mode(), 0, errp)) {
         return false;
     }
-    if (samsara_record_mode() != KVM_SAMSARA_MODE_RECORD) {
-        /* one vCPU at a time writes to memory, or its pages are its own */
-        return true;
-    }
     order = samsara_device_order(errp);
-    if (order) {
+    if (!order) {
+        return false;
+    }
+    /* else one vCPU at a time writes to memory, or its pages are its own */
+    if (samsara_record_mode() == KVM_SAMSARA_MODE_RECORD) {
         samsara_barrier_start(order);
     }
-    return order;
+    return true;
 }
 
 static bool start_recording(Error **errp)

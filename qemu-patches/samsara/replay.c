@@ -33,6 +33,7 @@ static struct {
     struct smr_log **logs;      /* per ring; NULL: all of it is fed */
     uint64_t limit;             /* last commit that will be replayed */
     unsigned parked;            /* vCPUs that have nothing left to do */
+    uint64_t pause_at;          /* commit; 0: none */
     int64_t ended_ms;           /* when the kernel was seen to have ended */
     bool finished;
     int code;                   /* exit status */
@@ -51,6 +52,20 @@ static void finish_replay(int code)
     if (!qatomic_xchg(&rep.finished, true)) {
         rep.code = code;
         aio_bh_schedule_oneshot(qemu_get_aio_context(), exit_bh, NULL);
+    }
+}
+
+static void pause_bh(void *opaque)
+{
+    vm_stop(RUN_STATE_PAUSED);
+}
+
+/* The guest stays where it is, for whoever wants to look at it. */
+static void hold(void)
+{
+    if (!qatomic_xchg(&rep.finished, true)) {
+        rep.code = SAMSARA_EXIT_EXACT;
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), pause_bh, NULL);
     }
 }
 
@@ -73,6 +88,31 @@ static void report_divergence(const struct kvm_samsara_status *st)
                  (uint64_t)st->div_expected, (uint64_t)st->div_got);
 }
 
+/* The guest is where it was after @commit. */
+static bool export(uint64_t commit)
+{
+    Error *err = NULL;
+    uint64_t next = samsara_export_visit(commit, &err);
+    int ret = 0;
+
+    if (err) {
+        error_reportf_err(err, "%s: ", samsara_opts.replay);
+        finish_replay(SAMSARA_EXIT_FILE);
+        return false;
+    }
+    if (next != rep.pause_at) {
+        ret = samsara_device_pause(next);
+    }
+    if (ret < 0) {
+        error_report("samsara: the kernel can't pause a replay: %s",
+                     strerror(-ret));
+        finish_replay(SAMSARA_EXIT_KERNEL);
+        return false;
+    }
+    rep.pause_at = next;
+    return true;
+}
+
 static void finish_exact(const struct kvm_samsara_status *st)
 {
     if (st->commits < rep.limit) {
@@ -81,14 +121,25 @@ static void finish_exact(const struct kvm_samsara_status *st)
         finish_replay(SAMSARA_EXIT_KERNEL);
         return;
     }
+    if (!export(st->commits)) {
+        return;
+    }
+    samsara_export_close();
     report_exact(st);
-    finish_replay(SAMSARA_EXIT_EXACT);
+    if (samsara_opts.at_end && !strcmp(samsara_opts.at_end, "pause")) {
+        hold();
+    } else {
+        finish_replay(SAMSARA_EXIT_EXACT);
+    }
 }
 
 void samsara_replay_interrupted(void)
 {
     struct kvm_samsara_status st;
 
+    if (qatomic_read(&rep.finished)) {
+        exit(rep.code);
+    }
     samsara_device_status(&st);
     error_report("samsara: replay interrupted after commit %" PRIu64,
                  (uint64_t)st.commits);
@@ -105,6 +156,11 @@ static void check_end(void)
         return;
     }
     switch (st.state) {
+    case KVM_SAMSARA_STATE_REPLAYING:
+        if (rep.pause_at && st.commits >= rep.pause_at) {
+            export(st.commits);
+        }
+        break;
     case KVM_SAMSARA_STATE_STOPPED:
         /* let the vCPUs show their last output */
         rep.ended_ms = rep.ended_ms ?: now;
@@ -270,6 +326,14 @@ void samsara_replay_start(void)
     }
     samsara_device_ram(samsara_blocks, samsara_nr_blocks, &error_fatal);
     rep.limit = stop_at() ?: samsara_opts.extent.replayable;
+    if (samsara_opts.export &&
+        !samsara_export_open(samsara_opts.reader, rep.limit, &err)) {
+        error_reportf_err(err, "%s: ", samsara_opts.replay);
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    if (!export(0)) {
+        exit(rep.code);
+    }
     fill();
     samsara_device_start(&error_fatal);
     qatomic_set(&samsara_running, true);

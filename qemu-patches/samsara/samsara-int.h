@@ -9,11 +9,11 @@
  *
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
- * 4  record.c replay.c
- * 3  shadow.c dma.c reset.c map.c end.c log.c images.c
- * 2  ram.c memory.c state.c console.c refuse.c model.c host.c tsc.c
- * 1  refuse-options.c refuse-commands.c settings.c desc.c text.c device.c
- * 0  barrier.c session.c
+ * 4  record.c replay.c export.c
+ * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c
+ * 2  screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
+ * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
+ * 0  refuse-commands.c barrier.c session.c
  * .. floors-end
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
@@ -108,6 +108,8 @@ typedef struct SamsaraOpts {
     char *on_error;             /* of the recording; NULL: continue */
     char *disk;                 /* of the recording; NULL: inline */
     char *images;               /* replay: where disk images are */
+    char *export;               /* replay: directory for what devices got */
+    char *at_end;               /* of the replay; NULL: exit */
     uint64_t max_memory;        /* of a replayed guest; 0: what the host has */
     char *cpu;                  /* argument of -cpu, NULL if none */
 
@@ -197,6 +199,10 @@ bool samsara_device_release(Error **errp);
 const struct kvm_samsara_order *samsara_device_order(Error **errp);
 int samsara_device_ctrl(uint64_t command);
 int samsara_device_status(struct kvm_samsara_status *st);
+/* Last commit number given out, while recording */
+uint64_t samsara_device_committed(void);
+/* Replay: no commit after this one begins; 0: all may */
+int samsara_device_pause(uint64_t commit);
 int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len);
 /* KVM_SAMSARA_MAP_* */
 int samsara_device_map(uint64_t what);
@@ -284,6 +290,21 @@ SamsaraBlock *samsara_block_of_host(const uint8_t *host);
 bool samsara_ram_parse(Error **errp);
 bool samsara_ram_create(Error **errp);
 bool samsara_ram_load(Error **errp);
+/* The block at a RAM address, NULL: none */
+SamsaraBlock *samsara_ram_at(uint64_t ram);
+
+/* screen.c: the screen of a VGA card */
+void samsara_screen_init(void);
+/*
+ * While recording, @written is called from now on.  Returns the card, and where
+ * its memory is, or NULL.
+ */
+void *samsara_screen_watch(SamsaraRegister *written, uint64_t *ram,
+                           uint64_t *size);
+/* ... with what its registers are, if not as after a reset */
+void samsara_screen_save(void);
+/* For a replay, if the recording has one */
+bool samsara_screen_create(Error **errp);
 
 /* log.c: from the kernel's rings to the file */
 /* What a file may still grow by when the recording ends. */
@@ -306,6 +327,14 @@ void samsara_images_hint(int image, uint64_t offset, uint64_t ram,
                          uint64_t len);
 /* The VM's record, or one that names its bytes; by the log's thread */
 const uint8_t *samsara_images_name(const uint8_t *bytes, uint32_t *len);
+
+/* notes.c: what devices have got from the guest, and packets for it */
+/* From now on; what the recording says of them: a blob, to be freed */
+char *samsara_notes_start(void);
+/* What is to be in the file, encoded, for an array that is empty */
+GByteArray *samsara_notes_take(GByteArray *empty);
+/* A device model has written to guest memory. */
+void samsara_notes_written(void *host, size_t len);
 
 /* dma.c: as samsara_dma_write() */
 bool samsara_log_write(void *host, const void *buf, hwaddr len);
@@ -349,6 +378,13 @@ void samsara_replay_start(void);
 /* Somebody ends QEMU before the replay has ended: exits. */
 G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);
+
+/* export.c: -replay export= */
+bool samsara_export_open(struct smr_reader *r, uint64_t limit, Error **errp);
+/* All notes up to here, where the guest is; returns where it is to stop next */
+uint64_t samsara_export_visit(uint64_t commit, Error **errp);
+/* Says what there is now. */
+void samsara_export_close(void);
 
 /* record.c: the start of a recording */
 /* The settings are those of the command line. */

@@ -57,6 +57,66 @@ static inline void samsara_device_write(void *host, const void *buf, size_t len)
 /* memset() of such memory */
 void samsara_device_set(void *host, int c, size_t len);
 
+/*
+ * A packet is about to be delivered, and was.  The one that answers it may be
+ * delivered in between.
+ */
+typedef struct SamsaraPacketStart {
+    uint64_t commit;
+    uint64_t us;
+} SamsaraPacketStart;
+
+extern void (*samsara_packet_starts)(SamsaraPacketStart *start);
+extern void (*samsara_packet_delivered)(const SamsaraPacketStart *start,
+                                        NetClientState *from,
+                                        NetClientState *to,
+                                        const struct iovec *iov, int iovcnt,
+                                        bool has_header);
+
+static inline void samsara_packet_start(SamsaraPacketStart *start)
+{
+    if (unlikely(samsara_packet_starts)) {
+        samsara_packet_starts(start);
+    }
+}
+
+static inline void samsara_packet_end(const SamsaraPacketStart *start,
+                                      NetClientState *from, NetClientState *to,
+                                      const struct iovec *iov, int iovcnt,
+                                      bool has_header)
+{
+    if (unlikely(samsara_packet_delivered)) {
+        samsara_packet_delivered(start, from, to, iov, iovcnt, has_header);
+    }
+}
+
+/* A console that is no serial port has shown this. */
+extern void (*samsara_text_written)(void *port, const void *text, size_t len);
+
+static inline void samsara_text(void *port, const void *text, size_t len)
+{
+    if (unlikely(samsara_text_written)) {
+        samsara_text_written(port, text, len);
+    }
+}
+
+/*
+ * The guest has written to a register of a VGA card, by its port or otherwise;
+ * or read from it, or the card was reset, if @port says so.
+ */
+#define SAMSARA_REGISTER_READ   0x10000u
+#define SAMSARA_REGISTER_RESET  0xffffffffu
+
+typedef void SamsaraRegister(void *card, uint32_t port, uint32_t value);
+extern SamsaraRegister *samsara_register_written;
+
+static inline void samsara_register(void *card, uint32_t port, uint32_t value)
+{
+    if (unlikely(samsara_register_written)) {
+        samsara_register_written(card, port, value);
+    }
+}
+
 /* The machine was reset: all handlers have been called, and vCPUs are set. */
 extern void (*samsara_after_reset)(void);
 

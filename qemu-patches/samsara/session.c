@@ -22,6 +22,13 @@ bool samsara_device_used;
 
 bool (*samsara_write)(void *host, const void *buf, size_t len);
 void (*samsara_after_reset)(void);
+SamsaraRegister *samsara_register_written;
+void (*samsara_packet_starts)(SamsaraPacketStart *start);
+void (*samsara_packet_delivered)(const SamsaraPacketStart *start,
+                                 NetClientState *from, NetClientState *to,
+                                 const struct iovec *iov, int iovcnt,
+                                 bool has_header);
+void (*samsara_text_written)(void *port, const void *text, size_t len);
 
 void samsara_device_set(void *host, int c, size_t len)
 {

@@ -30,6 +30,7 @@ static const struct {
     { "mode", "parallel, serial or crew" },
     { "on-error", "continue or stop" },
     { "disk", "inline or ref" },
+    { "replay-at-end", "exit or pause" },
 };
 
 bool samsara_check_number(const char *name, uint64_t value, Error **errp)

@@ -355,6 +355,7 @@ void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len)
     /* without the lock: a recording may have to wait; the pages stay in use */
     trace_samsara_unmap(s->host + offset, *access_len);
     hand_over(s, offset, *access_len);
+    samsara_notes_written(s->host + offset, *access_len);
     if (qatomic_read(&samsara_recording)) {
         *access_len = 0;
     }

@@ -180,6 +180,53 @@ disk_by_reference()
 	fi
 }
 
+# What a replay can tell: the disk as the guest left it, the packets, the console.
+exported()
+{
+	local base=$TMP/export to=$TMP/exported
+	wanted export export-disk export-net export-console || return 0
+	DEVICES='disk-pci net-user port-pci'
+	MACHINE=pc
+	machine io 2 '' ''
+	unset MACHINE
+	record "$base" memdigest=64
+	if [ $RC != $PASS ] || [ -z "$(result_of "$base.out")" ]; then
+		not_ok export "status $RC"
+		return
+	fi
+	rm -rf "$to"
+	mkdir "$to"
+	# what it began with: the recorded image has been written to
+	cp "$GUESTS/disk.img" "$to/disk0.img"
+	samsara export "$base.smr" "$to" 2> "$TMP/export.err"
+	RC=$?
+	if [ $RC = 0 ] && grep -q 'replay exact' "$TMP/export.err" &&
+	   ! grep -q warning "$TMP/export.err"; then
+		ok "export commits=$COMMITS"
+	else
+		not_ok export "status $RC"
+	fi
+	if cmp "$DISK" "$to/disk0.img" > "$TMP/export.cmp" 2>&1; then
+		ok "export-disk $(sed -n 's/^samsara: .*disk0.img: //p' "$TMP/export.err")"
+	else
+		not_ok export-disk "not what the guest left" "$TMP/export.cmp" "$TMP/export.err"
+	fi
+	# TFTP, as the packets have it; and an echo request of the guest's
+	if tr -d '\n' < "$to/net0.pcap" | grep -q "$(sed -n '4990,5000p' "$TMP/file" | tr -d '\n')" &&
+	   grep -q 'packets (.*virtio-net-pci' "$TMP/export.err"; then
+		ok "export-net $(sed -n 's/^samsara: .*net0.pcap: //p' "$TMP/export.err")"
+	else
+		not_ok export-net 'the file is not in the packets' "$TMP/export.err"
+	fi
+	if cmp "$TMP/port" "$to/console0.txt" > "$TMP/export.cmp" 2>&1 &&
+	   [ -s "$to/console0.txt" ] && cmp -s "$base.out" "$to/serial.txt"; then
+		ok "export-console $(wc -c < "$to/console0.txt") bytes"
+	else
+		not_ok export-console 'not what the guest wrote' "$TMP/export.cmp" "$TMP/export.err"
+	fi
+	rm -rf "$to"
+}
+
 # Recordings of a Linux that is at work with a disk and a network, whatever it does then.
 started_and_stopped()
 {
@@ -218,15 +265,108 @@ started_and_stopped()
 	done
 }
 
+dump_screen()	# NAME
+{
+	ask "\"screendump\", \"arguments\": {\"filename\": \"$TMP/$1.ppm\"}"
+	ask '"human-monitor-command", "arguments": {"command-line": "info version"}'
+	wait_for "$1" '7\.2\.[0-9]*[^,]*"}'
+}
+
+commits_of()	# NAME: as its monitor has said last
+{
+	sed -n 's/.*"commits": \([0-9]*\).*/\1/p' "$TMP/$1.qmp" | tail -n 1
+}
+
+# A replay that stops where the guest was paused has the same on its screen.
+screens_equal()
+{
+	local commits lit
+	wanted screen || return 0
+	DEVICES=vga
+	MACHINE=pc
+	machine io 2 '' ''
+	unset MACHINE
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
+	start_qemu screen $ARGS -append "$(echo $APPEND)" -record "file=$TMP/screen.smr"
+	commits=0
+	while [ "${commits:-0}" -lt 45000 ] && [ -d /proc/$pid ]; do
+		sleep 0.05
+		ask '"query-samsara"'
+		commits=$(commits_of screen)
+	done
+	ask '"stop"'
+	wait_for screen '"STOP"'
+	ask '"query-samsara"'
+	ask '"query-status"'
+	wait_for screen '"running": false'
+	commits=$(commits_of screen)
+	dump_screen screen
+	ask '"cont"'
+	end_qemu
+	[ $RC = $PASS ] || { not_ok screen "status $RC"; return; }
+	start_qemu screen-replayed -display none \
+		-replay "file=$TMP/screen.smr,stop-at=$commits,at-end=pause"
+	wait_for screen-replayed '"STOP"'
+	dump_screen screen-replayed
+	ask '"quit"'
+	end_qemu
+	lit=$(tr -d '\000' < "$TMP/screen.ppm" | wc -c)
+	if [ $RC != 0 ]; then
+		not_ok screen "replay: status $RC" "$TMP/screen-replayed.err"
+	elif [ "$lit" -lt 1000 ]; then
+		not_ok screen "only $lit bytes that are not black"
+	elif ! cmp "$TMP/screen.ppm" "$TMP/screen-replayed.ppm" > "$TMP/screen.cmp" 2>&1; then
+		not_ok screen 'another screen' "$TMP/screen.cmp" "$TMP/screen.ppm"
+	else
+		ok "screen at commit $commits: $(head -c 15 "$TMP/screen.ppm" | tr '\n' ' ')"
+	fi
+}
+
+# The monitor presses a key, then the power button, each when the guest waits for it.
+keys_and_button()
+{
+	local base=$TMP/keys i=0 asked=''
+	wanted keys || return 0
+	DEVICES=keys
+	MACHINE=pc
+	machine io 2 '' ''
+	unset MACHINE
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
+	start_qemu keys $ARGS -append "$(echo $APPEND)" -record "file=$base.smr,memdigest=64"
+	while [ -d /proc/$pid ] && [ $i -lt 300 ]; do
+		i=$((i + 1))
+		case $(grep -c 'io: press' "$base.out")$asked in
+		1)
+			asked=key
+			ask_human 'sendkey x';;
+		2key)
+			asked=button
+			ask '"system_powerdown"';;
+		esac
+		sleep 0.1
+	done
+	end_qemu
+	if [ $RC != $PASS ] || [ "$(grep -c 'keyboard: key 45 is' "$base.out")" != 2 ] ||
+	   ! grep -q 'button: key 116 is 1' "$base.out"; then
+		not_ok keys "status $RC" "$base.out" "$base.err"
+		return
+	fi
+	replay_of "$base" keys || return
+	ok "keys commits=$COMMITS"
+}
+
 pair net-pair parallel
 pair net-pair-serial serial
 pair net-pair-native ''
 started_and_stopped
+exported
 disk_by_reference
 # without files for firmware
 NIC=e1000,romfile= MACHINE=acpi=on,pcie=on,rtc=on
 pair net-pair-e1000 parallel
 unset MACHINE
+keys_and_button
+screens_equal
 disk_killed
 disk_and_full_file
 disk_stop_and_go

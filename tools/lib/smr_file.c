@@ -115,6 +115,8 @@ const char *smr_segment_name(u8 type)
 		return "stream";
 	case SMR_SEG_TRAILER:
 		return "trailer";
+	case SMR_SEG_NOTES:
+		return "notes";
 	}
 	return "unknown";
 }

@@ -83,6 +83,7 @@ enum smr_segment_type {
 	SMR_SEG_INITIAL_END	= 3,
 	SMR_SEG_STREAM		= 4,
 	SMR_SEG_TRAILER		= 5,
+	SMR_SEG_NOTES		= 0x80,	/* see smr_note.h */
 };
 #define SMR_SEG_SKIPPABLE	0x80	/* unknown types from here on are skipped */
 
@@ -118,6 +119,7 @@ struct smr_writer_options {
 struct smr_totals {
 	u64 raw[SMR_SEG_TRAILER + 1];		/* payload bytes per segment type */
 	u64 stored[SMR_SEG_TRAILER + 1];	/* ... as stored */
+	u64 notes;				/* bytes of NOTES, as stored */
 	u64 segments;
 	u64 file_bytes;
 };
@@ -169,7 +171,7 @@ struct smr_segment {
 	u32 stored_len;
 	u32 crc;		/* CRC32C of the stored bytes */
 	u32 time_ms;		/* STREAM: when written, since the end of the initial state */
-	u32 next;		/* STREAM, BLOB, RAM: the next one of this stream or type; or NO_SEGMENT */
+	u32 next;		/* STREAM, BLOB, RAM, NOTES: the next one of this stream or type; or NO_SEGMENT */
 	u16 stream;
 	u8 type;		/* enum smr_segment_type */
 	u8 flags;

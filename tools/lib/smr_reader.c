@@ -169,6 +169,8 @@ static void link_segment(struct smr_reader *r, u32 i)
 		c = &r->chain[BLOB_CHAIN];
 	else if (s->type == SMR_SEG_RAM)
 		c = &r->chain[RAM_CHAIN];
+	else if (s->type == SMR_SEG_NOTES)
+		c = &r->chain[NOTES_CHAIN];
 	else
 		return;
 	if (c->first == SMR_NO_SEGMENT)
@@ -202,6 +204,8 @@ static int add_segment(struct smr_reader *r, const struct smr_segment *s, struct
 		r->totals.raw[s->type] += s->raw_len;
 		r->totals.stored[s->type] += s->stored_len;
 	}
+	if (s->type == SMR_SEG_NOTES)
+		r->totals.notes += s->stored_len;
 	return 0;
 }
 

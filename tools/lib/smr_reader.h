@@ -5,14 +5,15 @@
 
 #include "smr_layout.h"
 
-/* Segments in the order they are read in: those of a stream, of RAM, of blobs. */
+/* Segments in the order they are read in: those of a stream, of RAM, of blobs, of notes. */
 struct smr_chain {
 	u32 first, last;	/* SMR_NO_SEGMENT: none */
 };
 
 #define BLOB_CHAIN	(SMR_FILE_MAX_VCPUS + 1)
 #define RAM_CHAIN	(SMR_FILE_MAX_VCPUS + 2)
-#define NR_CHAINS	(SMR_FILE_MAX_VCPUS + 3)
+#define NOTES_CHAIN	(SMR_FILE_MAX_VCPUS + 3)
+#define NR_CHAINS	(SMR_FILE_MAX_VCPUS + 4)
 
 /* What the first segments of all blobs say. */
 struct smr_blob {

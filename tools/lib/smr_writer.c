@@ -17,6 +17,7 @@
 
 #include "smr_avx2.h"
 #include "smr_compress.h"
+#include "smr_note.h"
 
 #define BLOB_PIECE	(SMR_SEGMENT_MAX - 256)
 
@@ -57,6 +58,8 @@ struct smr_writer {
 	u64 run_end;		/* guest-physical address behind it */
 	u8 *ram_buf;		/* SMR_SEGMENT_MAX, while INITIAL */
 	u8 *out;		/* SMR_SEGMENT_MAX: compressed payload */
+	u8 *notes;		/* SMR_SEGMENT_MAX, allocated when first used */
+	u32 notes_len;
 	struct blob_name *names;
 	struct smr_totals totals;
 	struct smr_err error;	/* the first one */
@@ -134,8 +137,12 @@ static void fill_segment_header(struct smr_writer *w, const struct smr_segment *
 
 static void account(struct smr_writer *w, const struct smr_segment *s)
 {
-	w->totals.raw[s->type] += s->raw_len;
-	w->totals.stored[s->type] += s->stored_len;
+	if (s->type == SMR_SEG_NOTES) {
+		w->totals.notes += s->stored_len;
+	} else {
+		w->totals.raw[s->type] += s->raw_len;
+		w->totals.stored[s->type] += s->stored_len;
+	}
 	w->totals.segments++;
 	w->totals.file_bytes = w->pos;
 }
@@ -311,6 +318,7 @@ static void free_writer(struct smr_writer *w)
 		free(w->stream[i].buf);
 	free(w->ram_buf);
 	free(w->out);
+	free(w->notes);
 	free(w->path);
 	free(w);
 }
@@ -631,6 +639,55 @@ int smr_writer_append(struct smr_writer *w, u32 stream, const void *data, size_t
 	return 0;
 }
 
+static int write_notes(struct smr_writer *w, struct smr_err *err)
+{
+	struct smr_segment s = { .type = SMR_SEG_NOTES };
+	u32 len = w->notes_len;
+
+	w->notes_len = 0;
+	return len ? write_segment(w, &s, false, w->notes, len, err) : 0;
+}
+
+/* Bytes at the start of the notes at @p that are whole notes and fit into @room bytes. */
+static size_t whole_notes(const u8 *p, size_t len, size_t room)
+{
+	struct smr_cursor c = { p, p + len, false };
+	struct smr_note note;
+	size_t whole = 0;
+
+	while (smr_note_decode(&c, &note) > 0 && (size_t)(c.p - p) <= room)
+		whole = (size_t)(c.p - p);
+	return whole;
+}
+
+int smr_writer_notes(struct smr_writer *w, const void *data, size_t len, struct smr_err *err)
+{
+	const u8 *from = data;
+	size_t piece;
+	int ret = 0;
+
+	if (w->error.code)
+		return sticky(w, err);
+	if (w->phase != RUNNING)
+		return refuse(w, err, "no notes expected");
+	if (!w->notes)
+		w->notes = malloc(SMR_SEGMENT_MAX);
+	if (!w->notes)
+		return fail(w, err, SMR_FILE_EMEM, "out of memory");
+	while (!ret && len) {
+		piece = whole_notes(from, len, SMR_SEGMENT_MAX - w->notes_len);
+		if (!piece && !w->notes_len)
+			return refuse(w, err, "what is no note");
+		memcpy(w->notes + w->notes_len, from, piece);
+		w->notes_len += (u32)piece;
+		from += piece;
+		len -= piece;
+		if (len)
+			ret = write_notes(w, err);
+	}
+	return ret;
+}
+
 int smr_writer_flush(struct smr_writer *w, bool sync, struct smr_err *err)
 {
 	u32 i;
@@ -643,6 +700,9 @@ int smr_writer_flush(struct smr_writer *w, bool sync, struct smr_err *err)
 		if (ret)
 			return ret;
 	}
+	ret = write_notes(w, err);
+	if (ret)
+		return ret;
 	if (sync && fdatasync(w->fd))
 		return fail(w, err, SMR_FILE_EIO, "can't bring the log to disk");
 	return 0;
