@@ -34,7 +34,7 @@ help:
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
-	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests io programs stock testbed'
+	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests io programs stock cloud testbed'
 	@echo 'More builds, to check the patches:'
 	@echo '  modules-debian     external modules for Debian'\''s kernel'
 	@echo '  modules-intree     inside the patched kernel tree'
@@ -116,6 +116,13 @@ stock: guests
 	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/stock $(BUILD)/stock/stock.cpio
 	@ln -sf ../stock-kernel/vmlinux $(BUILD)/stock/vmlinux
 
+# a machine that boots Debian's kernel for clouds by itself
+cloud: guests
+	@scripts/build-cloud.sh
+	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/cloud \
+		CLOUD=$(BUILD)/cloud-parts $(BUILD)/cloud/cloud.img
+	@ln -sf ../cloud-parts/vmlinuz $(BUILD)/cloud/vmlinuz
+
 # what tests/testbed/run needs, without the modules and QEMU
 testbed: bochs host-kernel $(BUILD)/testbed/hostcon $(BUILD)/testbed/exits \
 	 $(BUILD)/testbed/asked $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
@@ -141,7 +148,7 @@ demo-disk: deps
 check: all stock io
 	@scripts/check.sh unit model lint testbed pmu docs e2e
 
-check-full: all stock programs io
+check-full: all stock programs io cloud
 	@scripts/check.sh unit model lint testbed pmu docs full
 
 check-debug: all modules-debug io
@@ -183,6 +190,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel io-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests io programs stock testbed demo demo-disk check check-full check-debug \
+	qemu-full qemu-debian tools guests io programs stock cloud testbed demo demo-disk check check-full check-debug \
 	check-unit check-testbed check-docs \
 	check-e2e lint coverage bench install uninstall clean

@@ -69,19 +69,31 @@ use_device()
 	nvme) add_disk nvme,serial=1 nvme0n1;;
 	ahci) add_disk ide-hd,bus=ahci.0 sda "-device ich9-ahci,id=ahci";;
 	ide) add_disk ide-hd,bus=ide.0 sda;;
+	bios) ARGS="$ARGS -bios $GUESTS/OVMF.fd";;
+	flash)
+		ARGS="$ARGS -drive if=pflash,format=raw,readonly=on,file=$GUESTS/OVMF_CODE.fd
+			-drive if=pflash,format=raw,snapshot=on,file=$GUESTS/OVMF_VARS.fd";;
 	vga) ARGS="$ARGS -vga std";;
+	usb) add_disk usb-storage,bus=usb.0 sda "-device qemu-xhci,id=usb";;
+	usb2) add_disk usb-storage,bus=usb-bus.0 sda "-usb";;
+	keys)
+		ARGS="$ARGS -device qemu-xhci -device usb-tablet -device usb-kbd"
+		APPEND="$APPEND keys=1";;
 	scsi) add_disk scsi-hd,bus=scsi.0 sda "-device virtio-scsi-pci,id=scsi";;
 	rng)
 		ARGS="$ARGS -object rng-builtin,id=entropy
 			-device virtio-rng-device,rng=entropy"
 		APPEND="$APPEND rng=3000";;
-	port)
-		ARGS="$ARGS -device virtio-serial-device
+	port | port-pci)
+		local bus=device
+		[ "$1" = port ] || bus=pci
+		ARGS="$ARGS -device virtio-serial-$bus
 			-chardev file,id=port,path=$TMP/port -device virtconsole,chardev=port"
 		APPEND="$APPEND port=hvc0";;
-	net-user)
+	net-user) use_device net-user=virtio-net-pci;;
+	net-user=*)
 		seq 1 5000 > "$TMP/file"
-		ARGS="$ARGS -netdev user,id=net,tftp=$TMP -device ${NIC%-device}-pci,netdev=net"
+		ARGS="$ARGS -netdev user,id=net,tftp=$TMP -device ${1#*=},netdev=net"
 		APPEND="$APPEND net=10.0.2.15/24 peer=10.0.2.2 fetch=file";;
 	net-server)
 		ARGS="$ARGS -netdev stream,id=net,server=on,addr.type=unix,addr.path=$TMP/net
@@ -98,7 +110,8 @@ use_device()
 }
 
 # machine GUEST VCPUS APPEND DEBUGCON: sets ARGS. A guest with an initramfs is Linux;
-# stock is Debian's kernel with its default parameters. MACHINE: options of -M microvm, or
+# stock is Debian's kernel with its default parameters, cloud a disk that boots itself,
+# uefi needs a device bios or flash. MACHINE: options of -M microvm, or
 # another machine with its options.
 # DEVICES: those of use_device(), for the guest io.  REBOOTS: it may reboot.
 machine()
@@ -118,6 +131,14 @@ machine()
 		APPEND="console=ttyS0 $3"
 		# It powers off by ACPI, if there is that.
 		case $machine in *acpi=off*) ;; *) PASS=0;; esac
+	elif [ "$1" = cloud ]; then
+		LIMIT=$LINUX_LIMIT PASS=0 APPEND=
+		ARGS="$ARGS -m 128 -serial chardev:console
+			-drive file=$GUESTS/cloud.img,if=virtio,format=raw,snapshot=on"
+	elif [ "$1" = uefi ]; then
+		LIMIT=$LINUX_LIMIT PASS=0 APPEND="console=ttyS0 $3"
+		ARGS="$ARGS -m 256 -serial chardev:console
+			-kernel $GUESTS/cloud.vmlinuz -initrd $GUESTS/cloud.cpio"
 	elif [ -f "$GUESTS/$1.cpio" ]; then
 		LIMIT=$LINUX_LIMIT
 		local kernel=$GUESTS/$1.vmlinux
@@ -154,7 +175,7 @@ run_qemu()
 native()
 {
 	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	run_qemu "$1" $ARGS -append "$(echo $APPEND)"
+	run_qemu "$1" $ARGS ${APPEND:+-append "$(echo $APPEND)"}
 }
 
 # record BASE [OPTION]...: the same, recorded to BASE.smr; sets the counters
@@ -165,7 +186,7 @@ record()
 	for o; do opts="$opts,$o"; done
 	rm -f "$base.smr"
 	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	run_qemu "$base" $ARGS -append "$(echo $APPEND)" -record "file=$base.smr$opts"
+	run_qemu "$base" $ARGS ${APPEND:+-append "$(echo $APPEND)"} -record "file=$base.smr$opts"
 	summary "$base"
 }
 
