@@ -11,12 +11,20 @@
 #define PTE_ADDR	GENMASK_ULL(51, 12)
 #define LEVELS		4
 
-/* Guest-physical address of a linear one in long mode; false: not mapped, or not to RAM. */
+/*
+ * Guest-physical address of a linear one, in long mode or without paging; false: not mapped,
+ * or not to RAM.
+ */
 static bool translate(struct samsara_vcpu *sv, u64 linear, gpa_t *gpa)
 {
 	u64 entry = kvm_read_cr3(sv->vcpu), mask;
 	const u64 *table;
 	int level;
+
+	if (!is_paging(sv->vcpu)) {
+		*gpa = linear;
+		return true;
+	}
 
 	for (level = LEVELS; level; level--) {
 		table = samsara_ept_view(sv, (entry & PTE_ADDR) >> PAGE_SHIFT);
@@ -78,6 +86,22 @@ static bool is_string_insn(u8 opcode)
 	}
 }
 
+/* Length of a string instruction with a REP prefix at @linear; 0: another, -1: not known. */
+static int rep_length(struct samsara_vcpu *sv, u64 linear)
+{
+	u8 bytes[MAX_INSN_LEN];
+	bool rep = false;
+	u32 len, i;
+
+	len = read_code(sv, linear, bytes, sizeof(bytes));
+	for (i = 0; i < len; i++) {
+		if (!is_prefix(bytes[i]))
+			return rep && is_string_insn(bytes[i]) ? i + 1 : 0;
+		rep |= bytes[i] == 0xf2 || bytes[i] == 0xf3;
+	}
+	return -1;
+}
+
 /*
  * Is the guest at a string instruction with a REP prefix?  True if that can't be told:
  * outside long mode, or where the code is not mapped.
@@ -85,17 +109,20 @@ static bool is_string_insn(u8 opcode)
 bool samsara_at_rep(struct samsara_vcpu *sv)
 {
 	struct kvm_vcpu *vcpu = sv->vcpu;
-	u8 bytes[MAX_INSN_LEN];
-	bool rep = false;
-	u32 len, i;
 
 	if (!(vcpu->arch.efer & EFER_LMA) || kvm_read_cr4_bits(vcpu, X86_CR4_LA57))
 		return true;
-	len = read_code(sv, kvm_get_linear_rip(vcpu), bytes, sizeof(bytes));
-	for (i = 0; i < len; i++) {
-		if (!is_prefix(bytes[i]))
-			return rep && is_string_insn(bytes[i]);
-		rep |= bytes[i] == 0xf2 || bytes[i] == 0xf3;
-	}
-	return true;
+	return rep_length(sv, kvm_get_linear_rip(vcpu)) != 0;
+}
+
+/*
+ * Linear address of the instruction behind the one the guest is at, if that is a string
+ * instruction with a REP prefix that no page fault can interrupt; else 0.
+ */
+u64 samsara_behind_rep(struct samsara_vcpu *sv)
+{
+	u64 linear = kvm_get_linear_rip(sv->vcpu);
+	int len = is_paging(sv->vcpu) ? 0 : rep_length(sv, linear);
+
+	return len > 0 ? linear + len : 0;
 }

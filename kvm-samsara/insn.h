@@ -6,5 +6,6 @@
 #include "samsara.h"
 
 bool samsara_at_rep(struct samsara_vcpu *sv);
+u64 samsara_behind_rep(struct samsara_vcpu *sv);
 
 #endif /* __KVM_X86_SAMSARA_INSN_H */

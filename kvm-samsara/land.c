@@ -11,6 +11,7 @@
 
 #include "arch.h"
 #include "counter.h"
+#include "insn.h"
 #include "land.h"
 #include "log.h"
 #include "position.h"
@@ -32,7 +33,7 @@
 void samsara_land_load(struct samsara_vcpu *sv)
 {
 	sv->landing.guest_dr7 = vmcs_readl(GUEST_DR7);
-	set_debugreg(sv->rec.pos.rip, 0);
+	set_debugreg(sv->landing.at, 0);
 	vmcs_writel(GUEST_DR7, DR7_FIXED_1 | DR_GLOBAL_ENABLE);
 	sv->landing.loaded = true;
 }
@@ -53,16 +54,18 @@ void samsara_land_unload(struct samsara_vcpu *sv)
 	sv->landing.hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
 }
 
-/*
- * A breakpoint at the linear address RIP: not if the guest uses breakpoints
- * itself, nor if a code segment's base may come in between.
- */
+/* Not if the guest uses breakpoints itself. */
 static bool can_break(struct samsara_vcpu *sv)
 {
-	return sv->vm->tune.landing_breakpoint &&
-	       !(sv->rec.flags & SMR_F_RCX) &&
-	       (sv->vcpu->arch.efer & EFER_LMA) && !sv->vcpu->arch.switch_db_regs &&
-	       !(vmcs_readl(GUEST_DR7) & 0xff) && !vmcs_readl(GUEST_CS_BASE);
+	return sv->vm->tune.landing_breakpoint && !sv->vcpu->arch.switch_db_regs &&
+	       !(vmcs_readl(GUEST_DR7) & 0xff);
+}
+
+/* At the linear address RIP: not if a code segment's base may come in between. */
+static bool can_break_at_end(struct samsara_vcpu *sv)
+{
+	return can_break(sv) && !(sv->rec.flags & SMR_F_RCX) &&
+	       (sv->vcpu->arch.efer & EFER_LMA) && !vmcs_readl(GUEST_CS_BASE);
 }
 
 /*
@@ -72,6 +75,11 @@ static bool can_break(struct samsara_vcpu *sv)
  * to the guest but in the frame of a fault, where it is set in any case.  Not
  * so in the last iteration, which may be one of a REP: RF would hold for all of
  * them.  There, one step.
+ *
+ * Where there can be no breakpoint at the landing point, one step after the other; but a
+ * REP that the end is not in, of a million iterations perhaps as firmware has them, runs
+ * into a breakpoint behind it.  It has no branches, and no fault takes the guest elsewhere,
+ * where the end might be: that is so without paging.
  */
 static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 {
@@ -79,9 +87,18 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 	bool at_rip = now->rip == end->rip;
 	bool last = now->branches == end->branches && now->jumps == end->jumps;
 
-	sv->landing.breakpoint = !(at_rip && last) && can_break(sv);
-	if (sv->landing.breakpoint && at_rip)
-		vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
+	sv->landing.breakpoint = false;
+	if (at_rip && last) {
+		/* one iteration */
+	} else if (can_break_at_end(sv)) {
+		sv->landing.breakpoint = true;
+		sv->landing.at = end->rip;
+		if (at_rip)
+			vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
+	} else if (can_break(sv)) {
+		sv->landing.at = samsara_behind_rep(sv);
+		sv->landing.breakpoint = sv->landing.at != 0;
+	}
 	samsara_set_stepping(sv, !sv->landing.breakpoint);
 	samsara_stat(sv)->samsara_landing_steps++;
 }

@@ -9,7 +9,8 @@ struct samsara_vcpu;
 
 struct samsara_landing {
 	bool armed;		/* a counter will overflow before the end */
-	bool breakpoint;	/* an instruction breakpoint at the landing point */
+	bool breakpoint;	/* an instruction breakpoint, at the landing point or before */
+	u64 at;			/* its linear address */
 	bool loaded;		/* it is in the VMCS */
 	bool hit;		/* the last exit was its #DB */
 	unsigned long guest_dr7;	/* meanwhile */

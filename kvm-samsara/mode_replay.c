@@ -546,7 +546,7 @@ static void end_replay(struct samsara_vcpu *sv)
 static bool vm_stream_held(struct samsara_vm *vm)
 {
 	return vm->replay.have_rec && smr_is_commit(vm->replay.rec.type) &&
-	       !past_stop(vm, vm->replay.rec.commit_seq) && held(vm, vm->replay.rec.commit_seq);
+	       !past_stop(vm, vm->replay.rec.commit_seq) && held(vm, vm->replay.done + 1);
 }
 
 /*

@@ -219,7 +219,8 @@ static void must_end_well(struct vm *vm, const struct kvm_samsara_status *st, co
 			fail("%s: vcpu %d: exit reason %d", what, i, vm->outcome[i]);
 }
 
-void record_and_replay(const struct vm_setup *setup, void (*meanwhile)(struct vm *vm))
+struct kvm_samsara_status record_and_replay(const struct vm_setup *setup,
+					    void (*meanwhile)(struct vm *vm))
 {
 	struct kvm_samsara_status rec, rep;
 	struct vm_setup again = *setup;
@@ -256,6 +257,7 @@ void record_and_replay(const struct vm_setup *setup, void (*meanwhile)(struct vm
 	vm_destroy(&vm2);
 	streams_free(vm.stream, setup->nr_vcpus);
 	vm_destroy(&vm);
+	return rep;
 }
 
 long long number_in(const char *path, const char *key)

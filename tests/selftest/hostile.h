@@ -52,8 +52,11 @@ void ready(void);
 /* Run @fn in a forked process and wait for it; a failure of it is one of the case. */
 void in_child(void (*fn)(const void *arg), const void *arg, const char *what);
 
-/* Record and replay; both must be exact.  @meanwhile (or NULL) runs while it is recorded. */
-void record_and_replay(const struct vm_setup *setup, void (*meanwhile)(struct vm *vm));
+/*
+ * Record and replay; both must be exact.  @meanwhile (or NULL) runs while it is recorded.
+ * Returns what the replay has come to.
+ */
+struct kvm_samsara_status record_and_replay(const struct vm_setup *setup, void (*meanwhile)(struct vm *vm));
 
 /* The number behind @key in a file of lines "key number", -1: there is none. */
 long long number_in(const char *path, const char *key);

@@ -510,6 +510,23 @@ static void devices(void)
 	record_and_replay(&setup, NULL);
 }
 
+/*
+ * A chunk ends some branches behind a REP of many iterations: replay, which steps there,
+ * does not do each of them.
+ */
+static void land_behind_rep(void)
+{
+	struct vm_setup setup = {
+		.nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 60, .guest = &copying_guest,
+		.chunk_limit = 400, .apart = true,
+	};
+	struct kvm_samsara_status st = record_and_replay(&setup, NULL);
+
+	if (st.chunks < 20 || st.landing_steps > 2000 * st.chunks)
+		fail("%llu steps, %llu chunks", st.landing_steps, st.chunks);
+	note("%llu commits, %llu chunks, %llu steps", st.commits, st.chunks, st.landing_steps);
+}
+
 const struct hostile_case log_cases[] = {
 	{ "replay-killed", replay_killed },
 	{ "full-rings-killed", full_rings_killed },
@@ -521,5 +538,6 @@ const struct hostile_case log_cases[] = {
 	{ "dma-parallel", dma_parallel },
 	{ "dma-serial", dma_serial },
 	{ "dma-crew", dma_crew },
+	{ "land-behind-rep", land_behind_rep },
 	{}
 };

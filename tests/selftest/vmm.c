@@ -130,6 +130,44 @@ asm(".pushsection .rodata\n"
 extern const unsigned char spinning_code[], spinning_code_end[];
 const struct guest spinning_guest = { spinning_code, spinning_code_end };
 
+/* Without paging, as all of them; the copy has no branches, and many iterations. */
+asm(".pushsection .rodata\n"
+    ".code32\n"
+    "copying_code:\n"
+    "	xor	%ebp, %ebp\n"
+    "1:	push	%esi\n"
+    "	push	%edi\n"
+    "	lea	0x10000(%ebx), %esi\n"
+    "	lea	0x20000(%ebx), %edi\n"
+    "	mov	$0x8000, %ecx\n"
+    "	cld\n"
+    "	rep movsb\n"
+    "	pop	%edi\n"
+    "	pop	%esi\n"
+    "	mov	(%ebx), %eax\n"
+    "	lea	1(%eax,%edi), %eax\n"
+    "	mov	%eax, (%ebx)\n"
+    "	xor	%eax, %ebp\n"
+    "	mov	%ebp, 0x10000(%ebx)\n"
+    "	mov	$150, %ecx\n"
+    "2:	imul	$0x9e3779b1, %ebp, %ebp\n"
+    "	dec	%ecx\n"
+    "	jnz	2b\n"
+    "	dec	%esi\n"
+    "	jnz	1b\n"
+    "	mov	$0xe9, %edx\n"
+    "	mov	%ebp, %eax\n"
+    "	out	%eax, %dx\n"
+    "	mov	$0xf4, %edx\n"
+    "	out	%al, %dx\n"
+    "3:	hlt\n"
+    "	jmp	3b\n"
+    "copying_code_end:\n"
+    ".code64\n"
+    ".popsection\n");
+extern const unsigned char copying_code[], copying_code_end[];
+const struct guest copying_guest = { copying_code, copying_code_end };
+
 char *die_text;
 int kvm_fd, run_bytes;
 

@@ -48,6 +48,8 @@ struct guest {
 extern const struct guest racing_guest;
 /* One access after the other to ports, MMIO, the LAPIC and MSRs. */
 extern const struct guest device_guest;
+/* Copies 32 KiB by one REP MOVSB in each round. */
+extern const struct guest copying_guest;
 /* Counts for ever, without an exit. */
 extern const struct guest spinning_guest;
 
