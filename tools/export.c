@@ -12,7 +12,8 @@
 
 #include "samsara.h"
 
-#define PIECE	(1u << 20)
+#define PIECE		(1u << 20)
+#define MAX_DISKS	256u
 
 static char *join(const char *dir, const char *name)
 {
@@ -58,66 +59,97 @@ static bool copy_data(int from, int to, off_t size)
 	return true;
 }
 
-/* Returns NULL, or what is wrong. */
-static const char *copy_image(const char *path, const char *copy)
+/* Into a file that nobody takes for a whole one. */
+static const char *fill(int from, off_t size, const char *copy)
 {
-	int from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), to = -1;
+	char *part = malloc(strlen(copy) + 6);
 	const char *wrong = NULL;
-	struct stat st;
+	int to = -1;
 
-	if (from < 0 || fstat(from, &st) < 0)
+	if (part) {
+		sprintf(part, "%s.part", copy);
+		to = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	}
+	if (to < 0 || ftruncate(to, size) < 0 || !copy_data(from, to, size) || close(to) ||
+	    rename(part, copy))
 		wrong = strerror(errno);
-	else if (!S_ISREG(st.st_mode))
-		wrong = "not a file";
-	else
-		to = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (!wrong && to < 0)
-		wrong = errno == EEXIST ? NULL : strerror(errno);
-	else if (!wrong && (ftruncate(to, st.st_size) < 0 || !copy_data(from, to, st.st_size)))
-		wrong = strerror(errno);
-	if (from >= 0)
-		close(from);
-	if (to >= 0)
-		close(to);
+	free(part);
 	return wrong;
 }
 
-/* "SIZE NAME FORMAT PATH" */
+/* A recording comes from anybody. Returns NULL, or what is wrong with its image. */
+static const char *copy_image(const char *path, u64 size, const char *copy)
+{
+	const char *wrong;
+	struct stat st;
+	int from;
+
+	if (stat(path, &st) < 0)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode))
+		return "not a file";
+	if ((u64)st.st_size != size)
+		return "it has another size now";
+	from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (from < 0)
+		return strerror(errno);
+	wrong = fill(from, st.st_size, copy);
+	close(from);
+	return wrong;
+}
+
+/* The image that "SIZE NAME FORMAT PATH" is about, if it can be the beginning. */
+static const char *begin_from(const struct options *o, const char *copy, u64 size,
+			      const char *format, const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL, *wrong;
+	char *moved;
+
+	/* The user has put it there. */
+	if (!access(copy, F_OK))
+		return NULL;
+	if (!slash)
+		return "where it begins is in no single image";
+	if (strcmp(format, "raw"))
+		return "its image is not a raw one";
+	if (!o->images)
+		return copy_image(path, size, copy);
+	moved = join(o->images, slash + 1);
+	wrong = moved ? copy_image(moved, size, copy) : "out of memory";
+	free(moved);
+	return wrong;
+}
+
 static void begin_disk(const struct options *o, char *what, unsigned int n)
 {
-	char *name, *format, *path = NULL, *moved = NULL, *copy;
-	char to[32];
-	const char *wrong;
+	char *size = strsep(&what, " "), *format;
+	const char *wrong = "its description is damaged";
+	char to[32], *copy;
+	u64 bytes;
 
-	strsep(&what, " ");
-	name = strsep(&what, " ");
+	strsep(&what, " ");	/* its name */
 	format = strsep(&what, " ");
-	path = what;
 	snprintf(to, sizeof(to), "disk%u.img", n);
 	copy = join(o->output, to);
-	if (path && o->images)
-		moved = join(o->images, strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
-	if (!copy || (path && o->images && !moved))
-		wrong = "out of memory";
-	else if (!path || strcmp(format, "raw"))
-		wrong = access(copy, F_OK) ? "its image is not a raw one" : NULL;
-	else
-		wrong = copy_image(moved ? moved : path, copy);
+	if (copy && format && get_number(size, 10, &bytes))
+		wrong = begin_from(o, copy, bytes, format, what);
 	if (wrong)
-		fprintf(stderr, "samsara: %s (%s): %s: it has only what the guest has written; to have all, put the image as it was there first, as a raw one\n",
-			to, name ? name : "?", wrong);
+		fprintf(stderr, "samsara: %s: %s: it has only what the guest has written; to have all, put there what was on the disk before, as a raw image\n",
+			to, wrong);
 	free(copy);
-	free(moved);
 }
 
 static bool begin_disks(const struct options *o, struct smr_reader *r)
 {
-	char *text = read_text(r, "outputs"), *rest = text, *line;
+	char *rest, *line;
+	struct smr_err err;
 	unsigned int n = 0;
+	void *text;
+	size_t len;
 
-	if (!text) {
-		fprintf(stderr, "samsara: %s: an older recording, which has no notes for this\n",
-			o->shown);
+	if (smr_reader_blob(r, "outputs", &text, &len, &err)) {
+		fprintf(stderr, "samsara: %s: no notes of what devices got: %s\n", o->shown,
+			smr_file_errstr(&err));
 		return false;
 	}
 	if (mkdir(o->output, 0700) && errno != EEXIST) {
@@ -126,7 +158,8 @@ static bool begin_disks(const struct options *o, struct smr_reader *r)
 		free(text);
 		return false;
 	}
-	while ((line = strsep(&rest, "\n"))) {
+	rest = text;
+	while (n < MAX_DISKS && (line = strsep(&rest, "\n"))) {
 		if (!strncmp(line, "disk ", 5))
 			begin_disk(o, line + 5, n++);
 	}

@@ -23,8 +23,8 @@
 #include "trace.h"
 
 #define MAX_OUTPUTS     256
-/* Notes of one recording: 24 bytes of memory each */
-#define MAX_NOTES       (64 * 1024 * 1024)
+/* Notes of one recording: 16 bytes of memory each */
+#define MAX_NOTES       (16 * 1024 * 1024)
 
 /* libpcap's file format, version 2.4: microseconds, Ethernet */
 #define PCAP_MAGIC      0xa1b2c3d4
@@ -52,6 +52,7 @@ typedef struct Output {
     uint64_t size;              /* DISK */
     uint64_t count;             /* in units */
     uint64_t differing;         /* notes whose bytes have another checksum */
+    uint64_t outside;           /* notes of what is behind the end of a disk */
 } Output;
 
 typedef struct Place {
@@ -318,13 +319,19 @@ static bool zero(Output *o, const struct smr_note *note, Error **errp)
     return true;
 }
 
+/* Another medium may be larger than the one that was there first. */
+static bool is_outside(const Output *o, const struct smr_note *note)
+{
+    return o->kind == DISK && (note->position > o->size ||
+                               note->size > o->size - note->position);
+}
+
 static bool fits(const Output *o, const struct smr_note *note)
 {
     switch (note->kind) {
     case SMR_NOTE_WRITE:
     case SMR_NOTE_ZERO:
-        return o->kind == DISK && note->position <= o->size &&
-               note->size <= o->size - note->position;
+        return o->kind == DISK;
     case SMR_NOTE_SENT:
     case SMR_NOTE_RECEIVED:
         return o->kind == NET;
@@ -337,6 +344,10 @@ static bool put(Output *o, const struct smr_note *note, Error **errp)
 {
     g_autofree uint8_t *data = NULL;
 
+    if (is_outside(o, note)) {
+        o->outside++;
+        return true;
+    }
     if (note->kind == SMR_NOTE_ZERO) {
         o->count += note->size;
         return !note->size || zero(o, note, errp);
@@ -401,7 +412,7 @@ uint64_t samsara_export_visit(uint64_t commit, Error **errp)
 
 void samsara_export_close(void)
 {
-    uint64_t differing = 0;
+    uint64_t differing = 0, outside = 0;
     unsigned i;
 
     if (!export.places) {
@@ -416,12 +427,18 @@ void samsara_export_close(void)
         fprintf(stderr, "samsara: %s: %" PRIu64 " %s (%s)\n", o->path,
                 o->count, kinds[o->kind].unit, o->what);
         differing += o->differing;
+        outside += o->outside;
         close(o->fd);
     }
     if (differing) {
         warn_report("samsara: %" PRIu64 " times a device has not seen exactly "
                     "what is exported: the guest changed it meanwhile, or its "
                     "commit is not known", differing);
+    }
+    if (outside) {
+        warn_report("samsara: %" PRIu64 " times a disk was written behind its "
+                    "end: its medium was changed, and the file is of all of "
+                    "them", outside);
     }
     if (export.lost) {
         warn_report("samsara: the recorder could not note everything: what is "

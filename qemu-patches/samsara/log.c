@@ -175,6 +175,10 @@ static void write_notes(void)
     struct smr_err err = { };
 
     writing.notes = samsara_notes_take(writing.notes);
+    if (writing.held || !fits(writing.notes->len)) {
+        /* a recording without its last notes can be replayed */
+        g_byte_array_set_size(writing.notes, 0);
+    }
     writing.unflushed += writing.notes->len;
     if (!writing.failed &&
         smr_writer_notes(writing.writer, writing.notes->data,

@@ -47,7 +47,7 @@ static struct {
     unsigned nr_outputs;
 } notes;
 
-/* What this thread has written to guest memory since its last packet */
+/* What this thread has written to guest memory since a packet has begun */
 static __thread struct {
     struct iovec piece[MAX_WRITTEN];
     unsigned nr;                /* of all; the last ones are there */
@@ -66,21 +66,36 @@ static void add_output(GString *text, void *output, const char *kind,
     }
 }
 
-/* "disk SIZE NAME FORMAT PATH", of the image that was written first of all */
+/* Is there nothing in an overlay yet? */
+static bool is_empty(BlockDriverState *bs, int64_t size)
+{
+    int64_t at, n;
+
+    for (at = 0; at < size; at += n) {
+        if (bdrv_is_allocated(bs, at, size - at, &n) || !n) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "disk SIZE NAME FORMAT PATH", of the image that has all that is on it */
 static void add_disk(GString *text, BlockBackend *blk)
 {
     g_autofree char *id = blk_get_attached_dev_id(blk);
     g_autofree char *what = NULL;
     g_autofree char *path = NULL;
     BlockDriverState *bs = bdrv_skip_filters(blk_bs(blk)), *below;
+    bool empty = true;
 
-    while (bs && (below = bdrv_backing_chain_next(bs))) {
-        bs = below;
-    }
     if (!bs || !bs->drv || blk_getlength(blk) < 0) {
         return;
     }
-    path = realpath(bs->filename, NULL);
+    while ((below = bdrv_backing_chain_next(bs))) {
+        empty &= is_empty(bs, blk_getlength(blk));
+        bs = below;
+    }
+    path = empty ? realpath(bs->filename, NULL) : NULL;
     what = g_strdup_printf("%" PRId64 " %s %s %s", blk_getlength(blk),
                            *blk_name(blk) ? blk_name(blk) : *id ? id : "-",
                            bs->drv->format_name, path ?: "-");
@@ -173,6 +188,7 @@ GByteArray *samsara_notes_take(GByteArray *empty)
     QEMU_LOCK_GUARD(&notes.lock);
     full = notes.queue;
     notes.queue = empty;
+    notes.lost = false;
     return full;
 }
 
@@ -354,6 +370,7 @@ static void packet_starts(SamsaraPacketStart *start)
 {
     start->commit = samsara_device_committed();
     start->us = now_us();
+    written.nr = 0;
 }
 
 /* A packet has got from a NIC to its backend, or to the NIC. */
@@ -374,10 +391,13 @@ static void packet_delivered(const SamsaraPacketStart *start,
         packet_sent(index, start, iov, n, skip, len - skip);
         return;
     }
+    if (!written.nr) {
+        /* the card has dropped it */
+        return;
+    }
     packet = g_malloc(len - skip);
     iov_to_buf(iov, n, skip, packet, len - skip);
     packet_received(index, packet, len - skip);
-    written.nr = 0;
 }
 
 static void text_written(void *port, const void *text, size_t len)

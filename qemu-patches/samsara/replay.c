@@ -24,6 +24,7 @@
 #include "samsara-int.h"
 #include "trace.h"
 
+#define UNSETTLED   -1
 #define FEED_MS     50
 /* vCPUs may be showing output when the kernel has done the last commit */
 #define PARK_MS     5000
@@ -36,8 +37,10 @@ static struct {
     uint64_t pause_at;          /* commit; 0: none */
     int64_t ended_ms;           /* when the kernel was seen to have ended */
     bool finished;
-    int code;                   /* exit status */
-} rep;
+    int code;                   /* exit status, as soon as it is known */
+} rep = {
+    .code = UNSETTLED,
+};
 
 /* The end */
 
@@ -46,11 +49,19 @@ static void exit_bh(void *opaque)
     exit(rep.code);
 }
 
-/* May be called by any thread.  The first call decides. */
+/* May be called by any thread.  The first call decides, and gets true. */
+static bool settle(int code)
+{
+    if (qatomic_cmpxchg(&rep.code, UNSETTLED, code) != UNSETTLED) {
+        return false;
+    }
+    qatomic_store_release(&rep.finished, true);
+    return true;
+}
+
 static void finish_replay(int code)
 {
-    if (!qatomic_xchg(&rep.finished, true)) {
-        rep.code = code;
+    if (settle(code)) {
         aio_bh_schedule_oneshot(qemu_get_aio_context(), exit_bh, NULL);
     }
 }
@@ -63,8 +74,7 @@ static void pause_bh(void *opaque)
 /* The guest stays where it is, for whoever wants to look at it. */
 static void hold(void)
 {
-    if (!qatomic_xchg(&rep.finished, true)) {
-        rep.code = SAMSARA_EXIT_EXACT;
+    if (settle(SAMSARA_EXIT_EXACT)) {
         aio_bh_schedule_oneshot(qemu_get_aio_context(), pause_bh, NULL);
     }
 }
@@ -137,7 +147,7 @@ void samsara_replay_interrupted(void)
 {
     struct kvm_samsara_status st;
 
-    if (qatomic_read(&rep.finished)) {
+    if (qatomic_load_acquire(&rep.finished)) {
         exit(rep.code);
     }
     samsara_device_status(&st);

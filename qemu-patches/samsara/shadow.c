@@ -32,11 +32,12 @@
 
 /* What all shadows may hold on to when no map is left */
 #define MAX_IDLE_PAGES (16 * MiB / TARGET_PAGE_SIZE)
+#define IN_MEMORY       0x80000000u
 
 typedef struct Shadow {
     uint8_t *host;              /* the RAM block */
     uint8_t *copy;
-    uint32_t *maps;             /* of each page */
+    uint32_t *maps;             /* of each page; IN_MEMORY: there is a copy */
     uint64_t *notes;            /* where each page was read from, 0: nowhere */
     size_t size;
     QLIST_ENTRY(Shadow) next;
@@ -46,7 +47,7 @@ static struct {
     QemuMutex lock;
     QLIST_HEAD(, Shadow) all;
     uint64_t maps;              /* not given back yet */
-    uint64_t pages;             /* that may be in memory */
+    uint64_t pages;             /* in memory */
 } shadows;
 
 static void *reserve(size_t size)
@@ -135,15 +136,24 @@ static Shadow *shadow_of_copy(const uint8_t *copy)
     return NULL;
 }
 
+static bool is_mapped(Shadow *s, size_t page)
+{
+    return s->maps[page] & ~IN_MEMORY;
+}
+
 static void use_page(Shadow *s, size_t page)
 {
     size_t offset = page * TARGET_PAGE_SIZE;
 
-    if (!s->maps[page]++) {
+    if (!is_mapped(s, page)) {
         memcpy(s->copy + offset, s->host + offset,
                MIN(TARGET_PAGE_SIZE, s->size - offset));
+    }
+    if (!(s->maps[page] & IN_MEMORY)) {
+        s->maps[page] |= IN_MEMORY;
         shadows.pages++;
     }
+    s->maps[page]++;
 }
 
 static void drop_page(Shadow *s, size_t page)
@@ -300,7 +310,7 @@ static void write_copy(const uint8_t *host, const uint8_t *buf, size_t len)
     }
     for (offset = host - s->host; len; offset += n, buf += n, len -= n) {
         n = rest_of_page(offset, len);
-        if (s->maps[offset / TARGET_PAGE_SIZE]) {
+        if (is_mapped(s, offset / TARGET_PAGE_SIZE)) {
             memcpy(s->copy + offset, buf, n);
         }
     }
@@ -336,8 +346,29 @@ static void forget_copies(void)
 
     QLIST_FOREACH(s, &shadows.all, next) {
         madvise(s->copy, nr_pages(s->size) * TARGET_PAGE_SIZE, MADV_DONTNEED);
+        madvise(s->maps, nr_pages(s->size) * sizeof(*s->maps), MADV_DONTNEED);
     }
     shadows.pages = 0;
+}
+
+/* A map may stay for as long as a keyboard is idle: these go without it. */
+static void forget_unused(Shadow *s, size_t offset, size_t len)
+{
+    size_t page = offset / TARGET_PAGE_SIZE, end = nr_pages(offset + len);
+    size_t first;
+
+    while (len && page < end) {
+        for (first = page; page < end && s->maps[page] == IN_MEMORY; page++) {
+            s->maps[page] = 0;
+            shadows.pages--;
+        }
+        if (page > first) {
+            madvise(s->copy + first * TARGET_PAGE_SIZE,
+                    (page - first) * TARGET_PAGE_SIZE, MADV_DONTNEED);
+        } else {
+            page++;
+        }
+    }
 }
 
 void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len)
@@ -362,8 +393,13 @@ void *samsara_do_unmap(void *ptr, hwaddr len, hwaddr *access_len)
 
     QEMU_LOCK_GUARD(&shadows.lock);
     for_pages(s, offset, len, drop_page);
-    if (!--shadows.maps && shadows.pages > MAX_IDLE_PAGES) {
-        forget_copies();
+    shadows.maps--;
+    if (shadows.pages > MAX_IDLE_PAGES) {
+        if (shadows.maps) {
+            forget_unused(s, offset, len);
+        } else {
+            forget_copies();
+        }
     }
     return s->host + offset;
 }
