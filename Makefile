@@ -31,6 +31,7 @@ help:
 	@echo 'make coverage        lines and branches that the unit tests execute'
 	@echo 'make bench           time compute kernels and programs: native, recorded, replayed; beside'
 	@echo '                     QEMU -icount (Debian'\''s packages are fetched for that)'
+	@echo 'make bench-io        time disks, recorded and not'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
@@ -179,6 +180,10 @@ qemu-debian: sources
 bench: all programs qemu-debian
 	@tests/bench/run
 
+bench-io: all io
+	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/io $(BUILD)/io/iobench.cpio
+	@tests/bench/io
+
 install: sources
 	@scripts/install.sh install
 
@@ -192,4 +197,4 @@ clean:
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
 	qemu-full qemu-debian tools guests io programs stock cloud testbed demo demo-disk check check-full check-debug \
 	check-unit check-testbed check-docs \
-	check-e2e lint coverage bench install uninstall clean
+	check-e2e lint coverage bench bench-io install uninstall clean
