@@ -9,7 +9,7 @@
 
 . "${E2E:-/work/e2e}/lib.sh"
 
-times()	# FILE: "WHAT BYTES MICROSECONDS"
+measures()	# FILE: "WHAT BYTES MICROSECONDS"
 {
 	tr -d '\r' < "$1" | sed -n 's/^IO //p'
 }
@@ -28,9 +28,9 @@ one()	# DEVICE
 		exact "$base.$mode" "$base.rep" || { echo "not ok io-$device: replay: status $RC"; return 1; }
 		echo "io $device $mode log=$LOG stored=$STORED record=$(seconds "$TOOK") replayed exactly"
 	done
-	times "$base.native.out" | while read -r what bytes us; do
+	measures "$base.native.out" | while read -r what bytes us; do
 		echo "| $device | $what | $((bytes / 1024)) | $us |$(for mode in inline ref; do
-			times "$base.$mode.out" | awk -v w="$what" -v n="$us" '$1 == w {
+			measures "$base.$mode.out" | awk -v w="$what" -v n="$us" '$1 == w {
 				printf " %d (%.1f) |", $3, $3 / n }'
 		done)"
 	done
