@@ -22,7 +22,6 @@
 #include "smr_note.h"
 #include "trace.h"
 
-#define MAX_OUTPUTS     256
 /* Notes of one recording: 16 bytes of memory each */
 #define MAX_NOTES       (16 * 1024 * 1024)
 
@@ -64,7 +63,7 @@ static struct {
     struct smr_notes *notes;
     GArray *places;             /* by commit */
     guint next;
-    Output output[MAX_OUTPUTS];
+    Output output[SAMSARA_MAX_OUTPUTS];
     unsigned nr_outputs;
     uint64_t created;           /* seconds since 1970 */
     bool lost;
@@ -165,7 +164,7 @@ static bool parse_output(const char *line, unsigned number[NR_KINDS],
             break;
         }
     }
-    if (!what || export.nr_outputs == MAX_OUTPUTS ||
+    if (!what || export.nr_outputs == SAMSARA_MAX_OUTPUTS ||
         (kind == DISK && (qemu_strtou64(what, &what, 10, &o->size) < 0 ||
                           o->size > INT64_MAX || *what++ != ' '))) {
         error_setg(errp, "bad line in the list of outputs");
@@ -199,7 +198,7 @@ static bool open_outputs(Error **errp)
                          samsara_opts.export);
         return false;
     }
-    lines = g_strsplit(text, "\n", MAX_OUTPUTS + 2);
+    lines = g_strsplit(text, "\n", SAMSARA_MAX_OUTPUTS + 2);
     for (i = 0; lines[i] && *lines[i]; i++) {
         if (!parse_output(lines[i], number, errp)) {
             return false;

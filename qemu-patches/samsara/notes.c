@@ -29,8 +29,6 @@
 #include "smr_note.h"
 #include "trace.h"
 
-/* Disks, networks, consoles */
-#define MAX_OUTPUTS     256
 /* What the thread of the log has not got to yet; more is lost. */
 #define MAX_QUEUED      (16 * MiB)
 /* Pieces of guest memory that one packet may be in */
@@ -43,7 +41,7 @@ static struct {
     GByteArray *queue;          /* encoded */
     bool lost;
     int64_t start_us;
-    void *output[MAX_OUTPUTS];
+    void *output[SAMSARA_MAX_OUTPUTS];
     unsigned nr_outputs;
 } notes;
 
@@ -60,7 +58,7 @@ static void add_output(GString *text, void *output, const char *kind,
 {
     g_autofree char *line = samsara_text_line(what);
 
-    if (notes.nr_outputs < MAX_OUTPUTS) {
+    if (notes.nr_outputs < SAMSARA_MAX_OUTPUTS) {
         notes.output[notes.nr_outputs++] = output;
         g_string_append_printf(text, "%s %s\n", kind, line);
     }
@@ -297,7 +295,7 @@ static size_t find_in(const struct iovec *piece, const uint8_t *p, size_t len,
     size_t probe = MIN(len, PROBE), n;
     const uint8_t *base = piece->iov_base, *at;
 
-    at = probe ? memmem(base + *from, piece->iov_len - *from, p, probe) : NULL;
+    at = probe ? memmem(base, piece->iov_len, p, probe) : NULL;
     if (!at) {
         return 0;
     }
@@ -323,7 +321,6 @@ static int find_packet(const uint8_t *packet, size_t len, struct iovec *iov)
     for (; i < written.nr && done < len; i++) {
         const struct iovec *piece = &written.piece[i % MAX_WRITTEN];
 
-        from = 0;
         n = find_in(piece, packet + done, len - done, &from);
         if (n) {
             iov[found++] = (struct iovec) { piece->iov_base + from, n };

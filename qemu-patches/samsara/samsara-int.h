@@ -328,6 +328,9 @@ void samsara_images_hint(int image, uint64_t offset, uint64_t ram,
 /* The VM's record, or one that names its bytes; by the log's thread */
 const uint8_t *samsara_images_name(const uint8_t *bytes, uint32_t *len);
 
+/* Disks, networks, consoles and screens that a recording knows of */
+#define SAMSARA_MAX_OUTPUTS 256
+
 /* notes.c: what devices have got from the guest, and packets for it */
 /* From now on; what the recording says of them: a blob, to be freed */
 char *samsara_notes_start(void);

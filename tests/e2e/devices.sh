@@ -74,6 +74,22 @@ pair()
 	rm -f "$TMP/$name"*
 }
 
+# pc_with DEVICES: a PC
+pc_with()
+{
+	DEVICES=$1
+	MACHINE=pc
+	machine io 2 '' ''
+	unset MACHINE
+}
+
+# start_recorded NAME RECORD-OPTIONS: the machine, in the background
+start_recorded()
+{
+	# shellcheck disable=SC2086,SC2116 # one space for each line break
+	start_qemu "$1" $ARGS -append "$(echo $APPEND)" -record "$2"
+}
+
 # busy_disk NAME RECORD-OPTION...: a recording begins; returns while the disk is busy
 busy_disk()
 {
@@ -84,8 +100,7 @@ busy_disk()
 	machine io 2 '' ''
 	cp "$GUESTS/disk.img" "$DISK"
 	rm -f "$TMP/$name.smr"
-	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	start_qemu "$name" $ARGS -append "$(echo $APPEND)" -record "file=$TMP/$name.smr$opts"
+	start_recorded "$name" "file=$TMP/$name.smr$opts"
 	# the kernel and its initramfs are in the file, too
 	while [ "$(stat -c %s "$TMP/$name.smr" 2> /dev/null || echo 0)" -lt 9000000 ]; do
 		[ -d /proc/$pid ] || return
@@ -185,10 +200,7 @@ exported()
 {
 	local base=$TMP/export to=$TMP/exported
 	wanted export export-disk export-net export-console || return 0
-	DEVICES='disk-pci net-user port-pci'
-	MACHINE=pc
-	machine io 2 '' ''
-	unset MACHINE
+	pc_with 'disk-pci net-user port-pci'
 	record "$base" memdigest=64
 	if [ $RC != $PASS ] || [ -z "$(result_of "$base.out")" ]; then
 		not_ok export "status $RC"
@@ -232,13 +244,9 @@ started_and_stopped()
 {
 	local n=0 i=0 delay
 	wanted on-demand-io on-demand-io-1 on-demand-io-2 on-demand-io-3 || return 0
-	DEVICES='disk-pci net-user'
-	MACHINE=pc
-	machine io 2 '' ''
-	unset MACHINE
+	pc_with 'disk-pci net-user'
 	cp "$GUESTS/disk.img" "$DISK"
-	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	start_qemu on-demand-io $ARGS -append "$(echo $APPEND)" -record start=off
+	start_recorded on-demand-io start=off
 	for delay in 0.7 0.4 0.2; do
 		n=$((n + 1))
 		sleep $delay
@@ -282,12 +290,8 @@ screens_equal()
 {
 	local commits lit
 	wanted screen || return 0
-	DEVICES=vga
-	MACHINE=pc
-	machine io 2 '' ''
-	unset MACHINE
-	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	start_qemu screen $ARGS -append "$(echo $APPEND)" -record "file=$TMP/screen.smr"
+	pc_with vga
+	start_recorded screen "file=$TMP/screen.smr"
 	commits=0
 	while [ "${commits:-0}" -lt 45000 ] && [ -d /proc/$pid ]; do
 		sleep 0.05
@@ -327,12 +331,8 @@ keys_and_button()
 {
 	local base=$TMP/keys i=0 asked=''
 	wanted keys || return 0
-	DEVICES=keys
-	MACHINE=pc
-	machine io 2 '' ''
-	unset MACHINE
-	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	start_qemu keys $ARGS -append "$(echo $APPEND)" -record "file=$base.smr,memdigest=64"
+	pc_with keys
+	start_recorded keys "file=$base.smr,memdigest=64"
 	while [ -d /proc/$pid ] && [ $i -lt 300 ]; do
 		i=$((i + 1))
 		case $(grep -c 'io: press' "$base.out")$asked in

@@ -17,6 +17,16 @@ const unsigned int record_modes[] = {
 	KVM_SAMSARA_MODE_RECORD, KVM_SAMSARA_MODE_RECORD_SERIAL, KVM_SAMSARA_MODE_RECORD_CREW, 0
 };
 
+/* EBP is the result. */
+#define REPORT_AND_END		\
+	"	mov	$0xe9, %edx\n"	\
+	"	mov	%ebp, %eax\n"	\
+	"	out	%eax, %dx\n"	\
+	"	mov	$0xf4, %edx\n"	\
+	"	out	%al, %dx\n"	\
+	"3:	hlt\n"		\
+	"	jmp	3b\n"
+
 /*
  * Every round reads and writes words that other vCPUs write, without any lock, and
  * every 256th reads the TSC.
@@ -41,13 +51,7 @@ asm(".pushsection .rodata\n"
     "	xor	%eax, %ebp\n"
     "2:	dec	%esi\n"
     "	jnz	1b\n"
-    "	mov	$0xe9, %edx\n"
-    "	mov	%ebp, %eax\n"
-    "	out	%eax, %dx\n"
-    "	mov	$0xf4, %edx\n"
-    "	out	%al, %dx\n"
-    "3:	hlt\n"
-    "	jmp	3b\n"
+    REPORT_AND_END
     "racing_code_end:\n"
     ".code64\n"
     ".popsection\n");
@@ -106,13 +110,7 @@ asm(".pushsection .rodata\n"
     "	pop	%esi\n"
     "	dec	%esi\n"
     "	jnz	1b\n"
-    "	mov	$0xe9, %edx\n"
-    "	mov	%ebp, %eax\n"
-    "	out	%eax, %dx\n"
-    "	mov	$0xf4, %edx\n"
-    "	out	%al, %dx\n"
-    "3:	hlt\n"
-    "	jmp	3b\n"
+    REPORT_AND_END
     "device_code_end:\n"
     ".code64\n"
     ".popsection\n");
@@ -155,13 +153,7 @@ asm(".pushsection .rodata\n"
     "	jnz	2b\n"
     "	dec	%esi\n"
     "	jnz	1b\n"
-    "	mov	$0xe9, %edx\n"
-    "	mov	%ebp, %eax\n"
-    "	out	%eax, %dx\n"
-    "	mov	$0xf4, %edx\n"
-    "	out	%al, %dx\n"
-    "3:	hlt\n"
-    "	jmp	3b\n"
+    REPORT_AND_END
     "copying_code_end:\n"
     ".code64\n"
     ".popsection\n");

@@ -119,7 +119,6 @@ struct smr_writer_options {
 struct smr_totals {
 	u64 raw[SMR_SEG_TRAILER + 1];		/* payload bytes per segment type */
 	u64 stored[SMR_SEG_TRAILER + 1];	/* ... as stored */
-	u64 notes;				/* bytes of NOTES, as stored */
 	u64 segments;
 	u64 file_bytes;
 };

@@ -32,22 +32,20 @@ static void put_head(struct smr_buf *b, const struct smr_note *note)
 	smr_put_varint(b, note->position);
 	smr_put_varint(b, note->size);
 	smr_put_varint(b, note->crc);
-	smr_put_bytes(b, note->pieces, note->pieces_len);
 }
 
 int smr_note_encode(const struct smr_note *note, struct smr_buf *b)
 {
 	u8 bytes[SMR_NOTE_HEAD_MAX];
 	struct smr_buf head = { .p = bytes, .size = sizeof(bytes) };
-	struct smr_note empty = *note;
 
 	if (!fits_kind(note) || note->pieces_len > SMR_NOTE_PIECES_MAX)
 		return -EINVAL;
-	empty.pieces_len = 0;
-	put_head(&head, &empty);
+	put_head(&head, note);
 	smr_put_u8(b, note->kind);
 	smr_put_varint(b, head.len + note->pieces_len);
-	put_head(b, note);
+	smr_put_bytes(b, bytes, head.len);
+	smr_put_bytes(b, note->pieces, note->pieces_len);
 	return b->full ? -ENOSPC : 0;
 }
 

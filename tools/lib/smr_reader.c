@@ -204,8 +204,6 @@ static int add_segment(struct smr_reader *r, const struct smr_segment *s, struct
 		r->totals.raw[s->type] += s->raw_len;
 		r->totals.stored[s->type] += s->stored_len;
 	}
-	if (s->type == SMR_SEG_NOTES)
-		r->totals.notes += s->stored_len;
 	return 0;
 }
 

@@ -137,9 +137,7 @@ static void fill_segment_header(struct smr_writer *w, const struct smr_segment *
 
 static void account(struct smr_writer *w, const struct smr_segment *s)
 {
-	if (s->type == SMR_SEG_NOTES) {
-		w->totals.notes += s->stored_len;
-	} else {
+	if (s->type <= SMR_SEG_TRAILER) {
 		w->totals.raw[s->type] += s->raw_len;
 		w->totals.stored[s->type] += s->stored_len;
 	}
