@@ -65,6 +65,7 @@ static void record_enter(struct samsara_vcpu *sv)
 	/* A retry may begin with another event. */
 	sv->rec = sv->next_start;
 	note_event(sv);
+	sv->chunk.resume_flag = vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF;
 	samsara_regs_save(sv);
 	samsara_counter_begin(&sv->counter, &sv->chunk.start);
 	WRITE_ONCE(sv->counter.overflowed, false);

@@ -410,6 +410,8 @@ static void apply_start(struct samsara_vcpu *sv)
 	set_event(sv);
 	set_windows(sv);
 	take_items(sv);
+	/* Before landing sets it, and before KVM leaves the entry and has the event again. */
+	sv->chunk.resume_flag = vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF;
 	sv->landing.armed = false;
 	sv->state = SAMSARA_AT_START;
 	sv->replay.withheld = NULL;

@@ -63,7 +63,7 @@ bool samsara_ends_in_the_middle(struct samsara_vcpu *sv)
  * processor that stops between two of them saves RFLAGS.RF set if it is an interrupt,
  * an NMI or an EPT violation that stops it (SDM, "Instruction-Breakpoint Exception
  * Condition" and "Saving RIP, RSP, RFLAGS, and SSP"), and until the REP is over nobody
- * clears it: samsara_reinject() does at the chunk's start, before anything is done.
+ * clears it: samsara_reinject() may at the chunk's start, before anything is done.
  * It need not set RF for the preemption timer and for the monitor trap flag, and
  * processors may have errata: so the instruction counts, too.  No other one can be
  * half-way, and replay is faster where RCX need not be compared: it comes to the place

@@ -87,6 +87,7 @@ struct samsara_progress {
 struct samsara_chunk {
 	u64 tsc;		/* host cycle in which it began */
 	struct samsara_counter_start start;
+	unsigned long resume_flag;	/* RFLAGS.RF where it began */
 	bool paused;		/* it has had a pause-loop exit */
 	bool spinning;		/* it is to end because it spins in vain */
 	bool out_of_copies;	/* the instruction at hand needs more than there are */

@@ -24,8 +24,9 @@ void samsara_normalise(struct samsara_vcpu *sv)
  * fields, as KVM does for one it re-injects.
  *
  * The exit may have set RFLAGS.RF, which would then be in the frame the guest
- * gets.  Interrupts and NMIs are injected at a chunk's start only, where RF was
- * normal, so it still has to be.  A fault has RF set in its frame in any case.
+ * gets.  Interrupts and NMIs are injected at a chunk's start only, so it has to
+ * be what it was there: in the middle of a REP that KVM emulates, it is set.  A
+ * fault has RF set in its frame in any case.
  */
 void samsara_reinject(struct kvm_vcpu *vcpu)
 {
@@ -33,7 +34,8 @@ void samsara_reinject(struct kvm_vcpu *vcpu)
 	u8 vector;
 
 	if (!vcpu->arch.exception.injected)
-		samsara_normalise(to_samsara(vcpu));
+		vmx_set_rflags(vcpu, (vmx_get_rflags(vcpu) & ~X86_EFLAGS_RF) |
+			       to_samsara(vcpu)->chunk.resume_flag);
 
 	if (vcpu->arch.exception.injected) {
 		vector = vcpu->arch.exception.vector;

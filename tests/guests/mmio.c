@@ -151,6 +151,7 @@ static void on_pit(struct regs *r)
 {
 	note(r->rip);
 	note(r->rcx);
+	note(r->rflags);
 	st[cpu_id()].ticks++;
 	WRITE_ONCE(pit_ticks, pit_ticks + 1);
 	if (through_pic)
@@ -176,13 +177,32 @@ static void pit_start(u32 hz)
 	outb(0x40, count >> 8);
 }
 
-static void wait_for(u64 *counter, u64 n, bool halt)
+enum waiting { SPIN, HALT, STRINGS };
+
+/*
+ * To no device: every byte is an exit, and interrupts come between two of them, whose
+ * frames are on pages that nobody has used for a while.
+ */
+static void store_string(void)
+{
+	static u8 stacks[16][PAGE_SIZE] __aligned(PAGE_SIZE);
+	static u32 turn;
+	void *d = (void *)NOTHING, *stack = stacks[turn++ % 16] + PAGE_SIZE;
+	u64 n = 64;
+
+	asm volatile("movq %%rsp, %%rbx; movq %3, %%rsp; rep stosb; movq %%rbx, %%rsp"
+		     : "+D"(d), "+c"(n) : "a"(0), "r"(stack) : "rbx", "memory");
+}
+
+static void wait_for(u64 *counter, u64 n, enum waiting how)
 {
 	u64 until = READ_ONCE(*counter) + n, spins = 0;
 
 	sti();
 	while (READ_ONCE(*counter) < until) {
-		if (halt) {
+		if (how == STRINGS)
+			store_string();
+		if (how == HALT) {
 			cli();
 			if (READ_ONCE(*counter) < until)
 				sti_hlt();
@@ -201,9 +221,9 @@ static void pit_through_ioapic(u32 cpu)
 	for (turn = 0; turn < nr_cpus; turn++) {
 		if (turn == cpu) {
 			pit_route(cpu, VEC_PIT);
-			wait_for(&pit_ticks, ticks_wanted, turn & 1);
+			wait_for(&pit_ticks, ticks_wanted, turn & 1 ? HALT : SPIN);
 			pit_route(0, IOAPIC_MASKED);
-			wait_for(&pit_ticks, 0, false);
+			wait_for(&pit_ticks, 0, SPIN);
 		}
 		sync_cpus();
 	}
@@ -228,8 +248,9 @@ static void pit_through_pic(void)
 	through_pic = true;
 	apic_write(APIC_LINT0, 0x700);	/* ExtINT */
 	outb(0x21, 0xfe);
-	wait_for(&pit_ticks, ticks_wanted, false);
-	wait_for(&pit_ticks, ticks_wanted, true);
+	wait_for(&pit_ticks, ticks_wanted, SPIN);
+	wait_for(&pit_ticks, ticks_wanted, HALT);
+	wait_for(&pit_ticks, ticks_wanted, STRINGS);
 	outb(0x21, 0xff);
 	outb(0x20, 0x0a);
 	note(inb(0x20));	/* requests still waiting */
@@ -246,7 +267,7 @@ static void rtc_periodic(void)
 	outb(0x70, 0x0b);
 	outb(0x71, b | 0x40);
 	cmos(0x0c);
-	wait_for(&rtc_ticks, ticks_wanted, false);
+	wait_for(&rtc_ticks, ticks_wanted, SPIN);
 	outb(0x70, 0x0b);
 	outb(0x71, b);
 	ioapic_route(8, 0, IOAPIC_MASKED);
