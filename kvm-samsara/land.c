@@ -3,7 +3,7 @@
  * Landing: the guest is brought to the position at which its chunk ended.
  *
  * A position is (branches, jumps, RIP, and RCX in a REP).  The branch counter is set to
- * overflow a little early, and the rest is done with an instruction breakpoint and
+ * overflow a little early, and the rest is done with instruction breakpoints and
  * single steps of the monitor trap flag, see choose_step().  The guest sees neither.
  */
 #include <linux/percpu.h>
@@ -26,6 +26,35 @@
 /* Shortest distance that is worth, and safe for, an overflow. */
 #define MIN_PERIOD		64
 
+/* What a string instruction can raise, and KVM does not intercept. */
+#define REP_FAULTS		(BIT(PF_VECTOR) | BIT(GP_VECTOR) | BIT(SS_VECTOR))
+
+/* The guest is to do the iterations of its REP that lead to the landing point. */
+static void enter_rep(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+
+	sv->landing.exceptions = vmcs_read32(EXCEPTION_BITMAP);
+	vmcs_write32(EXCEPTION_BITMAP, sv->landing.exceptions | REP_FAULTS);
+	kvm_rcx_write(vcpu, kvm_rcx_read(vcpu) - sv->landing.rest);
+}
+
+/*
+ * What nobody but the processor has seen: a REP that was over too early is not over, and
+ * has the iterations again that it was not to do.
+ */
+static void leave_rep(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+
+	vmcs_write32(EXCEPTION_BITMAP, sv->landing.exceptions);
+	if (!sv->landing.rest)
+		return;
+	if (!(kvm_rcx_read(vcpu) & sv->landing.mask))
+		kvm_rip_write(vcpu, sv->rec.pos.rip);
+	kvm_rcx_write(vcpu, kvm_rcx_read(vcpu) + sv->landing.rest);
+}
+
 /*
  * The breakpoint is only in the VMCS and DR0 while the guest runs: neither the
  * guest nor a digest sees it.  IRQs off.
@@ -35,7 +64,18 @@ void samsara_land_load(struct samsara_vcpu *sv)
 	sv->landing.guest_dr7 = vmcs_readl(GUEST_DR7);
 	set_debugreg(sv->landing.at, 0);
 	vmcs_writel(GUEST_DR7, DR7_FIXED_1 | DR_GLOBAL_ENABLE);
+	if (sv->landing.in_rep)
+		enter_rep(sv);
 	sv->landing.loaded = true;
+}
+
+static bool is_rep_fault(const struct samsara_vcpu *sv, u32 info)
+{
+	u32 faults = REP_FAULTS & ~sv->landing.exceptions;
+
+	return sv->landing.in_rep &&
+	       (info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_HARD_EXCEPTION &&
+	       (faults & BIT(info & INTR_INFO_VECTOR_MASK & 31));
 }
 
 /* After VM-exit, IRQs off: also finds out if the exit is the breakpoint's. */
@@ -44,14 +84,19 @@ void samsara_land_unload(struct samsara_vcpu *sv)
 	u32 info;
 
 	sv->landing.hit = false;
+	sv->landing.faulted = false;
 	if (!sv->landing.loaded)
 		return;
 	sv->landing.loaded = false;
 	vmcs_writel(GUEST_DR7, sv->landing.guest_dr7);
+	if (sv->landing.in_rep)
+		leave_rep(sv);
 	if (samsara_exit_reason(sv->vcpu) != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	info = vmx_get_intr_info(sv->vcpu);
-	sv->landing.hit = is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0);
+	sv->landing.faulted = is_rep_fault(sv, info);
+	sv->landing.hit = sv->landing.faulted ||
+			  (is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0));
 }
 
 /* Not if the guest uses breakpoints itself. */
@@ -68,18 +113,48 @@ static bool can_break_at_end(struct samsara_vcpu *sv)
 	       (sv->vcpu->arch.efer & EFER_LMA) && !vmcs_readl(GUEST_CS_BASE);
 }
 
+/* An event still has to be delivered before the instruction that the vCPU is at. */
+static bool event_comes_first(const struct samsara_vcpu *sv)
+{
+	return sv->state == SAMSARA_AT_START && (sv->rec.flags & SMR_F_EVENT);
+}
+
+/*
+ * The guest is at a REP, of a million iterations perhaps: a breakpoint behind it instead
+ * of a step for each.  If the landing point is in it, with @rest iterations to go, RCX is
+ * lowered by that many while the guest runs: the REP is over there.
+ *
+ * A REP has no branches, so that the landing point is behind it if it is not in it; but a
+ * fault may take the guest elsewhere, to where the landing point is.  So faults are
+ * intercepted meanwhile, and raised again in a step.
+ */
+static bool run_through_rep(struct samsara_vcpu *sv, const struct smr_position *now, u64 rest)
+{
+	struct samsara_rep rep;
+
+	if (!can_break(sv) || sv->landing.faulted || event_comes_first(sv) ||
+	    (vmcs_read32(EXCEPTION_BITMAP) & BIT(PF_VECTOR)) || !samsara_find_rep(sv, &rep))
+		return false;
+	rest &= rep.mask;
+	if ((now->rcx & rep.mask) <= rest)
+		return false;
+	sv->landing.at = rep.behind;
+	sv->landing.rest = rest;
+	sv->landing.mask = rep.mask;
+	sv->landing.in_rep = true;
+	return true;
+}
+
 /*
  * The last stretch: run into a breakpoint at the landing point's RIP.  If the
  * guest is at that RIP in an earlier iteration, RFLAGS.RF takes it over the
  * breakpoint; the processor clears RF after the instruction, and never shows it
  * to the guest but in the frame of a fault, where it is set in any case.  Not
  * so in the last iteration, which may be one of a REP: RF would hold for all of
- * them.  There, one step.
+ * them.
  *
- * Where there can be no breakpoint at the landing point, one step after the other; but a
- * REP that the end is not in, of a million iterations perhaps as firmware has them, runs
- * into a breakpoint behind it.  It has no branches, and no fault takes the guest elsewhere,
- * where the end might be: that is so without paging.
+ * Where there can be no breakpoint at the landing point, one step after the other, but
+ * for REPs.
  */
 static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 {
@@ -87,17 +162,16 @@ static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 	bool at_rip = now->rip == end->rip;
 	bool last = now->branches == end->branches && now->jumps == end->jumps;
 
-	sv->landing.breakpoint = false;
+	sv->landing.in_rep = false;
 	if (at_rip && last) {
-		/* one iteration */
+		sv->landing.breakpoint = run_through_rep(sv, now, end->rcx);
 	} else if (can_break_at_end(sv)) {
 		sv->landing.breakpoint = true;
 		sv->landing.at = end->rip;
 		if (at_rip)
 			vmx_set_rflags(sv->vcpu, vmx_get_rflags(sv->vcpu) | X86_EFLAGS_RF);
-	} else if (can_break(sv)) {
-		sv->landing.at = samsara_behind_rep(sv);
-		sv->landing.breakpoint = sv->landing.at != 0;
+	} else {
+		sv->landing.breakpoint = run_through_rep(sv, now, 0);
 	}
 	samsara_set_stepping(sv, !sv->landing.breakpoint);
 	samsara_stat(sv)->samsara_landing_steps++;
@@ -178,8 +252,7 @@ int samsara_land(struct samsara_vcpu *sv)
 	} else {
 		now.rip = kvm_rip_read(sv->vcpu);
 		now.rcx = kvm_rcx_read(sv->vcpu);
-		/* An event still has to be delivered. */
-		if (sv->rec.flags & SMR_F_EVENT)
+		if (event_comes_first(sv))
 			now.rip = ~end->rip;
 	}
 	if (is_past(&now, end)) {

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * String instructions over many pages, forwards and backwards, cut in the middle
- * by the timer. The handler adds the registers of a cut instruction to the
- * signature; contents are checked.
+ * by the timer and by faults of pages that are mapped when they are used. The
+ * handlers add the registers of a cut instruction to the signature; contents are
+ * checked.
  */
 #include "guest.h"
 
 #define BUF_SIZE	(64 * 1024)
 #define SKEW		24	/* room for unaligned starts */
 
+#define WINDOW		(1ul << 39)
+#define LAZY_PAGES	4
+
 static u8 src[MAX_CPUS][BUF_SIZE + SKEW] __aligned(PAGE_SIZE);
 static u8 dst[MAX_CPUS][BUF_SIZE + SKEW] __aligned(PAGE_SIZE);
 static u8 shared[BUF_SIZE] __aligned(PAGE_SIZE);
+static u8 behind_window[MAX_CPUS][LAZY_PAGES][PAGE_SIZE] __aligned(PAGE_SIZE);
 static struct {
-	u64 sig, ticks, cuts;
+	u64 sig, ticks, cuts, faults;
 } __aligned(PAGE_SIZE) seen[MAX_CPUS];
 static u64 rounds, period;
 
@@ -41,6 +46,21 @@ static void tick(struct regs *r)
 	seen[cpu].sig = s;
 	seen[cpu].ticks++;
 	apic_eoi();
+}
+
+/* Maps the page, and the instruction goes on. */
+static void page_fault(struct regs *r)
+{
+	u64 cr2 = read_cr2(), n = cr2 >> 12 & 511;
+	u32 cpu = cpu_id();
+
+	if (cr2 < WINDOW || n >= LAZY_PAGES) {
+		print("cpu %u: fault at %lx rip %lx\n", cpu, cr2, r->rip);
+		machine_exit(EXIT_FAIL);
+	}
+	WRITE_ONCE(*pte_of(boot_pml4, cr2), (u64)behind_window[cpu][n] | PTE_P | PTE_W);
+	seen[cpu].sig = mix(mix(seen[cpu].sig, r->rcx), r->rdi ^ cr2);
+	seen[cpu].faults++;
 }
 
 #define REP(op, d, s, n, dir)						\
@@ -115,6 +135,22 @@ static void copies(u32 cpu, u64 round)
 		fail("cpu %u: overlap", cpu);
 }
 
+/* Each page faults when the instruction comes to it. */
+static void lazy(u32 cpu, u64 round)
+{
+	u8 *window = (u8 *)(WINDOW + ((u64)cpu << 21));
+	u64 v = mix(round, cpu), before = seen[cpu].faults, i;
+
+	for (i = 0; i < LAZY_PAGES; i++) {
+		WRITE_ONCE(*pte_of(boot_pml4, (u64)window + i * PAGE_SIZE), 0);
+		invlpg(window + i * PAGE_SIZE);
+	}
+	STO("stosq", window + 8 * (round % 9), v, LAZY_PAGES * PAGE_SIZE / 8 - 9, "cld");
+	REP("movsw", window + 1, window + PAGE_SIZE, PAGE_SIZE, "cld");
+	if (seen[cpu].faults - before != LAZY_PAGES)
+		fail("cpu %u: %lu faults", cpu, seen[cpu].faults - before);
+}
+
 /* All processors copy over the same pages: who comes last wins, page by page. */
 static u64 race(u32 cpu, u64 round)
 {
@@ -140,6 +176,7 @@ static void run(u32 cpu)
 	sti();
 	for (i = 0; i < rounds; i++) {
 		copies(cpu, i);
+		lazy(cpu, i);
 		s = mix(s, race(cpu, i));
 	}
 	cli();
@@ -149,17 +186,22 @@ static void run(u32 cpu)
 
 void guest_main(void)
 {
-	u64 s = 0, ticks = 0, cuts = 0;
+	u64 s = 0, ticks = 0, cuts = 0, faults = 0;
 	u32 i;
 
 	rounds = param("n", 12);
 	period = param("us", 2000);
 	irq_set(VEC_TIMER, tick);
+	irq_set(14, page_fault);
+	/* The tables are made here, so that processors only change entries. */
+	for (i = 0; i < nr_cpus; i++)
+		pte_of(boot_pml4, WINDOW + ((u64)i << 21));
 	smp_run(run);
 	for (i = 0; i < nr_cpus; i++) {
 		s = mix(s, seen[i].sig);
 		ticks += seen[i].ticks;
 		cuts += seen[i].cuts;
+		faults += seen[i].faults;
 	}
-	result("repmovs", "%016lx ticks %lu cuts %lu", s, ticks, cuts);
+	result("repmovs", "%016lx ticks %lu cuts %lu faults %lu", s, ticks, cuts, faults);
 }
