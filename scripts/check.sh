@@ -36,9 +36,11 @@ run()
 
 suite()
 {
+	local start=$SECONDS
 	echo "== $1"
 	run "$1" 2>&1
 	echo "$?" > "$BUILD/log/check-$1.status"
+	echo "$1 took $((SECONDS - start)) s"
 }
 
 sum_up()

@@ -35,7 +35,7 @@ static void usage(FILE *f)
 		"      --vcpu N|vm   dump: records of one vCPU, or of the VM, only\n"
 		"      --from N      dump: commits from N on\n"
 		"      --to N        dump: commits up to N\n"
-		"      --images DIR  pack, export: disk images are there, and not where they were\n"
+		"      --images DIR  pack, export: disk images are there, if not where they were\n"
 		"      --help, --version\n\n"
 		"exit status: 0 whole, 1 cut or damaged but replayable up to a commit,\n"
 		"2 no recording or nothing to replay, 64 wrong usage\n");

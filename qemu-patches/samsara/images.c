@@ -1,6 +1,6 @@
 /*
  * Record and replay of multiprocessor KVM guests: what devices read from disk
- * images
+ * images, and firmware from the files of -kernel and -initrd
  *
  * With -record disk=ref the log names it by image and offset.  Only an image
  * that nobody writes to will do: below an overlay, or read-only.
@@ -10,6 +10,9 @@
  * thread that writes the log reads from the image what the hint says, as a
  * replay will, and names it if these are the bytes.  So a hint that is out of
  * date, or for a cluster that the guest has written to since, does no harm.
+ *
+ * Where fw_cfg takes a kernel from nobody says: its files are looked through for
+ * what begins like the record.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -21,6 +24,7 @@
 #include "qapi/error.h"
 #include "block/block_int.h"
 #include "cpu.h"
+#include "hw/boards.h"
 #include "sysemu/block-backend.h"
 #include "samsara.h"
 #include "samsara-int.h"
@@ -32,7 +36,7 @@
 #define MAX_HINTS   4096
 
 typedef struct Image {
-    BlockBackend *blk;
+    BlockBackend *blk;          /* NULL: of -kernel or -initrd */
     char *path;
     int fd;
     uint64_t size;
@@ -52,6 +56,9 @@ static struct {
     unsigned nr_hints;
     struct smr_stream coding;   /* of the VM's stream */
     uint8_t *record;            /* SMR_RECORD_MAX bytes */
+    /* The log's thread: places in files without a device, by what is there */
+    GHashTable *places;
+    Hint last;                  /* where the last one was found */
 } images = {
     .hints = QSIMPLEQ_HEAD_INITIALIZER(images.hints),
 };
@@ -81,27 +88,22 @@ static BlockDriverState *immutable(BlockBackend *blk)
     return bs->file->bs;
 }
 
-static void add_image(BlockBackend *blk)
+/* A file of @size bytes, if that is known; raw may begin and end inside it */
+static void add_file(const char *filename, BlockBackend *blk, int64_t size)
 {
-    BlockDriverState *bs = immutable(blk);
     Image *image = &images.image[images.nr];
-    g_autofree char *path = NULL;
+    g_autofree char *path = realpath(filename, NULL);
     struct stat st;
 
-    if (!bs || images.nr == SMR_MAX_IMAGES) {
-        return;
-    }
-    path = realpath(bs->filename, NULL);
-    if (!path || !smr_is_printable(path)) {
+    if (images.nr == SMR_MAX_IMAGES || !path || !smr_is_printable(path)) {
         return;
     }
     image->fd = qemu_open_old(path, O_RDONLY);
     if (image->fd < 0) {
         return;
     }
-    /* raw may begin and end inside the file: that would be other offsets */
     if (fstat(image->fd, &st) || !S_ISREG(st.st_mode) ||
-        st.st_size != blk_getlength(blk)) {
+        (blk && st.st_size != size)) {
         close(image->fd);
         return;
     }
@@ -112,6 +114,33 @@ static void add_image(BlockBackend *blk)
     images.nr++;
 }
 
+/* Others are loaded by QEMU, and a part of the machine that is stored. */
+static bool is_bzimage(const char *path)
+{
+    int fd = qemu_open_old(path, O_RDONLY);
+    char magic[4] = "";
+    bool is = fd >= 0 && pread(fd, magic, sizeof(magic), 0x202) == 4 &&
+              !memcmp(magic, "HdrS", 4);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is;
+}
+
+static void add_boot_files(void)
+{
+    const char *kernel = current_machine->kernel_filename;
+    const char *initrd = current_machine->initrd_filename;
+
+    if (kernel && is_bzimage(kernel)) {
+        add_file(kernel, NULL, 0);
+    }
+    if (kernel && initrd) {
+        add_file(initrd, NULL, 0);
+    }
+}
+
 static void forget(void)
 {
     while (images.nr) {
@@ -120,12 +149,15 @@ static void forget(void)
         close(image->fd);
         free(image->path);
     }
+    g_clear_pointer(&images.places, g_hash_table_unref);
+    images.last.len = 0;
 }
 
 char *samsara_images_start(void)
 {
     GString *text = g_string_new(NULL);
     BlockBackend *blk = NULL;
+    BlockDriverState *bs;
     unsigned i;
 
     if (!images.record) {
@@ -135,8 +167,12 @@ char *samsara_images_start(void)
     memset(&images.coding, 0, sizeof(images.coding));
     forget();
     while ((blk = blk_all_next(blk))) {
-        add_image(blk);
+        bs = immutable(blk);
+        if (bs) {
+            add_file(bs->filename, blk, blk_getlength(blk));
+        }
     }
+    add_boot_files();
     for (i = 0; i < images.nr; i++) {
         g_string_append_printf(text, "%" PRIu64 " %s\n", images.image[i].size,
                                images.image[i].path);
@@ -224,12 +260,85 @@ static bool is_in_image(const Hint *hint, const uint8_t *data, uint32_t len)
            !memcmp(there, data, len);
 }
 
+static gpointer place_key(const uint8_t *data)
+{
+    return GUINT_TO_POINTER(smr_crc32c(0, data, MIN_BYTES));
+}
+
+/* Its sectors; of those that are alike, the first one */
+static void look_through(unsigned nr)
+{
+    const Image *image = &images.image[nr];
+    uint8_t sector[MIN_BYTES];
+    uint64_t offset;
+    Hint *place;
+
+    for (offset = 0; pread(image->fd, sector, MIN_BYTES, offset) == MIN_BYTES;
+         offset += MIN_BYTES) {
+        if (!g_hash_table_contains(images.places, place_key(sector))) {
+            place = g_new(Hint, 1);
+            *place = (Hint) { .image = nr, .offset = offset };
+            g_hash_table_insert(images.places, place_key(sector), place);
+        }
+    }
+}
+
+/* When the first record comes that may be from them */
+static void find_places(void)
+{
+    unsigned i;
+
+    if (images.places) {
+        return;
+    }
+    images.places = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    for (i = 0; i < images.nr; i++) {
+        if (!images.image[i].blk) {
+            look_through(i);
+        }
+    }
+}
+
+/* Behind the last one that was found, or where the same sector is */
+static bool find_in_files(const struct smr_record *rec, Hint *found)
+{
+    const Hint *place;
+
+    if (rec->data_len < MIN_BYTES) {
+        return false;
+    }
+    find_places();
+    *found = images.last;
+    found->offset += images.last.len;
+    if (images.last.len && is_in_image(found, rec->data, rec->data_len)) {
+        return true;
+    }
+    place = g_hash_table_lookup(images.places, place_key(rec->data));
+    if (!place || !is_in_image(place, rec->data, rec->data_len)) {
+        return false;
+    }
+    *found = *place;
+    return true;
+}
+
+static bool find_bytes(const struct smr_record *rec, Hint *found)
+{
+    if (find_hint(rec, found)) {
+        return is_in_image(found, rec->data, rec->data_len);
+    }
+    if (!find_in_files(rec, found)) {
+        return false;
+    }
+    images.last = *found;
+    images.last.len = rec->data_len;
+    return true;
+}
+
 static bool refer(const struct smr_record *rec, struct smr_record *ref)
 {
     Hint hint;
 
-    if (!find_hint(rec, &hint) ||
-        !is_in_image(&hint, rec->data, rec->data_len)) {
+    if (!find_bytes(rec, &hint)) {
         return false;
     }
     *ref = (struct smr_record) {

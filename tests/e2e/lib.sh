@@ -74,6 +74,7 @@ use_device()
 		ARGS="$ARGS -drive if=pflash,format=raw,readonly=on,file=$GUESTS/OVMF_CODE.fd
 			-drive if=pflash,format=raw,snapshot=on,file=$GUESTS/OVMF_VARS.fd";;
 	vga) ARGS="$ARGS -vga std";;
+	look) APPEND="$APPEND look=1";;
 	usb) add_disk usb-storage,bus=usb.0 sda "-device qemu-xhci,id=usb";;
 	usb2) add_disk usb-storage,bus=usb-bus.0 sda "-usb";;
 	keys)

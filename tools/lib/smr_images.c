@@ -43,14 +43,19 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static char *join(const char *dir, const char *path)
+/* In @dir, if it is there, or where it was */
+static char *find_image(const char *dir, const char *path)
 {
-	const char *name = base_name(path);
-	char *joined = malloc(strlen(dir) + strlen(name) + 2);
+	char *moved;
 
-	if (joined)
-		sprintf(joined, "%s/%s", dir, name);
-	return joined;
+	if (!dir)
+		return strdup(path);
+	if (asprintf(&moved, "%s/%s", dir, base_name(path)) < 0)
+		return NULL;
+	if (!access(moved, F_OK))
+		return moved;
+	free(moved);
+	return strdup(path);
 }
 
 /* A file comes from anybody: a path may name what blocks, or what is no file at all. */
@@ -90,7 +95,7 @@ static int add_line(struct smr_images *images, const struct smr_reader *r, const
 		return smr_fail(err, SMR_FILE_EDAMAGED, r->path, 0,
 				"images: line %u is no size and path", images->nr + 1);
 	image->fd = -1;
-	image->path = dir ? join(dir, end + 1) : strdup(end + 1);
+	image->path = find_image(dir, end + 1);
 	if (!image->path)
 		return smr_fail(err, SMR_FILE_EMEM, r->path, 0, "out of memory");
 	images->nr++;
