@@ -43,6 +43,8 @@ static inline bool samsara_event_requeued(struct kvm_vcpu *vcpu)
 void samsara_normalise(struct samsara_vcpu *sv);
 void samsara_reinject(struct kvm_vcpu *vcpu);
 void samsara_set_event_flags(struct kvm_vcpu *vcpu, u32 info);
+void samsara_drop_events(struct kvm_vcpu *vcpu);
+void samsara_set_windows(struct kvm_vcpu *vcpu, bool interrupt, bool nmi);
 void samsara_set_stepping(struct samsara_vcpu *sv, bool on);
 bool samsara_breakpoint_fires_here(struct samsara_vcpu *sv);
 int samsara_run_exit_handler(struct samsara_vcpu *sv);

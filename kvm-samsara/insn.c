@@ -152,10 +152,11 @@ static int look_for_rep(struct samsara_vcpu *sv, struct samsara_rep *rep)
 {
 	u64 linear = kvm_get_linear_rip(sv->vcpu);
 	u32 access = vmcs_read32(GUEST_CS_AR_BYTES);
-	bool code64 = is_long_mode(sv->vcpu) && (access & VMX_AR_L_MASK);
-	bool repeats = false, address = false;
+	bool code64, repeats = false, address = false;
 	u8 bytes[MAX_INSN_LEN];
 	u32 len, i;
+
+	code64 = is_long_mode(sv->vcpu) && (access & VMX_AR_L_MASK);
 	len = read_code(sv, linear, bytes, sizeof(bytes));
 	for (i = 0; i < len && is_prefix(bytes[i], code64); i++) {
 		repeats |= bytes[i] == 0xf2 || bytes[i] == 0xf3;

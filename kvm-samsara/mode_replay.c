@@ -361,29 +361,13 @@ static void commit_done(struct samsara_vcpu *sv)
 		samsara_signal_user(vm);
 }
 
-/* A window exit comes again if the window is watched again. */
-static void set_windows(struct samsara_vcpu *sv)
-{
-	u32 bits = CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING;
-	struct vcpu_vmx *vmx = to_vmx(sv->vcpu);
-
-	exec_controls_clearbit(vmx, bits);
-	if (sv->rec.end == EXIT_REASON_INTERRUPT_WINDOW)
-		exec_controls_setbit(vmx, CPU_BASED_INTR_WINDOW_EXITING);
-	else if (sv->rec.end == EXIT_REASON_NMI_WINDOW)
-		exec_controls_setbit(vmx, CPU_BASED_NMI_WINDOW_EXITING);
-}
-
 /* What the record says begins the chunk replaces whatever KVM has queued (RULE 2). */
 static void set_event(struct samsara_vcpu *sv)
 {
 	const struct smr_event *event = &sv->rec.event;
 	struct kvm_vcpu *vcpu = sv->vcpu;
 
-	vcpu->arch.nmi_injected = false;
-	kvm_clear_exception_queue(vcpu);
-	kvm_clear_interrupt_queue(vcpu);
-	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
+	samsara_drop_events(vcpu);
 	if (!(sv->rec.flags & SMR_F_EVENT))
 		return;
 	if (event->intr_info & INTR_INFO_DELIVER_CODE_MASK)
@@ -408,7 +392,9 @@ static void apply_start(struct samsara_vcpu *sv)
 	if (sv->rec.flags & SMR_F_SIPI)
 		kvm_vcpu_deliver_sipi_vector(sv->vcpu, sv->rec.sipi_vector);
 	set_event(sv);
-	set_windows(sv);
+	/* A window exit comes again if the window is watched again. */
+	samsara_set_windows(sv->vcpu, sv->rec.end == EXIT_REASON_INTERRUPT_WINDOW,
+			    sv->rec.end == EXIT_REASON_NMI_WINDOW);
 	take_items(sv);
 	/* Before landing sets it, and before KVM leaves the entry and has the event again. */
 	sv->chunk.resume_flag = vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF;
@@ -454,6 +440,16 @@ static void end_chunk(struct samsara_vcpu *sv)
 	commit_done(sv);
 }
 
+/* KVM's part of an exit that is no section */
+static void finish_exit(struct samsara_vcpu *sv)
+{
+	sv->state = SAMSARA_AT_BOUNDARY;
+	/* The interrupt controllers are KVM's: HLT is none of user space's business. */
+	KVM_BUG_ON(samsara_run_exit_handler(sv) <= 0, sv->vm->kvm);
+	/* Nothing wakes a halted vCPU but its log. */
+	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
 static void replay_exit(struct samsara_vcpu *sv, u16 end)
 {
 	if (sv->rec.end != end) {
@@ -461,8 +457,15 @@ static void replay_exit(struct samsara_vcpu *sv, u16 end)
 		return;
 	}
 	end_chunk(sv);
-	if (end != SMR_END_TOUCH)
-		sv->state = SAMSARA_AT_EXIT;
+	if (end == SMR_END_TOUCH)
+		return;
+	sv->state = SAMSARA_AT_EXIT;
+	/*
+	 * What is no commit is done at once: where the replay is paused, a vCPU that has left
+	 * KVM_RUN has done it in any case.
+	 */
+	if (!samsara_exit_needs_section(end))
+		finish_exit(sv);
 }
 
 /*
@@ -607,14 +610,9 @@ static int replay_pending_exit(struct samsara_vcpu *sv)
 {
 	int r, err;
 
-	if (samsara_exit_needs_section(samsara_exit_reason(sv->vcpu))) {
-		err = replay_section(sv, NULL, &r);
-		if (err)
-			return err;
-	} else {
-		sv->state = SAMSARA_AT_BOUNDARY;
-		r = samsara_run_exit_handler(sv);
-	}
+	err = replay_section(sv, NULL, &r);
+	if (err)
+		return err;
 	/* Nothing wakes a halted vCPU but its log. */
 	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 	return r > 0 ? 2 : r;

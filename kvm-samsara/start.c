@@ -24,6 +24,7 @@
 #include "ring.h"
 #include "samsara.h"
 #include "start.h"
+#include "state.h"
 
 /* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
 static void hide_from_lockdep(struct kvm_vcpu *vcpu)
@@ -313,11 +314,29 @@ static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 }
 
 /*
+ * A replay may be left in the middle of a chunk, or of an exit: user space sets the vCPU's
+ * state anew.  Under vcpu->mutex.
+ */
+static void forget_replay(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+
+	samsara_forget_exit(sv);
+	vcpu_load(vcpu);
+	samsara_set_stepping(sv, false);
+	samsara_set_windows(vcpu, false, false);
+	samsara_drop_events(vcpu);
+	kvm_make_request(KVM_REQ_LOAD_MMU_PGD, vcpu);
+	vcpu_put(vcpu);
+}
+
+/*
  * After its end, when nobody uses the device: the vCPUs are KVM's.  Returns 0, or -EBUSY: one
- * is in KVM_RUN or another ioctl, or has an exit to finish.
+ * is in KVM_RUN or another ioctl, or a recorded one has an exit to finish.
  */
 int samsara_release(struct samsara_vm *vm)
 {
+	bool replay = vm->mode->from_log;
 	struct kvm *kvm = vm->kvm;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
@@ -325,10 +344,13 @@ int samsara_release(struct samsara_vm *vm)
 
 	lockdep_assert_held_write(&vm->in_use);
 	mutex_lock(&kvm->lock);
-	r = lock_vcpus_at_rest(kvm);
+	r = replay ? lock_vcpus(kvm) : lock_vcpus_at_rest(kvm);
 	if (!r) {
-		kvm_for_each_vcpu(i, vcpu, kvm)
+		kvm_for_each_vcpu(i, vcpu, kvm) {
+			if (replay && to_samsara(vcpu))
+				forget_replay(to_samsara(vcpu));
 			WRITE_ONCE(vcpu->arch.samsara, NULL);
+		}
 		unlock_vcpus(kvm, atomic_read(&kvm->online_vcpus));
 	}
 	mutex_unlock(&kvm->lock);

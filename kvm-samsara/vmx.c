@@ -65,6 +65,27 @@ void samsara_reinject(struct kvm_vcpu *vcpu)
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
+/* Nothing is to be delivered at the next entry. */
+void samsara_drop_events(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.nmi_injected = false;
+	kvm_clear_exception_queue(vcpu);
+	kvm_clear_interrupt_queue(vcpu);
+	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
+/* Exit as soon as the guest can take an interrupt, or an NMI; at most one of them. */
+void samsara_set_windows(struct kvm_vcpu *vcpu, bool interrupt, bool nmi)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	exec_controls_clearbit(vmx, CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING);
+	if (interrupt)
+		exec_controls_setbit(vmx, CPU_BASED_INTR_WINDOW_EXITING);
+	if (nmi)
+		exec_controls_setbit(vmx, CPU_BASED_NMI_WINDOW_EXITING);
+}
+
 /*
  * KVM sets RFLAGS.RF when it injects a fault, and clears DR7.GD when it injects
  * #DB, see kvm_check_and_inject_events(); but not when it injects them again because

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Replays that user space pauses at commits. */
+/* Replays that user space pauses at commits, leaves, and begins again. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 /* What is at least between two writes of the device */
 #define WRITE_US	300
 #define PAUSES_MAX	4096
+#define NR_PAUSES	7u
 
 static const struct vm_setup racing = {
 	.nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 100000, .chunk_limit = 1000,
@@ -32,7 +33,7 @@ static unsigned long long commits(struct vm *vm)
 }
 
 /* A guest that races, and a device that writes beside it. */
-static void record(struct vm *vm, struct kvm_samsara_status *st)
+static void record(struct vm *vm, const struct vm_setup *setup, struct kvm_samsara_status *st)
 {
 	unsigned int word = 1;
 	struct kvm_samsara_dma d = {
@@ -40,17 +41,17 @@ static void record(struct vm *vm, struct kvm_samsara_status *st)
 	};
 	int i;
 
-	vm_create_configured(vm, &racing);
-	vm->stream = streams_new(racing.nr_vcpus);
+	vm_create_configured(vm, setup);
+	vm->stream = streams_new(setup->nr_vcpus);
 	vm_start(vm);
 	vm_serve(vm);
-	for (i = 0; i < racing.nr_vcpus; i++)
+	for (i = 0; i < setup->nr_vcpus; i++)
 		vcpu_start(vm, i);
 	for (; word < 20; word++) {
 		must_work(vm_set_attr(vm, KVM_SAMSARA_GRP_DMA, 0, &d), "DMA");
 		usleep(WRITE_US);
 	}
-	for (i = 0; i < racing.nr_vcpus; i++)
+	for (i = 0; i < setup->nr_vcpus; i++)
 		vcpu_join(vm, i);
 	stop(vm, st, "recording");
 	leave(vm, "recording");
@@ -140,7 +141,7 @@ static void pause_steps(void)
 	struct vm vm;
 	unsigned int pauses;
 
-	record(&vm, &st);
+	record(&vm, &racing, &st);
 	step_through(&vm, st.commits, sums, false);
 	pauses = step_through(&vm, st.commits, sums, true);
 	note("%llu commits, %u pauses", st.commits, pauses);
@@ -155,7 +156,7 @@ static void pause_ends(void)
 	unsigned long long at;
 	struct vm vm, rep;
 
-	record(&vm, &st);
+	record(&vm, &racing, &st);
 	start_replay(&rep, &vm);
 	must_work(pause_at(&rep, st.commits), "a pause at the end");
 	run(&rep);
@@ -184,7 +185,7 @@ static void pause_stopped(void)
 	struct kvm_samsara_status st;
 	struct vm vm, rep;
 
-	record(&vm, &st);
+	record(&vm, &racing, &st);
 	start_replay(&rep, &vm);
 	must_work(pause_at(&rep, 20), "a pause");
 	run(&rep);
@@ -218,7 +219,7 @@ static void pause_killed(void)
 	struct kvm_samsara_status st;
 	struct vm vm;
 
-	record(&vm, &st);
+	record(&vm, &racing, &st);
 	must_die(killed_in_pause, &vm, "a pause");
 	vm_destroy(&vm);
 	streams_free(vm.stream, racing.nr_vcpus);
@@ -240,11 +241,79 @@ static void pause_refused(void)
 	vm_destroy(&vm);
 }
 
+/* As if nothing had been replayed yet */
+static void begin_again(struct vm *vm, const unsigned char *mem)
+{
+	int i;
+
+	vm_interrupt(vm);
+	stop(vm, &(struct kvm_samsara_status){}, "a replay");
+	vm_stop_serving(vm);
+	must_work(vm_clear(vm), "CLEAR");
+	memcpy(vm->mem, mem, vm->setup.mem_bytes);
+	for (i = 0; i < vm->setup.nr_vcpus; i++)
+		must_work(vcpu_set_start(vm->vcpu[i], i, &vm->setup), "registers");
+	vm_configure(vm);
+	vm_start(vm);
+}
+
+/* A replay is left at a commit, or wherever it is, and begins again. */
+static void replay_again(const struct vm_setup *setup)
+{
+	const unsigned long long pauses[NR_PAUSES] = { 1, 20, 33, 0, 5, 0, 47 };
+	struct vm_setup replayed = *setup;
+	struct kvm_samsara_status st;
+	unsigned char *mem;
+	unsigned int i;
+	struct vm vm, rep;
+
+	record(&vm, setup, &st);
+	replayed.mode = KVM_SAMSARA_MODE_REPLAY;
+	vm_create_configured(&rep, &replayed);
+	rep.stream = vm.stream;
+	mem = malloc(rep.setup.mem_bytes);
+	memcpy(mem, rep.mem, rep.setup.mem_bytes);
+	vm_start(&rep);
+	for (i = 0; i < NR_PAUSES; i++) {
+		must_work(pause_at(&rep, pauses[i]), "a pause");
+		run(&rep);
+		if (!pauses[i])
+			usleep(1000 * i);
+		else if (!wait_until(commits(&rep) == pauses[i], 5000))
+			fail("not at commit %llu, but %llu", pauses[i], commits(&rep));
+		begin_again(&rep, mem);
+	}
+	run(&rep);
+	must_end_exactly(&rep, &vm, st.commits);
+	note("%llu commits, begun %u times", st.commits, NR_PAUSES + 1);
+	free(mem);
+	vm_destroy(&vm);
+	streams_free(vm.stream, setup->nr_vcpus);
+}
+
+static void replay_again_races(void)
+{
+	replay_again(&racing);
+}
+
+/* In the middle of exits, too */
+static void replay_again_devices(void)
+{
+	const struct vm_setup setup = {
+		.nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 200,
+		.guest = &device_guest,
+	};
+
+	replay_again(&setup);
+}
+
 const struct hostile_case pause_cases[] = {
 	{ "pause-steps", pause_steps },
 	{ "pause-ends", pause_ends },
 	{ "pause-stopped", pause_stopped },
 	{ "pause-killed", pause_killed },
 	{ "pause-refused", pause_refused },
+	{ "replay-again-races", replay_again_races },
+	{ "replay-again-devices", replay_again_devices },
 	{}
 };

@@ -61,7 +61,7 @@ static void reset(unsigned int mode, int nr_vcpus, unsigned long chunk, const st
 {
 	const struct vm_setup setup = {
 		.nr_vcpus = nr_vcpus, .mode = mode, .guest = guest, .chunk_limit = chunk,
-		.rounds = guest ? 3000 : 600000, .memdigest = 16,
+		.rounds = guest ? 200 : 600000, .memdigest = 16,
 	};
 
 	record_and_replay(&setup, reset_often);
