@@ -32,6 +32,8 @@ static void vm_state_change(void *opaque, bool running, RunState state)
         } else if (!samsara_opts.on_demand) {
             samsara_record_start();
         }
+    } else if (running && samsara_opts.replay) {
+        samsara_replay_continued();
     } else if (!running && state == RUN_STATE_SHUTDOWN) {
         samsara_record_stop();
     }

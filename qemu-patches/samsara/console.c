@@ -40,6 +40,8 @@ static struct {
     uint8_t lcr, mcr;           /* KIND_SERIAL */
 } consoles[MAX_CONSOLES];
 static unsigned nr_consoles;
+/* Bytes of output since the replay began, and what was shown already */
+static uint64_t written, shown;
 
 static int add_line(Object *obj, void *opaque)
 {
@@ -103,6 +105,9 @@ bool samsara_consoles_load(Error **errp)
     if (!text) {
         return false;
     }
+    memset(consoles, 0, sizeof(consoles));
+    nr_consoles = 0;
+    written = 0;
     if (!parse_list(text, errp)) {
         error_prepend(errp, "%s: ", samsara_opts.replay);
         return false;
@@ -112,6 +117,10 @@ bool samsara_consoles_load(Error **errp)
 
 static void show(uint8_t c)
 {
+    if (qatomic_fetch_inc(&written) < shown) {
+        return;
+    }
+    shown++;
     if (qemu_write_full(STDOUT_FILENO, &c, 1) != 1) {
         /* standard output is closed: no reason to stop */
     }

@@ -11,8 +11,8 @@
  * replay will, and names it if these are the bytes.  So a hint that is out of
  * date, or for a cluster that the guest has written to since, does no harm.
  *
- * Where fw_cfg takes a kernel from nobody says: its files are looked through for
- * what begins like the record.
+ * Where fw_cfg takes a kernel from nobody says: its files are looked through
+ * for what begins like the record.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.

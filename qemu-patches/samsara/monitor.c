@@ -53,6 +53,8 @@ SamsaraInfo *qmp_query_samsara(Error **errp)
     info->exclusive = st.exclusive;
     info->serial_phases = st.serial_phases;
     info->log_bytes = st.log_bytes;
+    info->has_last_commit = samsara_opts.replay;
+    info->last_commit = samsara_replay_limit();
     return info;
 }
 
@@ -115,6 +117,19 @@ SamsaraInfo *qmp_samsara_record_stop(Error **errp)
     }
     samsara_record_stop();
     return qmp_query_samsara(errp);
+}
+
+void qmp_samsara_seek(uint64_t commit, Error **errp)
+{
+    samsara_replay_seek(commit, errp);
+}
+
+void hmp_samsara_seek(Monitor *mon, const QDict *qdict)
+{
+    Error *err = NULL;
+
+    qmp_samsara_seek(qdict_get_int(qdict, "commit"), &err);
+    hmp_handle_error(mon, err);
 }
 
 void hmp_samsara_record_start(Monitor *mon, const QDict *qdict)

@@ -314,6 +314,15 @@ static int load_run(void *opaque, u64 ram, const void *data, u32 len)
     return 0;
 }
 
+void samsara_ram_clear(void)
+{
+    unsigned i;
+
+    for (i = 0; i < samsara_nr_blocks; i++) {
+        memset(samsara_blocks[i].host, 0, samsara_blocks[i].size);
+    }
+}
+
 bool samsara_ram_load(Error **errp)
 {
     struct smr_err err = { };

@@ -1,9 +1,13 @@
 /*
  * Record and replay of multiprocessor KVM guests: replay
  *
- * A thread fills the kernel's rings from the file.  The vCPUs run without any
- * device: what they read comes from the log, what they write to consoles is
- * shown, everything else is dropped.
+ * A thread fills the kernel's rings from the file (feed.c).  The vCPUs run
+ * without any device: what they read comes from the log, what they write to
+ * consoles is shown, everything else is dropped.
+ *
+ * Whoever wants to be at a commit has the kernel pause there, and the VM is
+ * stopped.  A commit that is behind is reached from the beginning: the kernel
+ * forgets the replay, memory and vCPUs get the recording's initial state again.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -19,6 +23,7 @@
 #include "qapi/error.h"
 #include "cpu.h"
 #include "hw/boards.h"
+#include "sysemu/cpus.h"
 #include "sysemu/runstate.h"
 #include "samsara.h"
 #include "samsara-int.h"
@@ -31,10 +36,12 @@
 
 static struct {
     QemuThread thread;
-    struct smr_log **logs;      /* per ring; NULL: all of it is fed */
+    bool leave;                 /* the thread is to end */
     uint64_t limit;             /* last commit that will be replayed */
     unsigned parked;            /* vCPUs that have nothing left to do */
-    uint64_t pause_at;          /* commit; 0: none */
+    uint64_t pause_at;          /* commit where the kernel pauses; 0: none */
+    uint64_t target;            /* commit that was asked for; 0: none */
+    bool held;                  /* it pauses, until the VM is continued */
     int64_t ended_ms;           /* when the kernel was seen to have ended */
     bool finished;
     int code;                   /* exit status, as soon as it is known */
@@ -123,6 +130,29 @@ static bool export(uint64_t commit)
     return true;
 }
 
+/* The kernel has paused. */
+static void arrived(uint64_t commit)
+{
+    uint64_t target = qatomic_read(&rep.target);
+
+    if (qatomic_read(&rep.held) || (target && commit < target)) {
+        return;
+    }
+    if (!target) {
+        export(commit);
+        return;
+    }
+    qatomic_set(&rep.held, true);
+    qatomic_set(&rep.target, 0);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), pause_bh, NULL);
+}
+
+static bool pauses_at_end(void)
+{
+    return qatomic_read(&rep.target) || qatomic_read(&rep.held) ||
+           (samsara_opts.at_end && !strcmp(samsara_opts.at_end, "pause"));
+}
+
 static void finish_exact(const struct kvm_samsara_status *st)
 {
     if (st->commits < rep.limit) {
@@ -136,7 +166,7 @@ static void finish_exact(const struct kvm_samsara_status *st)
     }
     samsara_export_close();
     report_exact(st);
-    if (samsara_opts.at_end && !strcmp(samsara_opts.at_end, "pause")) {
+    if (pauses_at_end()) {
         hold();
     } else {
         finish_replay(SAMSARA_EXIT_EXACT);
@@ -167,8 +197,9 @@ static void check_end(void)
     }
     switch (st.state) {
     case KVM_SAMSARA_STATE_REPLAYING:
-        if (rep.pause_at && st.commits >= rep.pause_at) {
-            export(st.commits);
+        if (qatomic_read(&rep.pause_at) &&
+            st.commits >= qatomic_read(&rep.pause_at)) {
+            arrived(st.commits);
         }
         break;
     case KVM_SAMSARA_STATE_STOPPED:
@@ -194,69 +225,14 @@ static void check_end(void)
 
 /* The feeder thread */
 
-static void end_of_log(unsigned i)
-{
-    SamsaraRing *r = &samsara_device.rings[i];
-
-    smr_write_once(&r->hdr->flags, KVM_SAMSARA_RING_EOF);
-    smr_store_release(&r->hdr->head, r->pos);
-    smr_log_close(rep.logs[i]);
-    rep.logs[i] = NULL;
-}
-
-static size_t fill_ring(unsigned i)
-{
-    SamsaraRing *r = &samsara_device.rings[i];
-    struct smr_err err = { };
-    size_t total = 0;
-
-    while (rep.logs[i]) {
-        uint64_t used = r->pos - smr_load_acquire(&r->hdr->tail);
-        size_t offset = r->pos & (r->size - 1);
-        size_t room = r->size - MIN(used, r->size);
-        int n;
-
-        if (!room) {
-            break;
-        }
-        n = smr_log_read(rep.logs[i], r->data + offset,
-                         MIN(room, r->size - offset), &err);
-        trace_samsara_fill(i, r->pos, n);
-        if (n < 0) {
-            error_report("%s", smr_file_errstr(&err));
-            finish_replay(SAMSARA_EXIT_FILE);
-            end_of_log(i);
-            return 1;
-        }
-        if (n == 0) {
-            end_of_log(i);
-            return 1;
-        }
-        r->pos += n;
-        smr_store_release(&r->hdr->head, r->pos);
-        total += n;
-    }
-    return total;
-}
-
-static size_t fill(void)
-{
-    size_t n = 0;
-    unsigned i;
-
-    for (i = 0; i < samsara_device.nr_rings; i++) {
-        n += fill_ring(i);
-    }
-    if (n) {
-        samsara_device_ctrl(KVM_SAMSARA_CTRL_WAKE);
-    }
-    return n;
-}
-
 static void *feeder_thread(void *unused)
 {
-    while (!qatomic_read(&rep.finished)) {
-        if (!fill()) {
+    while (!qatomic_read(&rep.finished) && !qatomic_read(&rep.leave)) {
+        int n = samsara_feed();
+
+        if (n < 0) {
+            finish_replay(SAMSARA_EXIT_FILE);
+        } else if (n == 0) {
             samsara_device_wait(rep.ended_ms ? 1 : FEED_MS);
         }
         check_end();
@@ -266,46 +242,6 @@ static void *feeder_thread(void *unused)
 
 /* Start */
 
-static uint64_t log_limit(void)
-{
-    const struct smr_extent *x = &samsara_opts.extent;
-
-    return x->complete ? U64_MAX : x->replayable;
-}
-
-/* What the guest has read from them must be there still. */
-static bool use_images(Error **errp)
-{
-    struct smr_images *images;
-    struct smr_err err = { };
-
-    if (smr_images_open(&images, samsara_opts.reader, samsara_opts.images,
-                        &err) < 0 ||
-        smr_images_check(images, samsara_opts.reader, log_limit(), &err) < 0 ||
-        smr_log_use_images(rep.logs[samsara_device.nr_rings - 1], images,
-                           &err) < 0) {
-        error_setg(errp, "%s", smr_file_errstr(&err));
-        return false;
-    }
-    return true;
-}
-
-static bool open_logs(Error **errp)
-{
-    struct smr_err err = { };
-    unsigned i;
-
-    rep.logs = g_new0(struct smr_log *, samsara_device.nr_rings);
-    for (i = 0; i < samsara_device.nr_rings; i++) {
-        if (smr_log_open(&rep.logs[i], samsara_opts.reader, i, log_limit(),
-                         &err) < 0) {
-            error_setg(errp, "%s", smr_file_errstr(&err));
-            return false;
-        }
-    }
-    return use_images(errp);
-}
-
 /* The kernel stops by itself where the log of a complete recording ends. */
 static uint64_t stop_at(void)
 {
@@ -313,6 +249,35 @@ static uint64_t stop_at(void)
         return samsara_opts.stop_at;
     }
     return samsara_opts.extent.complete ? 0 : samsara_opts.extent.replayable;
+}
+
+/* What the guest was when the recording began */
+static bool load(Error **errp)
+{
+    samsara_vcpus_load();
+    return samsara_ram_load(errp) && samsara_consoles_load(errp);
+}
+
+static bool begin(Error **errp)
+{
+    if (!samsara_device_config(KVM_SAMSARA_MODE_REPLAY, stop_at(), errp) ||
+        !samsara_feed_open(errp) ||
+        !samsara_device_ram(samsara_blocks, samsara_nr_blocks, errp)) {
+        return false;
+    }
+    if (samsara_feed() < 0) {
+        error_setg(errp, "%s: the log can't be read", samsara_opts.replay);
+        return false;
+    }
+    return true;
+}
+
+static void run(void)
+{
+    samsara_device_start(&error_fatal);
+    qatomic_set(&samsara_running, true);
+    qemu_thread_create(&rep.thread, "samsara", feeder_thread, NULL,
+                       QEMU_THREAD_JOINABLE);
 }
 
 void samsara_replay_start(void)
@@ -324,17 +289,10 @@ void samsara_replay_start(void)
         exit(SAMSARA_EXIT_FILE);
     }
     samsara_host_compare();
-    samsara_vcpus_load();
-    if (!samsara_ram_load(&err) || !samsara_consoles_load(&err)) {
+    if (!load(&err) || !begin(&err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
-    samsara_device_config(KVM_SAMSARA_MODE_REPLAY, stop_at(), &error_fatal);
-    if (!open_logs(&err)) {
-        error_report_err(err);
-        exit(SAMSARA_EXIT_FILE);
-    }
-    samsara_device_ram(samsara_blocks, samsara_nr_blocks, &error_fatal);
     rep.limit = stop_at() ?: samsara_opts.extent.replayable;
     if (samsara_opts.export &&
         !samsara_export_open(samsara_opts.reader, rep.limit, &err)) {
@@ -344,11 +302,111 @@ void samsara_replay_start(void)
     if (!export(0)) {
         exit(rep.code);
     }
-    fill();
-    samsara_device_start(&error_fatal);
-    qatomic_set(&samsara_running, true);
-    qemu_thread_create(&rep.thread, "samsara", feeder_thread, NULL,
-                       QEMU_THREAD_JOINABLE);
+    run();
+}
+
+/* Positions */
+
+uint64_t samsara_replay_limit(void)
+{
+    return rep.limit;
+}
+
+/* No vCPU is in the kernel. */
+static void forget_replay(void)
+{
+    qatomic_set(&rep.leave, true);
+    samsara_device_kick();
+    qemu_thread_join(&rep.thread);
+    samsara_feed_close();
+    samsara_device_ctrl(KVM_SAMSARA_CTRL_STOP);
+    samsara_device_release(&error_fatal);
+    rep.leave = false;
+    rep.parked = 0;
+    rep.pause_at = 0;
+    rep.target = 0;
+    rep.held = false;
+    rep.ended_ms = 0;
+    rep.finished = false;
+    rep.code = UNSETTLED;
+}
+
+static void begin_again(void)
+{
+    Error *err = NULL;
+
+    forget_replay();
+    samsara_ram_clear();
+    if (!load(&err) || !samsara_screen_rewind(&err) || !begin(&err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    run();
+}
+
+/* Can the guest get there by going on?  The vCPUs stand still. */
+static bool is_ahead(uint64_t commit)
+{
+    struct kvm_samsara_status st;
+
+    samsara_device_status(&st);
+    /* what it has done of the next commit can't be seen from here */
+    return st.state == KVM_SAMSARA_STATE_REPLAYING &&
+           (commit > st.commits ||
+            (commit == st.commits && qatomic_read(&rep.held)));
+}
+
+void samsara_replay_seek(uint64_t commit, Error **errp)
+{
+    bool running = runstate_is_running();
+    int ret;
+
+    if (!samsara_opts.replay || !qatomic_read(&samsara_running)) {
+        error_setg(errp, "No recording is being replayed");
+        return;
+    }
+    if (samsara_opts.export) {
+        error_setg(errp, "-replay export= takes what comes, in its order");
+        return;
+    }
+    if (commit > rep.limit) {
+        error_setg(errp, "The replay ends at commit %" PRIu64, rep.limit);
+        return;
+    }
+    if (qatomic_read(&rep.code) > SAMSARA_EXIT_EXACT) {
+        error_setg(errp, "The replay has failed");
+        return;
+    }
+    /* without an event: that means that it is there */
+    pause_all_vcpus();
+    if (!is_ahead(commit)) {
+        begin_again();
+    }
+    if (!commit) {
+        vm_stop(RUN_STATE_PAUSED);
+        return;
+    }
+    qatomic_set(&rep.pause_at, commit);
+    qatomic_set(&rep.target, commit);
+    qatomic_set(&rep.held, false);
+    ret = samsara_device_pause(commit);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "The kernel can't pause a replay");
+    }
+    if (running) {
+        resume_all_vcpus();
+    } else {
+        vm_start();
+    }
+}
+
+void samsara_replay_continued(void)
+{
+    if (qatomic_read(&rep.held)) {
+        qatomic_set(&rep.pause_at, 0);
+        qatomic_set(&rep.held, false);
+        samsara_device_pause(0);
+    }
 }
 
 /* Exits from KVM_RUN */

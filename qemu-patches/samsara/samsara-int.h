@@ -10,7 +10,7 @@
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  record.c replay.c export.c
- * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c
+ * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
  * 0  refuse-commands.c barrier.c session.c
@@ -290,6 +290,8 @@ SamsaraBlock *samsara_block_of_host(const uint8_t *host);
 bool samsara_ram_parse(Error **errp);
 bool samsara_ram_create(Error **errp);
 bool samsara_ram_load(Error **errp);
+/* The replay begins again: all zero, as it was before that */
+void samsara_ram_clear(void);
 /* The block at a RAM address, NULL: none */
 SamsaraBlock *samsara_ram_at(uint64_t ram);
 
@@ -305,6 +307,8 @@ void *samsara_screen_watch(SamsaraRegister *written, uint64_t *ram,
 void samsara_screen_save(void);
 /* For a replay, if the recording has one */
 bool samsara_screen_create(Error **errp);
+/* The replay begins again. */
+bool samsara_screen_rewind(Error **errp);
 
 /* log.c: from the kernel's rings to the file */
 /* What a file may still grow by when the recording ends. */
@@ -376,8 +380,24 @@ void samsara_record_end(SamsaraEndReason reason, const char *why, ...)
 void samsara_record_request_end(SamsaraEndReason reason, const char *why);
 bool samsara_record_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 
-/* replay.c: a replay, from its start to its end */
+/* feed.c: from the file to the kernel's rings */
+/* All logs from their beginning; the device is configured. */
+bool samsara_feed_open(Error **errp);
+void samsara_feed_close(void);
+/*
+ * Fills the rings; by one thread at a time.  Returns > 0 if something was done,
+ * 0 if not, or -1: the file can't be read, which was reported.
+ */
+int samsara_feed(void);
+
+/* replay.c: a replay, from its start to its end, and again */
 void samsara_replay_start(void);
+/* Goes to where the guest is after @commit, and pauses there; not at once. */
+void samsara_replay_seek(uint64_t commit, Error **errp);
+/* The last commit that can be replayed */
+uint64_t samsara_replay_limit(void);
+/* The VM runs again, for whatever reason. */
+void samsara_replay_continued(void);
 /* Somebody ends QEMU before the replay has ended: exits. */
 G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);

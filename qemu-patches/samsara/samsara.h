@@ -144,6 +144,7 @@ void samsara_accel_class_init(ObjectClass *oc);
 void hmp_info_samsara(Monitor *mon, const QDict *qdict);
 void hmp_samsara_record_start(Monitor *mon, const QDict *qdict);
 void hmp_samsara_record_stop(Monitor *mon, const QDict *qdict);
+void hmp_samsara_seek(Monitor *mon, const QDict *qdict);
 
 /* After KVM_CREATE_VM, before anything else.  Exits on error. */
 void samsara_kvm_init(struct KVMState *s, MachineState *ms);

@@ -28,3 +28,8 @@ bool samsara_screen_create(Error **errp)
 {
     return true;
 }
+
+bool samsara_screen_rewind(Error **errp)
+{
+    return true;
+}

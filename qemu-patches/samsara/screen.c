@@ -260,19 +260,26 @@ static bool find_screen(const char *text, uint64_t *ram, uint64_t *size,
     return false;
 }
 
+static bool open_notes(Error **errp)
+{
+    struct smr_err err = { };
+
+    if (smr_notes_open(&screen.notes, samsara_opts.reader, &err) < 0) {
+        error_setg(errp, "%s", smr_file_errstr(&err));
+        return false;
+    }
+    read_note();
+    return true;
+}
+
 static bool create(uint64_t ram, uint64_t size, Error **errp)
 {
     SamsaraBlock *b = samsara_ram_at(ram);
     VGACommonState *s = &screen.vga;
-    struct smr_err err = { };
 
     if (!b || size > b->size - (ram - b->ram)) {
         error_setg(errp, "%s: the screen is in memory that the guest has not",
                    samsara_opts.replay);
-        return false;
-    }
-    if (smr_notes_open(&screen.notes, samsara_opts.reader, &err) < 0) {
-        error_setg(errp, "%s", smr_file_errstr(&err));
         return false;
     }
     s->vram_size_mb = size / MiB;
@@ -282,14 +289,13 @@ static bool create(uint64_t ram, uint64_t size, Error **errp)
     }
     s->vram_ptr = b->host + (ram - b->ram);
     vga_common_reset(s);
-    read_note();
     screen.ops = (GraphicHwOps) {
         .invalidate = invalidate,
         .gfx_update = update,
         .text_update = update_text,
     };
     s->con = graphic_console_init(NULL, 0, &screen.ops, s);
-    return true;
+    return open_notes(errp);
 }
 
 bool samsara_screen_create(Error **errp)
@@ -304,4 +310,15 @@ bool samsara_screen_create(Error **errp)
         return !*errp;
     }
     return create(ram, size, errp);
+}
+
+bool samsara_screen_rewind(Error **errp)
+{
+    if (!screen.notes) {
+        return true;
+    }
+    smr_notes_close(screen.notes);
+    screen.notes = NULL;
+    vga_common_reset(&screen.vga);
+    return open_notes(errp);
 }

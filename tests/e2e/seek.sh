@@ -1,0 +1,180 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Replays that somebody walks about in by QEMU's monitor, inside the simulated host: at
+# a commit, guest memory and the vCPUs' registers are the same whichever way the guest
+# came there, and the replay is exact afterwards.
+#
+#	seek.sh [--list] [PATTERN]...	see choose() in expect.sh
+#
+# Prints "ok NAME ..." or "not ok NAME: reason" for each case.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/expect.sh
+. "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/e2e/qmp.sh
+. "$(dirname "$0")/qmp.sh"
+choose "$@"
+
+seed=$((${SEED:-0} * 7919 + 123456789))
+
+random()	# BELOW: sets R, which depends on the seed
+{
+	seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
+	R=$(((seed >> 8) % $1))
+}
+
+# count NAME WORD: lines with the word in what the monitor has said
+count()
+{
+	grep -c "$2" "$TMP/$1.qmp"
+}
+
+# until_more NAME WORD COUNT: up to 40 s for more lines than that
+until_more()
+{
+	local i=0
+	while [ "$(count "$1" "$2")" -le "$3" ]; do
+		i=$((i + 1))
+		[ $i -lt 800 ] && [ -d /proc/$pid ] || return 1
+		sleep 0.05
+	done
+}
+
+# seek NAME COMMIT: true once the guest is there
+seek()
+{
+	local stops
+	stops=$(count "$1" '"STOP"')
+	ask "\"samsara-seek\", \"arguments\": {\"commit\": $2}"
+	until_more "$1" '"STOP"' "$stops"
+}
+
+# state NAME: sets STATE, a sum of registers and of memory, and AT, the commit
+state()
+{
+	local answers
+	rm -f "$TMP/memory"
+	answers=$(count "$1" '"return"')
+	ask "\"pmemsave\", \"arguments\": {\"val\": 1048576, \"size\": 3145728, \"filename\": \"$TMP/memory\"}"
+	ask '"query-samsara"'
+	ask_human 'info registers -a'
+	until_more "$1" '"return"' $((answers + 2))
+	STATE=$(tail -n 1 "$TMP/$1.qmp" | cat - "$TMP/memory" | md5sum | cut -c 1-16)
+	AT=$(sed -n 's/.*"commits": \([0-9]*\).*/\1/p' "$TMP/$1.qmp" | tail -n 1)
+}
+
+# walk NAME FILE COMMITS TIMES: to random commits; all that were seen are in $TMP/NAME.seen
+walk()
+{
+	local name=$1 file=$2 last=$3 n=0 known
+	: > "$TMP/$name.seen"
+	start_qemu "$name" -display none -replay "file=$file,at-end=pause"
+	while [ $n -lt "$4" ]; do
+		n=$((n + 1))
+		# every third one again
+		if [ $((n % 3)) = 0 ]; then
+			random "$(wc -l < "$TMP/$name.seen")"
+			R=$(sed -n "$((R + 1))s/ .*//p" "$TMP/$name.seen")
+		else
+			random "$((last - 1))"
+			R=$((R + 1))
+		fi
+		seek "$name" "$R" || { WHY="never at commit $R"; return 1; }
+		state "$name"
+		[ "$AT" = "$R" ] || { WHY="at commit $AT, not $R"; return 1; }
+		known=$(sed -n "s/^$R //p" "$TMP/$name.seen" | head -n 1)
+		[ "${known:-$STATE}" = "$STATE" ] || { WHY="another state at commit $R"; return 1; }
+		echo "$R $STATE" >> "$TMP/$name.seen"
+	done
+}
+
+# The same places one after the other, in another QEMU.
+straight()	# NAME FILE
+{
+	local name=$1-straight commit known
+	start_qemu "$name" -display none -replay "file=$2,at-end=pause"
+	sort -nu "$TMP/$1.seen" > "$TMP/$1.sorted"
+	while read -r commit known; do
+		seek "$name" "$commit" || { WHY="straight: never at commit $commit"; return 1; }
+		state "$name"
+		[ "$STATE" = "$known" ] || { WHY="straight: another state at commit $commit"; return 1; }
+	done < "$TMP/$1.sorted"
+}
+
+# end_exactly NAME: from where it is to the end
+end_exactly()
+{
+	local stops
+	stops=$(count "$1" '"STOP"')
+	ask '"cont"'
+	until_more "$1" '"STOP"' "$stops" || { WHY='no end'; return 1; }
+	ask '"quit"'
+	end_qemu
+	grep -q 'replay exact' "$TMP/$1.err" || { WHY="status $RC"; return 1; }
+}
+
+# walks NAME TIMES: of the machine that machine() described
+walks()
+{
+	local name=$1 base=$TMP/$1
+	record "$base"
+	[ "$RC" = $PASS ] || { not_ok "$name" "status $RC"; return; }
+	if walk "$name-walk" "$base.smr" "$COMMITS" "$2" && end_exactly "$name-walk" &&
+	   straight "$name-walk" "$base.smr" && end_exactly "$name-walk-straight"; then
+		ok "$name commits=$COMMITS, $(sort -nu "$base-walk.seen" | wc -l) places"
+	else
+		[ ! -d /proc/$pid ] || kill -9 $pid
+		not_ok "$name" "$WHY" "$base-walk.err" "$base-walk-straight.err"
+	fi
+}
+
+seek_racey()
+{
+	wanted seek-racey || return 0
+	machine racey 2 'n=20000' 0xe9
+	walks seek-racey 30
+}
+
+seek_serial_console()
+{
+	wanted seek-linux || return 0
+	machine linux 2 '' ''
+	walks seek-linux 6
+}
+
+# refusal NAME REGEX: of the last command
+refusal()
+{
+	wait_for "$1" "$2" || { not_ok "$1" "no \"$2\"" "$TMP/$1.qmp" "$TMP/$1.err"; return 1; }
+}
+
+seek_refused()
+{
+	local base=$TMP/seek-refused
+	wanted seek-refused || return 0
+	machine racey 2 'n=2000' 0xe9
+	record "$base"
+	start_qemu seek-refused -display none -replay "file=$base.smr,at-end=pause"
+	wait_for seek-refused '"STOP"'
+	ask '"samsara-seek", "arguments": {"commit": 99999999}'
+	refusal seek-refused "ends at commit $COMMITS" || return
+	# the beginning: nothing has run
+	ask '"samsara-seek", "arguments": {"commit": 0}'
+	ask '"query-samsara"'
+	refusal seek-refused '"commits": 0' || return
+	end_exactly seek-refused || { not_ok seek-refused "$WHY"; return; }
+	mkdir -p "$TMP/exported"
+	start_qemu seek-refused -S -display none -replay "file=$base.smr,export=$TMP/exported"
+	ask '"samsara-seek", "arguments": {"commit": 5}'
+	refusal seek-refused 'No recording is being replayed|export=' || return
+	ask '"quit"'
+	end_qemu
+	ok seek-refused
+}
+
+seek_racey
+seek_serial_console
+seek_refused
+exit $((failures > 0))
