@@ -31,7 +31,7 @@ help:
 	@echo 'make coverage        lines and branches that the unit tests execute'
 	@echo 'make bench           time compute kernels and programs: native, recorded, replayed; beside'
 	@echo '                     QEMU -icount (Debian'\''s packages are fetched for that)'
-	@echo 'make bench-io        time disks, recorded and not'
+	@echo 'make bench-io        time disks, networks and a boot, recorded and not'
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
@@ -180,8 +180,10 @@ qemu-debian: sources
 bench: all programs qemu-debian
 	@tests/bench/run
 
-bench-io: all io
-	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/io $(BUILD)/io/iobench.cpio
+bench-io: all io stock programs
+	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/io \
+		PROGRAMS=$(BUILD)/debian-programs $(BUILD)/io/iobench.cpio \
+		$(BUILD)/io/diskprograms.cpio $(BUILD)/io/sources.img
 	@tests/bench/io
 
 install: sources

@@ -15,20 +15,9 @@
 . "$(dirname "$0")/expect.sh"
 # shellcheck source=tests/e2e/qmp.sh
 . "$(dirname "$0")/qmp.sh"
+# shellcheck source=tests/e2e/pair.sh
+. "$(dirname "$0")/pair.sh"
 choose "$@"
-
-# one_of_pair SIDE NAME [OPTION]...: runs it in the background; its status is left in a file
-one_of_pair()
-{
-	local side=$1 base=$TMP/$2-$1
-	shift 2
-	DEVICES=net-$side
-	machine io 2 '' ''
-	# shellcheck disable=SC2086,SC2116 # one space for each line break
-	(timeout "$LIMIT" "$QEMU" $ARGS -append "$(echo $APPEND)" "$@" \
-		> "$base.out" 2> "$base.err" < /dev/null
-	 echo $? > "$base.rc") &
-}
 
 # replay_of BASE NAME: the recording BASE.smr, whose output is in BASE.out
 replay_of()
@@ -44,23 +33,10 @@ replay_of()
 # pair NAME MODE: MODE empty: not recorded
 pair()
 {
-	local name=$1 mode=$2 side base start took='' sums=''
+	local name=$1 mode=$2 side base took sums=''
 	wanted "$name" || return 0
-	start=$(now)
-	for side in server client; do
-		base=$TMP/$name-$side
-		rm -f "$base".*
-		if [ -n "$mode" ]; then
-			one_of_pair $side "$name" -record "file=$base.smr,mode=$mode,memdigest=64"
-		else
-			one_of_pair $side "$name"
-		fi
-		# the socket has to be there
-		[ $side = client ] || while [ ! -S "$TMP/net" ] && [ ! -f "$base.rc" ]; do sleep 0.1; done
-	done
-	wait
-	took=$(($(now) - start))
-	rm -f "$TMP/net"
+	run_pair "$name" "$mode"
+	took=$TOOK
 	for side in server client; do
 		base=$TMP/$name-$side
 		[ "$(cat "$base.rc")" = $PASS ] ||

@@ -115,6 +115,7 @@ use_device()
 # uefi needs a device bios or flash. MACHINE: options of -M microvm, or
 # another machine with its options.
 # DEVICES: those of use_device(), for the guest io.  REBOOTS: it may reboot.
+# DISK_IMAGE: what is on its disk, if not disk.img
 machine()
 {
 	local device
@@ -165,7 +166,7 @@ run_qemu()
 	local base=$1 start
 	shift
 	# what the guest does to its disk is for one run
-	[ -z "$DISK" ] || cp "$GUESTS/disk.img" "$DISK"
+	[ -z "$DISK" ] || cp "$GUESTS/${DISK_IMAGE:-disk.img}" "$DISK"
 	start=$(now)
 	timeout "$LIMIT" "$QEMU" "$@" > "$base.out" 2> "$base.err" < /dev/null
 	RC=$?

@@ -73,6 +73,20 @@ static void measure(int fd, const char *what, void (*access)(int, size_t, off_t)
 	say(line);
 }
 
+/* The kernel finds some disks a while after it has begun. */
+static int open_disk(const char *path)
+{
+	int fd, tries;
+
+	for (tries = 0; tries < 500; tries++) {
+		fd = open(path, O_RDWR | O_DIRECT);
+		if (fd >= 0)
+			break;
+		usleep(10000);
+	}
+	return fd;
+}
+
 /* What the kernel did not understand is in the environment. */
 int main(void)
 {
@@ -83,7 +97,7 @@ int main(void)
 	mkdir("/dev", 0755);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	snprintf(path, sizeof(path), "/dev/%s", name ? name : "vda");
-	fd = open(path, O_RDWR | O_DIRECT);
+	fd = open_disk(path);
 	size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 	if (size < (off_t)(64 * LARGE) || posix_memalign((void **)&buf, SMALL, LARGE)) {
 		say("IO failed: no disk\n");
