@@ -52,6 +52,7 @@ bool samsara_exit_needs_section(u16 reason);
 
 /* regs.c */
 unsigned long samsara_regs_rip(const struct samsara_regs *regs);
+void samsara_regs_flush(struct kvm_vcpu *vcpu);
 void samsara_regs_save(struct samsara_vcpu *sv);
 void samsara_regs_restore(struct samsara_vcpu *sv);
 void samsara_regs_settle(struct kvm_vcpu *vcpu);

@@ -420,6 +420,7 @@ static void apply_start(struct samsara_vcpu *sv)
 
 static void replay_enter(struct samsara_vcpu *sv)
 {
+	samsara_regs_flush(sv->vcpu);
 	samsara_counter_begin(&sv->counter, &sv->chunk.start);
 	/* RULE 6: the recording flushed here. */
 	sv->flush = true;

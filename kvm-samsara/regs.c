@@ -76,8 +76,11 @@ unsigned long samsara_regs_rip(const struct samsara_regs *regs)
 	return regs->vmcs[0];
 }
 
-/* KVM may hold newer values of these than the VMCS. */
-static void flush_cached(struct kvm_vcpu *vcpu)
+/*
+ * KVM may hold newer values of these than the VMCS.  Of CR3 it does after an INIT: KVM writes
+ * it when it loads its page tables, which is over when a replayed chunk begins with one.
+ */
+void samsara_regs_flush(struct kvm_vcpu *vcpu)
 {
 	if (kvm_register_is_dirty(vcpu, VCPU_REGS_RSP))
 		vmcs_writel(GUEST_RSP, vcpu->arch.regs[VCPU_REGS_RSP]);
@@ -158,7 +161,7 @@ void samsara_regs_save(struct samsara_vcpu *sv)
 	struct kvm_vcpu *vcpu = sv->vcpu;
 	int i;
 
-	flush_cached(vcpu);
+	samsara_regs_flush(vcpu);
 	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
 		regs->vmcs[i] = read_field(vmcs_fields[i]);
 	memcpy(regs->regs, vcpu->arch.regs, sizeof(regs->regs));
@@ -260,7 +263,7 @@ static u64 state_digest(struct samsara_vcpu *sv)
 	u64 chain;
 	int i;
 
-	flush_cached(vcpu);
+	samsara_regs_flush(vcpu);
 	chain = chain_vmcs(vcpu, 0);
 	for (i = 0; i < NR_VCPU_REGS; i++)
 		if (i != VCPU_REGS_RSP && i != VCPU_REGS_RIP)

@@ -44,6 +44,8 @@ void guest_main(void);
 /* smp.c */
 void smp_run(void (*fn)(u32 cpu));
 void sync_cpus(void);
+void smp_leave(u32 id, void (*fn)(u32 cpu));
+void smp_restart(u32 id);
 
 /* irq.c */
 typedef void (*irq_fn)(struct regs *r);

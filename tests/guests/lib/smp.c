@@ -23,6 +23,8 @@ static struct tss tss[MAX_CPUS] __aligned(CACHE_LINE);
 static u64 gdt[MAX_CPUS][8] __aligned(CACHE_LINE);
 static u8 trap_stacks[MAX_CPUS][STACK_SIZE] __aligned(16);
 
+static void (*leave[MAX_CPUS])(u32 cpu);
+
 static struct {
 	void (*fn)(u32 cpu);
 	u32 gen __aligned(CACHE_LINE);
@@ -74,7 +76,7 @@ static void wake(struct regs *r)
 
 void ap_start(u32 id)
 {
-	u32 seen = 0;
+	u32 seen = READ_ONCE(job.gen);
 
 	cpu_setup(id);
 	WRITE_ONCE(cpus[id].online, 1);
@@ -82,6 +84,8 @@ void ap_start(u32 id)
 		while (READ_ONCE(job.gen) == seen) {
 			sti_hlt();
 			cli();
+			if (READ_ONCE(leave[id]))
+				leave[id](id);
 		}
 		seen++;
 		job.fn(id);
@@ -133,6 +137,21 @@ static void start_ap(u32 id)
 	}
 	print("cpu %u did not start\n", id);
 	machine_exit(EXIT_FAIL);
+}
+
+/* Has a processor, which is not in smp_run(), call a function that does not return. */
+void smp_leave(u32 id, void (*fn)(u32 cpu))
+{
+	WRITE_ONCE(leave[id], fn);
+	apic_ipi(id, ICR_FIXED(VEC_WAKE));
+}
+
+/* Starts a processor once more, which is not in smp_run(). */
+void smp_restart(u32 id)
+{
+	WRITE_ONCE(leave[id], NULL);
+	WRITE_ONCE(cpus[id].online, 0);
+	start_ap(id);
 }
 
 static u32 count_cpus(void)
