@@ -444,7 +444,6 @@ static void end_chunk(struct samsara_vcpu *sv)
 /* KVM's part of an exit that is no section */
 static void finish_exit(struct samsara_vcpu *sv)
 {
-	sv->state = SAMSARA_AT_BOUNDARY;
 	/* The interrupt controllers are KVM's: HLT is none of user space's business. */
 	KVM_BUG_ON(samsara_run_exit_handler(sv) <= 0, sv->vm->kvm);
 	/* Nothing wakes a halted vCPU but its log. */
@@ -460,12 +459,13 @@ static void replay_exit(struct samsara_vcpu *sv, u16 end)
 	end_chunk(sv);
 	if (end == SMR_END_TOUCH)
 		return;
-	sv->state = SAMSARA_AT_EXIT;
 	/*
 	 * What is no commit is done at once: where the replay is paused, a vCPU that has left
 	 * KVM_RUN has done it in any case.
 	 */
-	if (!samsara_exit_needs_section(end))
+	if (samsara_exit_needs_section(end))
+		sv->state = SAMSARA_AT_EXIT;
+	else
 		finish_exit(sv);
 }
 

@@ -24,14 +24,19 @@ static uint64_t log_limit(void)
     return x->complete ? U64_MAX : x->replayable;
 }
 
-/* What the guest has read from them must be there still. */
+/*
+ * What the guest has read from them must be there still.  They are read once,
+ * however often the logs are opened.
+ */
 static bool use_images(Error **errp)
 {
     struct smr_err err = { };
 
-    if (smr_images_open(&images, samsara_opts.reader, samsara_opts.images,
-                        &err) < 0 ||
-        smr_images_check(images, samsara_opts.reader, log_limit(), &err) < 0 ||
+    if ((!images &&
+         (smr_images_open(&images, samsara_opts.reader, samsara_opts.images,
+                          &err) < 0 ||
+          smr_images_check(images, samsara_opts.reader, log_limit(),
+                           &err) < 0)) ||
         smr_log_use_images(logs[samsara_device.nr_rings - 1], images,
                            &err) < 0) {
         error_setg(errp, "%s", smr_file_errstr(&err));
@@ -66,8 +71,6 @@ void samsara_feed_close(void)
         }
     }
     g_clear_pointer(&logs, g_free);
-    smr_images_close(images);
-    images = NULL;
 }
 
 static void end_of_log(unsigned i)

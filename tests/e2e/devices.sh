@@ -270,11 +270,6 @@ dump_screen()	# NAME
 	wait_for "$1" '7\.2\.[0-9]*[^,]*"}'
 }
 
-commits_of()	# NAME: as its monitor has said last
-{
-	sed -n 's/.*"commits": \([0-9]*\).*/\1/p' "$TMP/$1.qmp" | tail -n 1
-}
-
 # A replay that stops where the guest was paused has the same on its screen.
 screens_equal()
 {

@@ -35,6 +35,14 @@ wanted()	# NAME...
 	return 1
 }
 
+seed=$((${SEED:-0} * 7919 + 123456789))
+
+random()	# BELOW: sets R, which depends on the seed
+{
+	seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
+	R=$(((seed >> 8) % $1))
+}
+
 ok()
 {
 	echo "ok $*"

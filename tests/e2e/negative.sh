@@ -16,13 +16,6 @@
 choose "$@"
 
 small=$TMP/small.smr
-seed=$((${SEED:-0} * 7919 + 123456789))
-
-random()	# BELOW: sets R, which depends on the seed
-{
-	seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
-	R=$(((seed >> 8) % $1))
-}
 
 size_of()
 {

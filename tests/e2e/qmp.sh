@@ -35,6 +35,11 @@ record_start()	# FILE [MORE ARGUMENTS]
 	ask "\"samsara-record-start\", \"arguments\": {\"file\": \"$1\"$2}"
 }
 
+commits_of()	# NAME: as its monitor has said last
+{
+	sed -n 's/.*"commits": \([0-9]*\).*/\1/p' "$TMP/$1.qmp" | tail -n 1
+}
+
 # Up to 20 s for a line in what a monitor has said.
 wait_for()	# NAME REGEX
 {

@@ -17,14 +17,6 @@
 . "$(dirname "$0")/qmp.sh"
 choose "$@"
 
-seed=$((${SEED:-0} * 7919 + 123456789))
-
-random()	# BELOW: sets R, which depends on the seed
-{
-	seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
-	R=$(((seed >> 8) % $1))
-}
-
 # count NAME WORD: lines with the word in what the monitor has said
 count()
 {
@@ -62,7 +54,7 @@ state()
 	ask_human 'info registers -a'
 	until_more "$1" '"return"' $((answers + 2))
 	STATE=$(tail -n 1 "$TMP/$1.qmp" | cat - "$TMP/memory" | md5sum | cut -c 1-16)
-	AT=$(sed -n 's/.*"commits": \([0-9]*\).*/\1/p' "$TMP/$1.qmp" | tail -n 1)
+	AT=$(commits_of "$1")
 }
 
 # walk NAME FILE COMMITS TIMES: to random commits; all that were seen are in $TMP/NAME.seen

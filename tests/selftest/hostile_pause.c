@@ -62,7 +62,7 @@ static void record(struct vm *vm, const struct vm_setup *setup, struct kvm_samsa
 
 static void start_replay(struct vm *vm, const struct vm *recorded)
 {
-	struct vm_setup setup = racing;
+	struct vm_setup setup = recorded->setup;
 
 	setup.mode = KVM_SAMSARA_MODE_REPLAY;
 	vm_create_configured(vm, &setup);
@@ -261,19 +261,15 @@ static void begin_again(struct vm *vm, const unsigned char *mem)
 static void replay_again(const struct vm_setup *setup)
 {
 	const unsigned long long pauses[NR_PAUSES] = { 1, 20, 33, 0, 5, 0, 47 };
-	struct vm_setup replayed = *setup;
 	struct kvm_samsara_status st;
 	unsigned char *mem;
 	unsigned int i;
 	struct vm vm, rep;
 
 	record(&vm, setup, &st);
-	replayed.mode = KVM_SAMSARA_MODE_REPLAY;
-	vm_create_configured(&rep, &replayed);
-	rep.stream = vm.stream;
+	start_replay(&rep, &vm);
 	mem = malloc(rep.setup.mem_bytes);
 	memcpy(mem, rep.mem, rep.setup.mem_bytes);
-	vm_start(&rep);
 	for (i = 0; i < NR_PAUSES; i++) {
 		must_work(pause_at(&rep, pauses[i]), "a pause");
 		run(&rep);

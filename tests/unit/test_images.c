@@ -174,7 +174,7 @@ static void test_other_image(void **state)
 	assert_int_equal(mkfifo(image, 0600), 0);
 	says(NULL, "not a file");
 	unlink(image);
-	says(other, "can't open this disk image");
+	says(other, "/disk.img: can't open this disk image");
 	snprintf(moved, sizeof(moved), "%s/disk.img", other);
 	spit(moved, b.p, b.len);
 	assert_int_equal(open_images(other, &err), 0);
