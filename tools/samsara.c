@@ -9,36 +9,72 @@
 static const struct command {
 	const char *name;
 	int (*run)(const struct options *o, struct smr_reader *r);
-	bool has_output;
+	const char *operands;
+	const char *takes;	/* letters of option_table */
 	const char *help;
 } commands[] = {
-	{ "info",   cmd_info,   false, "what was recorded, how much of it can be replayed, sizes" },
-	{ "dump",   cmd_dump,   false, "all records in commit order, one line each" },
-	{ "verify", cmd_verify, false, "check everything that can be checked without replaying" },
-	{ "pack",   cmd_pack,   true, "copy it to OUTPUT, with what was read from disk images" },
-	{ "export", cmd_export, true, "replay it; disks, packets and consoles go to the directory OUTPUT" },
+	{ "info",   cmd_info,   "FILE", "aj",
+	  "what was recorded, how much of it can be replayed, sizes" },
+	{ "dump",   cmd_dump,   "FILE", "jvft",
+	  "all records in commit order, one line each" },
+	{ "verify", cmd_verify, "FILE", "j",
+	  "check everything that can be checked without replaying" },
+	{ "pack",   cmd_pack,   "FILE OUTPUT", "i",
+	  "copy it to OUTPUT, with what was read from disk images" },
+	{ "export", cmd_export, "FILE OUTPUT", "i",
+	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
-static void usage(FILE *f)
+static const struct {
+	const char *name;
+	int has_argument;
+	char letter;
+	const char *shown, *help;
+} option_table[] = {
+	{ "all", no_argument, 'a', "--all",
+	  "counts, parts of the log, stored descriptions, too" },
+	{ "json", no_argument, 'j', "--json",
+	  "for programs: an object; dump: an object per line" },
+	{ "vcpu", required_argument, 'v', "--vcpu N|vm",
+	  "records of one vCPU, or of the VM, only" },
+	{ "from", required_argument, 'f', "--from N",
+	  "commits from N on" },
+	{ "to", required_argument, 't', "--to N",
+	  "commits up to N" },
+	{ "images", required_argument, 'i', "--images DIR",
+	  "disk images are there, if not where they were" },
+};
+
+#define NR_OPTIONS	(sizeof(option_table) / sizeof(option_table[0]))
+
+static const char status_help[] =
+	"exit status: 0 whole, 1 cut or damaged but replayable up to a commit,\n"
+	"2 no recording or nothing to replay, 64 wrong usage\n";
+
+static void usage(void)
 {
 	size_t i;
 
-	fprintf(f, "usage: samsara COMMAND FILE [OUTPUT] [OPTION]...\n\n");
+	printf("usage: samsara COMMAND FILE [OUTPUT] [OPTION]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
-		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fprintf(f, "\n  samsara hunt [OPTION]... -- QEMU [ARGUMENT]...: record until a run fails; see\n"
-		"  samsara hunt --help\n\n"
-		"      --all         info: counts, parts of the log, stored descriptions, too\n"
-		"      --json        for programs: an object; dump: an object per line\n"
-		"      --vcpu N|vm   dump: records of one vCPU, or of the VM, only\n"
-		"      --from N      dump: commits from N on\n"
-		"      --to N        dump: commits up to N\n"
-		"      --images DIR  pack, export: disk images are there, if not where they were\n"
-		"      --help, --version\n\n"
-		"exit status: 0 whole, 1 cut or damaged but replayable up to a commit,\n"
-		"2 no recording or nothing to replay, 64 wrong usage\n");
+		printf("  %-8s %s\n", commands[i].name, commands[i].help);
+	printf("  %-8s %s\n\n", "hunt", "record until a run fails");
+	printf("samsara COMMAND --help tells the options of each; --version\n\n%s", status_help);
+}
+
+static void command_usage(const struct command *c)
+{
+	size_t i;
+
+	printf("usage: samsara %s %s%s\n\n%s\n\n", c->name, c->operands,
+	       *c->takes ? " [OPTION]..." : "", c->help);
+	for (i = 0; i < NR_OPTIONS; i++) {
+		if (strchr(c->takes, option_table[i].letter))
+			printf("  %-18s %s\n", option_table[i].shown, option_table[i].help);
+	}
+	printf("%s%s", *c->takes ? "\n" : "", status_help);
 }
 
 static int usage_error(const char *what, const char *arg)
@@ -71,57 +107,62 @@ static bool get_stream(const char *text, int *stream)
 	return true;
 }
 
-/* Returns -1 to go on, else an exit status. */
-static int parse_options(int argc, char **argv, struct options *o)
+/* Returns false if the option's value is none. */
+static bool set_option(struct options *o, int letter, const char *value)
 {
-	static const struct option longs[] = {
-		{ "all",     no_argument,       NULL, 'a' },
-		{ "json",    no_argument,       NULL, 'j' },
-		{ "vcpu",    required_argument, NULL, 'v' },
-		{ "from",    required_argument, NULL, 'f' },
-		{ "to",      required_argument, NULL, 't' },
-		{ "images",  required_argument, NULL, 'i' },
-		{ "help",    no_argument,       NULL, 'h' },
-		{ "version", no_argument,       NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
+	switch (letter) {
+	case 'a':
+		o->all = true;
+		return true;
+	case 'j':
+		o->json = true;
+		return true;
+	case 'v':
+		return get_stream(value, &o->stream);
+	case 'f':
+		return get_number(value, 0, &o->from);
+	case 't':
+		return get_number(value, 0, &o->to);
+	case 'i':
+		o->images = value;
+		return true;
+	}
+	return true;
+}
 
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (c) {
-		case 'a':
-			o->all = true;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'v':
-			if (!get_stream(optarg, &o->stream))
-				return usage_error("--vcpu: no vCPU number", optarg);
-			break;
-		case 'f':
-			if (!get_number(optarg, 0, &o->from))
-				return usage_error("--from: no commit number", optarg);
-			break;
-		case 't':
-			if (!get_number(optarg, 0, &o->to))
-				return usage_error("--to: no commit number", optarg);
-			break;
-		case 'i':
-			o->images = optarg;
-			break;
-		case 'h':
-			usage(stdout);
-			return EXIT_OK;
-		case 'V':
-			printf("samsara %s, recording format %u.%u\n", SAMSARA_VERSION,
-			       SMR_FILE_MAJOR, SMR_FILE_MINOR);
-			return EXIT_OK;
-		default:
-			return EXIT_USAGE;
+/* What the command line has besides values. */
+struct given {
+	bool option[NR_OPTIONS];
+	bool help, version;
+};
+
+/* Returns false after an error message. */
+static bool parse_options(int argc, char **argv, struct options *o, struct given *given)
+{
+	struct option longs[NR_OPTIONS + 3] = {
+		[NR_OPTIONS] = { "help", no_argument, NULL, 'h' },
+		[NR_OPTIONS + 1] = { "version", no_argument, NULL, 'V' },
+	};
+	int c, i = -1;
+
+	for (size_t k = 0; k < NR_OPTIONS; k++)
+		longs[k] = (struct option){ option_table[k].name, option_table[k].has_argument,
+					    NULL, option_table[k].letter };
+	while ((c = getopt_long(argc, argv, "h", longs, &i)) != -1) {
+		if (c == '?')
+			return false;
+		given->help |= c == 'h';
+		given->version |= c == 'V';
+		if (c == 'h' || c == 'V')
+			continue;
+		given->option[i] = true;
+		if (!set_option(o, c, optarg)) {
+			fprintf(stderr, "samsara: %s: not \"%s\"\nTry 'samsara --help'.\n",
+				option_table[i].shown, optarg);
+			return false;
 		}
 	}
-	return -1;
+	return true;
 }
 
 static const struct command *find_command(const char *name)
@@ -166,6 +207,59 @@ int extent_status(const struct smr_extent *x)
 	return x->complete && x->trailer && !x->damage.code ? EXIT_OK : EXIT_DAMAGED;
 }
 
+static bool takes_all(const struct command *c, const struct given *given)
+{
+	size_t i;
+
+	for (i = 0; i < NR_OPTIONS; i++) {
+		if (!given->option[i] || strchr(c->takes, option_table[i].letter))
+			continue;
+		fprintf(stderr, "samsara: %s takes no --%s\nTry 'samsara %s --help'.\n", c->name,
+			option_table[i].name, c->name);
+		return false;
+	}
+	return true;
+}
+
+/* Returns -1 to go on, else an exit status. */
+static int parse(int argc, char **argv, struct options *o, const struct command **command)
+{
+	struct given given = { .help = false };
+	const struct command *c;
+
+	if (!parse_options(argc, argv, o, &given))
+		return EXIT_USAGE;
+	if (given.version) {
+		printf("samsara %s, recording format %u.%u\n", SAMSARA_VERSION, SMR_FILE_MAJOR,
+		       SMR_FILE_MINOR);
+		return EXIT_OK;
+	}
+	if (optind == argc && given.help) {
+		usage();
+		return EXIT_OK;
+	}
+	if (optind == argc)
+		return usage_error("no command", NULL);
+	c = find_command(argv[optind]);
+	if (!c)
+		return usage_error("unknown command", argv[optind]);
+	if (given.help) {
+		command_usage(c);
+		return EXIT_OK;
+	}
+	if (!takes_all(c, &given))
+		return EXIT_USAGE;
+	if (argc - optind != (strchr(c->operands, ' ') ? 3 : 2)) {
+		fprintf(stderr, "samsara: %s needs %s\nTry 'samsara %s --help'.\n", c->name,
+			c->operands, c->name);
+		return EXIT_USAGE;
+	}
+	o->file = argv[optind + 1];
+	o->output = argv[optind + 2];
+	*command = c;
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .stream = ANY_STREAM, .to = U64_MAX };
@@ -175,19 +269,9 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "hunt"))
 		return cmd_hunt(argc - 1, argv + 1);
-	status = parse_options(argc, argv, &o);
+	status = parse(argc, argv, &o, &c);
 	if (status >= 0)
 		return status;
-	if (optind == argc)
-		return usage_error("no command", NULL);
-	c = find_command(argv[optind]);
-	if (!c)
-		return usage_error("unknown command", argv[optind]);
-	if (argc - optind != 2 + c->has_output)
-		return usage_error(c->name, c->has_output ? "needs FILE and OUTPUT" :
-							    "needs exactly one FILE");
-	o.file = argv[optind + 1];
-	o.output = argv[optind + 2];
 	shown = strdup(o.file);
 	if (!shown) {
 		perror("samsara");

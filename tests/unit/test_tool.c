@@ -93,6 +93,20 @@ static size_t size(void)
 	return (size_t)len;
 }
 
+/* Lines with @what in them. */
+static u32 lines_with(const char *what)
+{
+	char *p, *end;
+	u32 n = 0;
+
+	for (p = out; (end = strchr(p, '\n')); p = end + 1) {
+		*end = 0;
+		n += strstr(p, what) != NULL;
+		*end = '\n';
+	}
+	return n;
+}
+
 static void test_usage(void **state)
 {
 	(void)state;
@@ -106,21 +120,17 @@ static void test_usage(void **state)
 	assert_int_equal(run("dump a --vcpu 64"), 64);
 	assert_int_equal(run("--help"), 0);
 	assert_says("usage: samsara COMMAND FILE");
+	assert_int_equal(run("--help nonsense"), 64);
+	/* Each command has options of its own, and takes no other. */
+	assert_int_equal(run("dump --help"), 0);
+	assert_says("usage: samsara dump FILE [OPTION]...\n");
+	assert_says("  --vcpu N|vm ");
+	assert_int_equal(lines_with("--images"), 0);
+	assert_int_equal(run("verify a --from 3"), 64);
+	assert_says("verify takes no --from");
+	assert_int_equal(run("pack a"), 64);
+	assert_says("pack needs FILE OUTPUT");
 	assert_int_equal(run("--version"), 0);
-}
-
-/* Lines with @what in them. */
-static u32 lines_with(const char *what)
-{
-	char *p, *end;
-	u32 n = 0;
-
-	for (p = out; (end = strchr(p, '\n')); p = end + 1) {
-		*end = 0;
-		n += strstr(p, what) != NULL;
-		*end = '\n';
-	}
-	return n;
 }
 
 static void test_whole(void **state)
