@@ -334,7 +334,7 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 		fprintf(stderr, "samsara: %s: no vCPU %d\n", o->shown, o->stream);
 		return EXIT_USAGE;
 	}
-	ret = walk_open(&w, r, &err);
+	ret = walk_open(&w, r, U64_MAX, NULL, &err);
 	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
 		ret = 0;
 		if (smr_is_commit(ev.rec->type) && ev.rec->commit_seq != expected) {

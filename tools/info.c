@@ -119,7 +119,7 @@ static int collect(struct report *rep, struct smr_err *err)
 {
 	struct walk w;
 	struct event ev;
-	int i, ret = walk_open(&w, rep->r, err);
+	int i, ret = walk_open(&w, rep->r, U64_MAX, NULL, err);
 
 	if (ret)
 		return ret;

@@ -21,6 +21,10 @@ static const struct command {
 	  "check everything that can be checked without replaying" },
 	{ "pack",   cmd_pack,   "FILE OUTPUT", "i",
 	  "copy it to OUTPUT, with what was read from disk images" },
+	{ "cut",    cmd_cut,    "FILE OUTPUT", "t",
+	  "copy the commits up to --to N to OUTPUT, which ends there" },
+	{ "recover", cmd_recover, "FILE OUTPUT", "",
+	  "copy what can be replayed of a cut or damaged file to OUTPUT" },
 	{ "export", cmd_export, "FILE OUTPUT", "i",
 	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };

@@ -31,13 +31,15 @@ struct options {
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
 	const char *images;	/* pack, export: where disk images are, NULL: where they were */
-	const char *output;	/* pack: the copy; export: a directory */
+	const char *output;	/* pack, cut, recover: the copy; export: a directory */
 };
 
 int cmd_info(const struct options *o, struct smr_reader *r);
 int cmd_dump(const struct options *o, struct smr_reader *r);
 int cmd_verify(const struct options *o, struct smr_reader *r);
 int cmd_pack(const struct options *o, struct smr_reader *r);
+int cmd_cut(const struct options *o, struct smr_reader *r);
+int cmd_recover(const struct options *o, struct smr_reader *r);
 int cmd_export(const struct options *o, struct smr_reader *r);
 /* Has options of its own. */
 int cmd_hunt(int argc, char **argv);
@@ -54,12 +56,37 @@ char *read_text(const struct smr_reader *r, const char *name);
 void print_summary(const struct options *o, const struct smr_reader *r,
 		   const struct smr_extent *x, const struct smr_totals *t);
 
+/* What is wrong with a recording, if anything. */
+struct findings {
+	struct smr_extent x;	/* replayable: up to what KVM can't have produced, too */
+	u64 records, inputs;
+	struct {
+		const char *field;	/* NULL: all could be from KVM */
+		u64 commit;
+		u32 stream;
+		bool inputs;		/* they can't even be decoded */
+	} bad;			/* the first one */
+};
+
+int check_recording(struct smr_reader *r, struct findings *f, struct smr_err *err);
+
+/*
+ * Copies @r, which is worth @x, to a new recording in @path: commits up to @limit; all and the
+ * end, if that is all there are.  With @images, what was read from them is in the copy.
+ * Returns 0, or an error and there is no such file.
+ */
+int copy_recording(const struct smr_reader *r, const struct smr_extent *x,
+		   const struct smr_images *images, u64 limit, const char *path,
+		   struct smr_err *err);
+
 /* All records of a recording, merged into commit order. */
 struct event {
 	u32 stream;
 	bool vm;		/* the VM's stream */
 	u64 offset;		/* of the segment it is in */
-	u32 len;		/* bytes of the record */
+	u32 time_ms;		/* when that was written */
+	const u8 *bytes;	/* the record */
+	u32 len;		/* of it */
 	const struct smr_record *rec;
 	bool inputs_bad;	/* rec->data does not hold input items */
 	const char *impossible;	/* first field that KVM can't have produced, or NULL */
@@ -70,6 +97,7 @@ struct event {
 struct head {
 	struct smr_log *log;
 	struct smr_record rec;
+	const u8 *bytes;
 	u32 len;
 	bool have;
 	u64 tsc;
@@ -82,8 +110,9 @@ struct walk {
 	struct smr_err damage;	/* first of all streams */
 };
 
-/* @damage in a stream ends that stream only. */
-int walk_open(struct walk *w, const struct smr_reader *r, struct smr_err *err);
+/* Damage in a stream ends that stream only.  @limit as smr_log_open(); @images may be NULL. */
+int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
+	      const struct smr_images *images, struct smr_err *err);
 /* 1, 0: no more, error.  The event is valid until the next call. */
 int walk_next(struct walk *w, struct event *ev, struct smr_err *err);
 void walk_close(struct walk *w);

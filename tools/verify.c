@@ -3,47 +3,6 @@
 #include "samsara.h"
 #include "smr_note.h"
 
-struct findings {
-	struct smr_extent x;
-	u64 records, inputs;
-	struct {
-		const char *field;	/* NULL: all could be from KVM */
-		u64 commit;
-		u32 stream;
-		bool inputs;		/* they can't even be decoded */
-	} bad;			/* the first one */
-};
-
-static void note_bad(struct findings *f, const struct event *ev)
-{
-	if (f->bad.field)
-		return;
-	f->bad.field = ev->impossible;
-	f->bad.commit = ev->rec->commit_seq;
-	f->bad.stream = ev->stream;
-	f->bad.inputs = ev->inputs_bad;
-	if (f->bad.commit <= f->x.replayable)
-		f->x.replayable = f->bad.commit - 1;
-}
-
-static int check_records(struct findings *f, struct smr_reader *r, struct smr_err *err)
-{
-	struct walk w;
-	struct event ev;
-	int ret = walk_open(&w, r, err);
-
-	if (ret)
-		return ret;
-	while ((ret = walk_next(&w, &ev, err)) > 0) {
-		f->records++;
-		f->inputs += ev.nr_inputs;
-		if (ev.impossible)
-			note_bad(f, &ev);
-	}
-	walk_close(&w);
-	return ret;
-}
-
 /* They are not needed to replay, but something is wrong with the file. */
 static void check_notes(struct findings *f, struct smr_reader *r)
 {
@@ -70,7 +29,8 @@ static const char *gap(const struct findings *f)
 	if (f->x.seen > f->x.replayable)
 		return "a commit is missing";
 	if (!f->x.complete)
-		return "the recorder was stopped before the end";
+		return f->x.trailer ? "it has no end: it was cut" :
+				      "the recorder was stopped before the end";
 	return f->x.trailer ? NULL : "the recorder did not close the file";
 }
 
@@ -147,7 +107,7 @@ int cmd_verify(const struct options *o, struct smr_reader *r)
 	struct smr_err err;
 	int status;
 
-	if (smr_reader_extent(r, &f.x, &err) || check_records(&f, r, &err)) {
+	if (check_recording(r, &f, &err)) {
 		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
 		return EXIT_UNREADABLE;
 	}

@@ -6,7 +6,7 @@
 static int advance(struct walk *w, struct head *h, struct smr_err *err)
 {
 	struct smr_err e;
-	int ret = smr_log_next(h->log, &h->rec, NULL, &h->len, &e);
+	int ret = smr_log_next(h->log, &h->rec, &h->bytes, &h->len, &e);
 
 	h->have = ret > 0;
 	if (ret >= 0)
@@ -20,7 +20,8 @@ static int advance(struct walk *w, struct head *h, struct smr_err *err)
 	return ret;
 }
 
-int walk_open(struct walk *w, const struct smr_reader *r, struct smr_err *err)
+int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
+	      const struct smr_images *images, struct smr_err *err)
 {
 	int ret = 0;
 	u32 i;
@@ -29,7 +30,9 @@ int walk_open(struct walk *w, const struct smr_reader *r, struct smr_err *err)
 	w->nr = smr_reader_info(r)->nr_vcpus + 1;
 	w->stale = -1;
 	for (i = 0; !ret && i < w->nr; i++) {
-		ret = smr_log_open(&w->head[i].log, r, i, U64_MAX, err);
+		ret = smr_log_open(&w->head[i].log, r, i, limit, err);
+		if (!ret)
+			ret = smr_log_use_images(w->head[i].log, images, err);
 		if (!ret)
 			ret = advance(w, &w->head[i], err);
 	}
@@ -97,6 +100,8 @@ int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
 	ev->stream = (u32)i;
 	ev->vm = (u32)i == w->nr - 1;
 	ev->offset = smr_log_offset(h->log);
+	ev->time_ms = smr_log_time(h->log);
+	ev->bytes = h->bytes;
 	ev->len = h->len;
 	ev->rec = &h->rec;
 	ev->tsc = h->tsc;

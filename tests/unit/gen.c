@@ -2,6 +2,7 @@
 #include "gen.h"
 
 #include "smr_check.h"
+#include "smr_note.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,6 +359,22 @@ static int put_initial(struct gen *g)
 	return ret ? ret : smr_writer_end_initial(g->w, g->err);
 }
 
+static int emit_note(struct gen *g, u64 n)
+{
+	const struct smr_piece piece = { .data = (const u8 *)"text", .len = 4 };
+	u8 pieces[16], bytes[SMR_NOTE_HEAD_MAX + sizeof(pieces)];
+	struct smr_buf p = { .p = pieces, .size = sizeof(pieces) };
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	struct smr_note note = { .kind = SMR_NOTE_TEXT, .commit = n, .size = 4, .pieces = pieces };
+
+	smr_note_put_piece(&p, &piece);
+	note.pieces_len = p.len;
+	note.crc = smr_crc32c(0, piece.data, piece.len);
+	if (smr_note_encode(&note, &b))
+		abort();
+	return smr_writer_notes(g->w, b.p, b.len, g->err);
+}
+
 static int put_log(struct gen *g)
 {
 	struct smr_record rec;
@@ -369,6 +386,8 @@ static int put_log(struct gen *g)
 	ret = emit(g, g->o->nr_vcpus, &rec);
 	for (n = 1; !ret && n <= g->o->commits; n++) {
 		ret = emit_commit(g, n);
+		if (!ret && g->o->note_every && n % g->o->note_every == 0)
+			ret = emit_note(g, n);
 		if (!ret && g->o->flush_every && n % g->o->flush_every == 0)
 			ret = smr_writer_flush(g->w, false, g->err);
 	}

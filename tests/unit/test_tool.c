@@ -10,78 +10,15 @@
 #include "files.h"
 #include "forge.h"
 #include "gen.h"
+#include "runtool.h"
 
-static char cut[64], out_path[64];
-static char out[1 << 20];
-
-static const struct gen_options whole = {
-	.nr_vcpus = 2, .commits = 60, .flush_every = 20, .compress = 1, .seed = 121, .ram_pages = 3,
-};
-
-/* Runs it; its output is in `out`.  Returns the exit status. */
-static int run(const char *arguments)
-{
-	const char *tool = getenv("SAMSARA");
-	char command[512];
-	ssize_t n;
-	const char *p;
-	int fd, ret;
-
-	snprintf(command, sizeof(command), "%s %s > %s 2>&1", tool ? tool : "samsara", arguments,
-		 out_path);
-	ret = system(command);
-	assert_true(WIFEXITED(ret));
-	fd = open(out_path, O_RDONLY);
-	assert_true(fd >= 0);
-	n = read(fd, out, sizeof(out) - 1);
-	assert_true(n >= 0);
-	out[n] = 0;
-	close(fd);
-	/* Whatever the file is, there is nothing in it that a terminal would obey. */
-	for (p = out; *p; p += smr_printable_len(p) + !smr_printable_len(p)) {
-		if (*p != '\n' && *p != '\t' && !smr_printable_len(p))
-			fail_msg("%s: byte 0x%02x in the output", arguments, (u8)*p);
-	}
-	return WEXITSTATUS(ret);
-}
-
-static int run_on(const char *command, const char *file, const char *rest)
-{
-	char arguments[256];
-
-	snprintf(arguments, sizeof(arguments), "%s %s %s", command, file, rest);
-	return run(arguments);
-}
-
-static void assert_says(const char *text)
-{
-	if (!strstr(out, text))
-		fail_msg("no \"%s\" in: %s", text, out);
-}
-
-static u32 lines(void)
-{
-	const char *p;
-	u32 n = 0;
-
-	for (p = out; *p; p++)
-		n += *p == '\n';
-	return n;
-}
-
-/* A copy of the first @len bytes. */
+/* A copy of the first @len bytes, at path2. */
 static void copy_cut(size_t len)
 {
-	static u8 bytes[1 << 20];
-	int from = open(path, O_RDONLY), to = open(cut, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	ssize_t n = read(from, bytes, sizeof(bytes));
+	struct bytes b = slurp(path);
 
-	assert_true(from >= 0 && to >= 0 && n > 0);
-	if (len < (size_t)n)
-		n = (ssize_t)len;
-	assert_int_equal(write(to, bytes, (size_t)n), n);
-	close(from);
-	close(to);
+	spit(path2, b.p, len < b.len ? len : b.len);
+	free(b.p);
 }
 
 static size_t size(void)
@@ -93,44 +30,30 @@ static size_t size(void)
 	return (size_t)len;
 }
 
-/* Lines with @what in them. */
-static u32 lines_with(const char *what)
-{
-	char *p, *end;
-	u32 n = 0;
-
-	for (p = out; (end = strchr(p, '\n')); p = end + 1) {
-		*end = 0;
-		n += strstr(p, what) != NULL;
-		*end = '\n';
-	}
-	return n;
-}
-
 static void test_usage(void **state)
 {
 	(void)state;
-	assert_int_equal(run(""), 64);
-	assert_int_equal(run("nonsense x"), 64);
-	assert_int_equal(run("info"), 64);
-	assert_int_equal(run("info a b"), 64);
-	assert_int_equal(run("info --nonsense a"), 64);
-	assert_int_equal(run("dump a --from x"), 64);
-	assert_int_equal(run("dump a --to -1"), 64);
-	assert_int_equal(run("dump a --vcpu 64"), 64);
-	assert_int_equal(run("--help"), 0);
+	assert_int_equal(run_tool(""), 64);
+	assert_int_equal(run_tool("nonsense x"), 64);
+	assert_int_equal(run_tool("info"), 64);
+	assert_int_equal(run_tool("info a b"), 64);
+	assert_int_equal(run_tool("info --nonsense a"), 64);
+	assert_int_equal(run_tool("dump a --from x"), 64);
+	assert_int_equal(run_tool("dump a --to -1"), 64);
+	assert_int_equal(run_tool("dump a --vcpu 64"), 64);
+	assert_int_equal(run_tool("--help"), 0);
 	assert_says("usage: samsara COMMAND FILE");
-	assert_int_equal(run("--help nonsense"), 64);
+	assert_int_equal(run_tool("--help nonsense"), 64);
 	/* Each command has options of its own, and takes no other. */
-	assert_int_equal(run("dump --help"), 0);
+	assert_int_equal(run_tool("dump --help"), 0);
 	assert_says("usage: samsara dump FILE [OPTION]...\n");
 	assert_says("  --vcpu N|vm ");
 	assert_int_equal(lines_with("--images"), 0);
-	assert_int_equal(run("verify a --from 3"), 64);
+	assert_int_equal(run_tool("verify a --from 3"), 64);
 	assert_says("verify takes no --from");
-	assert_int_equal(run("pack a"), 64);
+	assert_int_equal(run_tool("pack a"), 64);
 	assert_says("pack needs FILE OUTPUT");
-	assert_int_equal(run("--version"), 0);
+	assert_int_equal(run_tool("--version"), 0);
 }
 
 static void test_whole(void **state)
@@ -221,18 +144,18 @@ static void test_cut(void **state)
 	generate(&whole);
 	len = size();
 	copy_cut(len - 200);
-	assert_int_equal(run_on("verify", cut, ""), 1);
+	assert_int_equal(run_on("verify", path2, ""), 1);
 	assert_says("cut inside");
 	assert_says("at offset ");
 	assert_says("replayable to commit ");
-	assert_int_equal(run_on("info", cut, ""), 1);
-	assert_int_equal(run_on("dump", cut, ""), 1);
+	assert_int_equal(run_on("info", path2, ""), 1);
+	assert_int_equal(run_on("dump", path2, ""), 1);
 	/* Inside the initial state. */
 	copy_cut(SMR_FILE_HEADER_SIZE + 100);
-	assert_int_equal(run_on("verify", cut, ""), 2);
+	assert_int_equal(run_on("verify", path2, ""), 2);
 	assert_says("nothing can be replayed");
 	copy_cut(100);
-	assert_int_equal(run_on("verify", cut, ""), 2);
+	assert_int_equal(run_on("verify", path2, ""), 2);
 	assert_says("file header is cut");
 }
 
@@ -241,12 +164,12 @@ static void test_unreadable(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(run("info /nonexistent"), 2);
+	assert_int_equal(run_tool("info /nonexistent"), 2);
 	assert_says("/nonexistent: can't open: No such file or directory");
-	assert_int_equal(run("info /dev/null"), 2);
-	assert_int_equal(run("verify /etc/passwd"), 2);
+	assert_int_equal(run_tool("info /dev/null"), 2);
+	assert_int_equal(run_tool("verify /etc/passwd"), 2);
 	assert_says("not a recording");
-	assert_int_equal(run("verify /etc/passwd --json"), 2);
+	assert_int_equal(run_tool("verify /etc/passwd --json"), 2);
 	assert_says("\"error\"");
 	generate(&whole);
 	fd = open(path, O_RDWR);
@@ -465,7 +388,7 @@ static int hunt(const char *options, const char *third)
 	make_qemu(qemu, path, third);
 	snprintf(arguments, sizeof(arguments), "hunt --file %s/hunt.smr %s -- %s -m 64", files_dir,
 		 options, qemu);
-	return run(arguments);
+	return run_tool(arguments);
 }
 
 static void test_hunt(void **state)
@@ -505,23 +428,14 @@ static void test_hunt_fails(void **state)
 	assert_int_equal(hunt("", "rm $a; exit 1"), 2);
 	assert_int_equal(hunt("", "echo samsara: recording ended: disk full; exit 1"), 2);
 	assert_says("run 3 was not recorded");
-	assert_int_equal(run("hunt -- /nowhere/qemu"), 2);
+	assert_int_equal(run_tool("hunt -- /nowhere/qemu"), 2);
 	/* wrong usage */
-	assert_int_equal(run("hunt"), 64);
-	assert_int_equal(run("hunt --runs x -- true"), 64);
-	assert_int_equal(run("hunt --pattern '' -- true"), 64);
-	assert_int_equal(run("hunt --time-limit -1 -- true"), 64);
-	assert_int_equal(run("hunt --what -- true"), 64);
-	assert_int_equal(run("hunt --help"), 0);
-}
-
-static int set_up(void **state)
-{
-	if (files_set_up(state))
-		return -1;
-	snprintf(cut, sizeof(cut), "%s/cut.smr", files_dir);
-	snprintf(out_path, sizeof(out_path), "%s/out", files_dir);
-	return 0;
+	assert_int_equal(run_tool("hunt"), 64);
+	assert_int_equal(run_tool("hunt --runs x -- true"), 64);
+	assert_int_equal(run_tool("hunt --pattern '' -- true"), 64);
+	assert_int_equal(run_tool("hunt --time-limit -1 -- true"), 64);
+	assert_int_equal(run_tool("hunt --what -- true"), 64);
+	assert_int_equal(run_tool("hunt --help"), 0);
 }
 
 /* What was named is there; everything else is as it was. */
@@ -544,7 +458,7 @@ static void test_pack(void **state)
 	snprintf(before, sizeof(before), "%s", out);
 	assert_int_equal(run_on("dump", path, "--vcpu vm"), 0);
 	assert_says("dma-ref");
-	assert_int_equal(run(arguments), 0);
+	assert_int_equal(run_tool(arguments), 0);
 	assert_int_equal(run_on("verify", packed, ""), 0);
 	assert_int_equal(run_on("dump", packed, "--vcpu vm"), 0);
 	assert_int_equal(lines_with("dma-ref"), 0);
@@ -552,12 +466,12 @@ static void test_pack(void **state)
 	assert_string_equal(out, before);
 	/* Over itself, and then without the image. */
 	snprintf(arguments, sizeof(arguments), "pack %s %s", path, path);
-	assert_int_equal(run(arguments), 2);
+	assert_int_equal(run_tool(arguments), 2);
 	assert_int_equal(run_on("verify", path, ""), 0);
 	unlink(packed);
 	unlink(image);
 	snprintf(arguments, sizeof(arguments), "pack %s %s", path, packed);
-	assert_int_equal(run(arguments), 2);
+	assert_int_equal(run_tool(arguments), 2);
 	assert_says("can't open this disk image");
 	assert_int_equal(access(packed, F_OK), -1);
 	assert_int_equal(run_on("pack", path, ""), 64);
@@ -584,5 +498,5 @@ int main(void)
 		cmocka_unit_test(test_hunt_fails),
 	};
 
-	return cmocka_run_group_tests_name("tool", tests, set_up, files_tear_down);
+	return cmocka_run_group_tests_name("tool", tests, files_set_up, files_tear_down);
 }

@@ -114,6 +114,7 @@ struct smr_writer_options {
 	u64 incompat;		/* features that the file uses besides: not SMR_FILE_LZ4 */
 	const char *writer;	/* stored, cut to 127 bytes; NULL: empty */
 	const char *host;
+	u64 created;		/* as in smr_file_info; 0: now */
 };
 
 struct smr_totals {
@@ -145,6 +146,11 @@ int smr_writer_end_initial(struct smr_writer *w, struct smr_err *err);
  */
 int smr_writer_append(struct smr_writer *w, u32 stream, const void *data, size_t len,
 		      struct smr_err *err);
+/*
+ * A copy tells the times of what it is copied from: what is written from now on is of @ns
+ * after the start.
+ */
+void smr_writer_set_time(struct smr_writer *w, u64 ns);
 /* Writes every whole record out; with @sync they survive a crash of the host. */
 int smr_writer_flush(struct smr_writer *w, bool sync, struct smr_err *err);
 
@@ -227,6 +233,9 @@ struct smr_extent {
  */
 int smr_reader_extent(const struct smr_reader *r, struct smr_extent *x, struct smr_err *err);
 
+/* A record behind which there is none in its stream. */
+bool smr_is_end(u8 type);
+
 /* Sequential reading of one stream. */
 struct smr_log;
 
@@ -278,6 +287,7 @@ int smr_images_check(const struct smr_images *images, const struct smr_reader *r
 int smr_log_use_images(struct smr_log *l, const struct smr_images *images, struct smr_err *err);
 
 u64 smr_log_offset(const struct smr_log *l);	/* file offset of the current segment */
+u32 smr_log_time(const struct smr_log *l);	/* when it was written, as smr_segment.time_ms */
 const struct smr_stream *smr_log_state(const struct smr_log *l);
 
 u32 smr_crc32c(u32 crc, const void *data, size_t len);	/* start with 0 */

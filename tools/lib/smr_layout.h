@@ -105,7 +105,6 @@ u64 smr_segment_chain(u64 chain, const u8 header[SMR_SEGMENT_HEADER_SIZE]);
 
 bool smr_blob_name_ok(const char *name, size_t len);
 bool smr_type_fits_stream(u8 type, bool vm_stream);
-bool smr_is_end(u8 type);
 
 /* Fills in @err (if any) and returns @code.  For SMR_FILE_EIO errno counts. */
 __attribute__((format(printf, 5, 6)))

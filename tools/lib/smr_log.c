@@ -68,6 +68,11 @@ u64 smr_log_offset(const struct smr_log *l)
 	return l->buf ? l->r->segment[l->current].offset : 0;
 }
 
+u32 smr_log_time(const struct smr_log *l)
+{
+	return l->buf ? l->r->segment[l->current].time_ms : 0;
+}
+
 const struct smr_stream *smr_log_state(const struct smr_log *l)
 {
 	return &l->state;

@@ -53,6 +53,8 @@ struct smr_writer {
 	u64 ram_bytes;
 	u64 nr_blobs;
 	u64 start_ns;
+	u64 time_ns;		/* since then, if the caller tells it */
+	bool time_told;
 	u32 ram_len;
 	u32 run;		/* offset of the open run in ram_buf, or U32_MAX */
 	u64 run_end;		/* guest-physical address behind it */
@@ -75,6 +77,17 @@ static u64 now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
+}
+
+static u64 elapsed_ns(const struct smr_writer *w)
+{
+	return w->time_told ? w->time_ns : now_ns() - w->start_ns;
+}
+
+void smr_writer_set_time(struct smr_writer *w, u64 ns)
+{
+	w->time_ns = ns;
+	w->time_told = true;
 }
 
 static int sticky(const struct smr_writer *w, struct smr_err *err)
@@ -206,7 +219,7 @@ static int write_header(struct smr_writer *w, const struct smr_writer_options *o
 	put_le(h + H_SIZE, SMR_FILE_HEADER_SIZE, 4);
 	put_le(h + H_INCOMPAT, o->incompat | (o->compress ? SMR_FILE_LZ4 : 0), 8);
 	put_le(h + H_NR_VCPUS, o->nr_vcpus, 4);
-	put_le(h + H_CREATED, (u64)time(NULL), 8);
+	put_le(h + H_CREATED, o->created ? o->created : (u64)time(NULL), 8);
 	put_text(h + H_WRITER, sizeof(((struct smr_file_info *)0)->writer), o->writer);
 	put_text(h + H_HOST, sizeof(((struct smr_file_info *)0)->host), o->host);
 	crc = smr_crc32c(0, h, H_CRC);
@@ -546,7 +559,7 @@ static int write_stream(struct smr_writer *w, u32 stream, struct smr_err *err)
 		.stream = (u16)stream,
 		.first = p->first,
 		.last = p->last,
-		.time_ms = (u32)((now_ns() - w->start_ns) / 1000000),
+		.time_ms = (u32)(elapsed_ns(w) / 1000000),
 	};
 	int ret;
 
@@ -719,7 +732,7 @@ static int write_trailer(struct smr_writer *w, struct smr_err *err)
 	u32 i;
 
 	put_le(payload + T_COMMITS, w->commits, 8);
-	put_le(payload + T_DURATION, now_ns() - w->start_ns, 8);
+	put_le(payload + T_DURATION, elapsed_ns(w), 8);
 	put_le(payload + T_NR_STREAMS, w->nr_streams, 4);
 	for (i = 0; i < w->nr_streams; i++, p += T_PER_STREAM) {
 		if (w->stream[i].len)
