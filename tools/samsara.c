@@ -25,6 +25,8 @@ static const struct command {
 	  "copy the commits up to --to N to OUTPUT, which ends there" },
 	{ "recover", cmd_recover, "FILE OUTPUT", "",
 	  "copy what can be replayed of a cut or damaged file to OUTPUT" },
+	{ "diff",   cmd_diff,   "FILE OTHER", "j",
+	  "the first commit at which two recordings differ, and in what" },
 	{ "export", cmd_export, "FILE OUTPUT", "i",
 	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };
@@ -86,6 +88,15 @@ static int usage_error(const char *what, const char *arg)
 	fprintf(stderr, "samsara: %s%s%s\nTry 'samsara --help'.\n", what, arg ? ": " : "",
 		arg ? arg : "");
 	return EXIT_USAGE;
+}
+
+char *printable(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy)
+		smr_make_printable(copy);
+	return copy;
 }
 
 bool get_number(const char *text, int base, u64 *v)
@@ -268,7 +279,7 @@ int main(int argc, char **argv)
 {
 	struct options o = { .stream = ANY_STREAM, .to = U64_MAX };
 	const struct command *c;
-	char *shown;
+	char *shown, *output_shown;
 	int status;
 
 	if (argc > 1 && !strcmp(argv[1], "hunt"))
@@ -276,15 +287,15 @@ int main(int argc, char **argv)
 	status = parse(argc, argv, &o, &c);
 	if (status >= 0)
 		return status;
-	shown = strdup(o.file);
-	if (!shown) {
+	o.shown = shown = printable(o.file);
+	o.output_shown = output_shown = printable(o.output ? o.output : "");
+	status = EXIT_UNREADABLE;
+	if (shown && output_shown)
+		status = run(c, &o);
+	else
 		perror("samsara");
-		return EXIT_UNREADABLE;
-	}
-	smr_make_printable(shown);
-	o.shown = shown;
-	status = run(c, &o);
 	free(shown);
+	free(output_shown);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("samsara: can't write the output");
 		return EXIT_UNREADABLE;

@@ -17,6 +17,8 @@ enum exit_status {
 	EXIT_DAMAGED	= 1,	/* cut or damaged, but a part can be replayed */
 	EXIT_UNREADABLE	= 2,	/* no recording, or nothing of it can be replayed */
 	EXIT_USAGE	= 64,
+	/* of samsara diff */
+	EXIT_DIFFERENT	= 1,
 };
 
 #define MAX_STREAMS	(SMR_FILE_MAX_VCPUS + 1)
@@ -31,7 +33,9 @@ struct options {
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
 	const char *images;	/* pack, export: where disk images are, NULL: where they were */
-	const char *output;	/* pack, cut, recover: the copy; export: a directory */
+	/* pack, cut, recover: the copy; export: a directory; diff: the other recording */
+	const char *output;
+	const char *output_shown;
 };
 
 int cmd_info(const struct options *o, struct smr_reader *r);
@@ -40,12 +44,16 @@ int cmd_verify(const struct options *o, struct smr_reader *r);
 int cmd_pack(const struct options *o, struct smr_reader *r);
 int cmd_cut(const struct options *o, struct smr_reader *r);
 int cmd_recover(const struct options *o, struct smr_reader *r);
+int cmd_diff(const struct options *o, struct smr_reader *r);
 int cmd_export(const struct options *o, struct smr_reader *r);
 /* Has options of its own. */
 int cmd_hunt(int argc, char **argv);
 
 /* An option's value: digits only, and no more than fits; @base as of strtoull(). */
 bool get_number(const char *text, int base, u64 *v);
+
+/* What a terminal may show of @text; free() it.  NULL: out of memory. */
+char *printable(const char *text);
 
 /* Exit status for what can be replayed. */
 int extent_status(const struct smr_extent *x);
@@ -116,6 +124,9 @@ int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
 /* 1, 0: no more, error.  The event is valid until the next call. */
 int walk_next(struct walk *w, struct event *ev, struct smr_err *err);
 void walk_close(struct walk *w);
+/* The records of one stream only. */
+int walk_open_stream(struct walk *w, const struct smr_reader *r, u32 stream, u64 limit,
+		     struct smr_err *err);
 
 /* JSON, one value after the other. */
 struct json {
@@ -134,5 +145,9 @@ void json_bool(struct json *j, const char *key, bool v);
 void json_real(struct json *j, const char *key, double v);
 void json_text(struct json *j, const char *key, const char *s);
 void json_bytes(struct json *j, const char *key, const u8 *p, u32 len);
+
+/* A line for it, and an object. */
+void print_event(const struct event *ev);
+void json_event(struct json *j, const char *key, const struct event *ev);
 
 #endif /* SAMSARA_H */

@@ -20,6 +20,22 @@ static int advance(struct walk *w, struct head *h, struct smr_err *err)
 	return ret;
 }
 
+int walk_open_stream(struct walk *w, const struct smr_reader *r, u32 stream, u64 limit,
+		     struct smr_err *err)
+{
+	int ret;
+
+	memset(w, 0, sizeof(*w));
+	w->nr = smr_reader_info(r)->nr_vcpus + 1;
+	w->stale = -1;
+	ret = smr_log_open(&w->head[stream].log, r, stream, limit, err);
+	if (!ret)
+		ret = advance(w, &w->head[stream], err);
+	if (ret)
+		walk_close(w);
+	return ret;
+}
+
 int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
 	      const struct smr_images *images, struct smr_err *err)
 {
