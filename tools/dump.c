@@ -9,18 +9,16 @@ static bool wanted(const struct options *o, const struct event *ev)
 		return false;
 	if (!smr_is_commit(ev->rec->type))
 		return !o->from && o->to == U64_MAX;
-	return ev->rec->commit_seq >= o->from && ev->rec->commit_seq <= o->to;
+	return in_range(o, ev->rec->commit_seq);
 }
 
 int cmd_dump(const struct options *o, struct smr_reader *r)
 {
-	const struct smr_err *damage = smr_reader_damage(r);
+	struct json j = { .f = stdout };
 	struct walk w;
 	struct event ev;
-	struct json j = { .f = stdout };
 	struct smr_err err;
-	u64 expected = 1;
-	int ret, status = EXIT_OK;
+	int ret;
 
 	if (o->stream >= (int)smr_reader_info(r)->nr_vcpus) {
 		fprintf(stderr, "samsara: %s: no vCPU %d\n", o->shown, o->stream);
@@ -29,15 +27,6 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 	ret = walk_open(&w, r, U64_MAX, NULL, &err);
 	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
 		ret = 0;
-		if (smr_is_commit(ev.rec->type) && ev.rec->commit_seq != expected) {
-			fprintf(stderr, "samsara: %s: commit %llu is missing\n", o->shown,
-				ULL(expected));
-			status = EXIT_DAMAGED;
-		}
-		if (smr_is_commit(ev.rec->type))
-			expected = ev.rec->commit_seq + 1;
-		if (ev.inputs_bad)
-			status = EXIT_DAMAGED;
 		if (!wanted(o, &ev))
 			continue;
 		if (o->json)
@@ -46,15 +35,8 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 			print_event(&ev);
 	}
 	walk_close(&w);
-	if (ret < 0) {
-		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
-		return EXIT_UNREADABLE;
-	}
-	if (w.damage.code && (!damage || w.damage.offset < damage->offset))
-		damage = &w.damage;
-	if (damage) {
-		fprintf(stderr, "samsara: %s\n", smr_file_errstr(damage));
-		status = EXIT_DAMAGED;
-	}
-	return status;
+	if (!ret)
+		return walk_status(&w, r, o->shown);
+	fprintf(stderr, "samsara: %s\n", smr_file_errstr(&err));
+	return EXIT_UNREADABLE;
 }

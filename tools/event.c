@@ -4,7 +4,7 @@
 
 #define BYTES_SHOWN	16u
 
-static const char *event_kind(u32 intr_info)
+const char *event_kind(u32 intr_info)
 {
 	static const char * const names[8] = {
 		"interrupt", "type 1", "NMI", "exception", "INT n", "INT1", "software exception",

@@ -213,6 +213,12 @@ int cmd_export(const struct options *o, struct smr_reader *r)
 	int status;
 	pid_t pid;
 
+	if (o->perfetto)
+		return export_trace(o, r);
+	if (o->from || o->to != U64_MAX) {
+		fprintf(stderr, "samsara: export: --from and --to are of --perfetto\n");
+		return EXIT_USAGE;
+	}
 	if (!begin_disks(o, r))
 		return EXIT_UNREADABLE;
 	fflush(NULL);

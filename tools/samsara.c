@@ -27,7 +27,7 @@ static const struct command {
 	  "copy what can be replayed of a cut or damaged file to OUTPUT" },
 	{ "diff",   cmd_diff,   "FILE OTHER", "j",
 	  "the first commit at which two recordings differ, and in what" },
-	{ "export", cmd_export, "FILE OUTPUT", "i",
+	{ "export", cmd_export, "FILE OUTPUT", "ipft",
 	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };
 
@@ -49,6 +49,8 @@ static const struct {
 	  "commits from N on" },
 	{ "to", required_argument, 't', "--to N",
 	  "commits up to N" },
+	{ "perfetto", no_argument, 'p', "--perfetto",
+	  "the log as a trace for Perfetto in OUTPUT; no replay" },
 	{ "images", required_argument, 'i', "--images DIR",
 	  "disk images are there, if not where they were" },
 };
@@ -138,6 +140,9 @@ static bool set_option(struct options *o, int letter, const char *value)
 		return get_number(value, 0, &o->from);
 	case 't':
 		return get_number(value, 0, &o->to);
+	case 'p':
+		o->perfetto = true;
+		return true;
 	case 'i':
 		o->images = value;
 		return true;
@@ -213,6 +218,11 @@ static int run(const struct command *c, const struct options *o)
 	status = c->run(o, r);
 	smr_reader_close(r);
 	return status;
+}
+
+bool in_range(const struct options *o, u64 commit)
+{
+	return commit >= o->from && commit <= o->to;
 }
 
 int extent_status(const struct smr_extent *x)

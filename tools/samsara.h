@@ -32,8 +32,9 @@ struct options {
 	bool all;		/* info: counts and stored descriptions, too */
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
+	bool perfetto;		/* export: a trace instead of what devices got */
 	const char *images;	/* pack, export: where disk images are, NULL: where they were */
-	/* pack, cut, recover: the copy; export: a directory; diff: the other recording */
+	/* pack, cut, recover: the copy; export: a directory, or the trace; diff: the other one */
 	const char *output;
 	const char *output_shown;
 };
@@ -46,6 +47,8 @@ int cmd_cut(const struct options *o, struct smr_reader *r);
 int cmd_recover(const struct options *o, struct smr_reader *r);
 int cmd_diff(const struct options *o, struct smr_reader *r);
 int cmd_export(const struct options *o, struct smr_reader *r);
+/* samsara export --perfetto */
+int export_trace(const struct options *o, struct smr_reader *r);
 /* Has options of its own. */
 int cmd_hunt(int argc, char **argv);
 
@@ -54,6 +57,17 @@ bool get_number(const char *text, int base, u64 *v);
 
 /* What a terminal may show of @text; free() it.  NULL: out of memory. */
 char *printable(const char *text);
+
+/* Of a commit, whether --from and --to want it. */
+bool in_range(const struct options *o, u64 commit);
+
+/*
+ * Opens a file to write what is told of a recording, for its owner only.  An old one is
+ * replaced, if it is no recording.  NULL after an error message.
+ */
+FILE *open_output(const char *path);
+/* Returns false after an error message, if not all could be written. */
+bool close_output(FILE *f, const char *path);
 
 /* Exit status for what can be replayed. */
 int extent_status(const struct smr_extent *x);
@@ -116,6 +130,9 @@ struct walk {
 	struct head head[MAX_STREAMS];
 	int stale;		/* head to advance before the next event, -1: none */
 	struct smr_err damage;	/* first of all streams */
+	u64 expected;		/* commit */
+	u64 missing;		/* first commit that was not there, 0: none */
+	bool inputs_bad;	/* those of an event */
 };
 
 /* Damage in a stream ends that stream only.  @limit as smr_log_open(); @images may be NULL. */
@@ -124,6 +141,8 @@ int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
 /* 1, 0: no more, error.  The event is valid until the next call. */
 int walk_next(struct walk *w, struct event *ev, struct smr_err *err);
 void walk_close(struct walk *w);
+/* Says what was wrong with the events that there were.  Returns an exit status. */
+int walk_status(const struct walk *w, const struct smr_reader *r, const char *shown);
 /* The records of one stream only. */
 int walk_open_stream(struct walk *w, const struct smr_reader *r, u32 stream, u64 limit,
 		     struct smr_err *err);
@@ -146,6 +165,8 @@ void json_real(struct json *j, const char *key, double v);
 void json_text(struct json *j, const char *key, const char *s);
 void json_bytes(struct json *j, const char *key, const u8 *p, u32 len);
 
+/* What is injected: "interrupt". */
+const char *event_kind(u32 intr_info);
 /* A line for it, and an object. */
 void print_event(const struct event *ev);
 void json_event(struct json *j, const char *key, const struct event *ev);

@@ -28,6 +28,7 @@ int walk_open_stream(struct walk *w, const struct smr_reader *r, u32 stream, u64
 	memset(w, 0, sizeof(*w));
 	w->nr = smr_reader_info(r)->nr_vcpus + 1;
 	w->stale = -1;
+	w->expected = 1;
 	ret = smr_log_open(&w->head[stream].log, r, stream, limit, err);
 	if (!ret)
 		ret = advance(w, &w->head[stream], err);
@@ -45,6 +46,7 @@ int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
 	memset(w, 0, sizeof(*w));
 	w->nr = smr_reader_info(r)->nr_vcpus + 1;
 	w->stale = -1;
+	w->expected = 1;
 	for (i = 0; !ret && i < w->nr; i++) {
 		ret = smr_log_open(&w->head[i].log, r, i, limit, err);
 		if (!ret)
@@ -121,9 +123,28 @@ int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
 	ev->len = h->len;
 	ev->rec = &h->rec;
 	ev->tsc = h->tsc;
+	if (smr_is_commit(h->rec.type)) {
+		if (h->rec.commit_seq != w->expected && !w->missing)
+			w->missing = w->expected;
+		w->expected = h->rec.commit_seq + 1;
+	}
 	tsc = h->tsc;
 	ev->impossible = smr_check_record(&h->rec, &tsc);
 	if (h->rec.type == SMR_CHUNK || h->rec.type == SMR_SECTION)
 		check_inputs(h, ev);
+	w->inputs_bad |= ev->inputs_bad;
 	return 1;
+}
+
+int walk_status(const struct walk *w, const struct smr_reader *r, const char *shown)
+{
+	const struct smr_err *damage = smr_reader_damage(r);
+
+	if (w->missing)
+		fprintf(stderr, "samsara: %s: commit %llu is missing\n", shown, ULL(w->missing));
+	if (w->damage.code && (!damage || w->damage.offset < damage->offset))
+		damage = &w->damage;
+	if (damage)
+		fprintf(stderr, "samsara: %s\n", smr_file_errstr(damage));
+	return damage || w->missing || w->inputs_bad ? EXIT_DAMAGED : EXIT_OK;
 }
