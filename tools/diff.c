@@ -168,9 +168,9 @@ static void tell_records(struct diff *d, u32 fields)
 		if (!d->side[i].have)
 			continue;
 		if (d->j)
-			json_event(d->j, names[i], &d->side[i].ev);
+			json_event(d->j, names[i], &d->side[i].ev, d->symbols);
 		else
-			print_event(&d->side[i].ev);
+			print_event(&d->side[i].ev, d->symbols);
 	}
 }
 
@@ -336,7 +336,7 @@ int cmd_diff(const struct options *o, struct smr_reader *r)
 {
 	struct json j = { .f = stdout, .lines = true };
 	struct diff d = { .side = { { .shown = o->shown, .r = r }, { .shown = o->output_shown } },
-			  .j = o->json ? &j : NULL };
+			  .j = o->json ? &j : NULL, .symbols = o->symbols };
 	int status = EXIT_UNREADABLE;
 	struct smr_err err = { 0 };
 

@@ -19,6 +19,7 @@ struct diff {
 	struct side side[2];
 	struct json *j;		/* NULL: for people */
 	bool differ;
+	const struct symbols *symbols;
 };
 
 /* What the guests begin with.  0, or an error. */

@@ -30,9 +30,9 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 		if (!wanted(o, &ev))
 			continue;
 		if (o->json)
-			json_event(&j, NULL, &ev);
+			json_event(&j, NULL, &ev, o->symbols);
 		else
-			print_event(&ev);
+			print_event(&ev, o->symbols);
 	}
 	walk_close(&w);
 	if (!ret)

@@ -85,20 +85,24 @@ static void print_start(const struct smr_record *r)
 		printf(" aux 0x%llx", ULL(e->aux));
 }
 
-static void print_position(const struct smr_record *r)
+static void print_position(const struct smr_record *r, const struct symbols *symbols)
 {
+	char name[SYMBOL_TEXT];
+
 	printf(" end async at branches %llu jumps %llu rip 0x%llx",
 	       ULL(r->pos.branches), ULL(r->pos.jumps), ULL(r->pos.rip));
+	if (symbols_text(symbols, r->pos.rip, name))
+		printf(" <%s>", name);
 	if (r->flags & SMR_F_RCX)
 		printf(" rcx 0x%llx step", ULL(r->pos.rcx));
 }
 
-static void print_chunk(const struct smr_record *r)
+static void print_chunk(const struct smr_record *r, const struct symbols *symbols)
 {
 	printf(" start %llu", ULL(r->start_seq));
 	print_start(r);
 	if (r->end == SMR_END_ASYNC)
-		print_position(r);
+		print_position(r, symbols);
 	else if (r->end == SMR_END_TOUCH)
 		printf(" end before %spage 0x%llx", r->flags & SMR_F_WAS_READABLE ? "writing " : "",
 		       ULL(r->gpa));
@@ -118,13 +122,13 @@ static void print_map(const struct smr_record *r)
 		       s.readonly ? "ro" : "");
 }
 
-static void print_payload(const struct event *ev)
+static void print_payload(const struct event *ev, const struct symbols *symbols)
 {
 	const struct smr_record *r = ev->rec;
 
 	switch (r->type) {
 	case SMR_CHUNK:
-		print_chunk(r);
+		print_chunk(r, symbols);
 		print_inputs(ev);
 		break;
 	case SMR_SECTION:
@@ -160,7 +164,7 @@ static void print_payload(const struct event *ev)
 		printf(" memory %016llx", ULL(r->mem_digest));
 }
 
-void print_event(const struct event *ev)
+void print_event(const struct event *ev, const struct symbols *symbols)
 {
 	if (smr_is_commit(ev->rec->type))
 		printf("%8llu ", ULL(ev->rec->commit_seq));
@@ -171,7 +175,7 @@ void print_event(const struct event *ev)
 	else
 		printf("vcpu %-2u", ev->stream);
 	printf(" %-8s", smr_type_name(ev->rec->type));
-	print_payload(ev);
+	print_payload(ev, symbols);
 	putchar('\n');
 }
 
@@ -229,8 +233,10 @@ static void json_start(struct json *j, const struct smr_record *r)
 	json_close(j, '}');
 }
 
-static void json_chunk(struct json *j, const struct smr_record *r)
+static void json_chunk(struct json *j, const struct smr_record *r, const struct symbols *symbols)
 {
+	char name[SYMBOL_TEXT];
+
 	json_u64(j, "start", r->start_seq);
 	json_u64(j, "end", r->end);
 	json_text(j, "end_name", smr_end_name(r->end));
@@ -244,6 +250,8 @@ static void json_chunk(struct json *j, const struct smr_record *r)
 	json_u64(j, "branches", r->pos.branches);
 	json_u64(j, "jumps", r->pos.jumps);
 	json_hex(j, "rip", r->pos.rip);
+	if (symbols_text(symbols, r->pos.rip, name))
+		json_text(j, "symbol", name);
 	if (r->flags & SMR_F_RCX) {
 		json_hex(j, "rcx", r->pos.rcx);
 		json_bool(j, "step", true);
@@ -268,7 +276,8 @@ static void json_map(struct json *j, const struct smr_record *r)
 	json_close(j, ']');
 }
 
-void json_event(struct json *j, const char *key, const struct event *ev)
+void json_event(struct json *j, const char *key, const struct event *ev,
+		const struct symbols *symbols)
 {
 	const struct smr_record *r = ev->rec;
 
@@ -278,7 +287,7 @@ void json_event(struct json *j, const char *key, const struct event *ev)
 	if (smr_is_commit(r->type) || r->type == SMR_VM_END)
 		json_u64(j, smr_is_commit(r->type) ? "commit" : "commits", r->commit_seq);
 	if (r->type == SMR_CHUNK)
-		json_chunk(j, r);
+		json_chunk(j, r, symbols);
 	json_start(j, r);
 	if (r->type == SMR_CHUNK || r->type == SMR_SECTION) {
 		json_hex(j, "digest", r->digest);

@@ -215,8 +215,9 @@ int cmd_export(const struct options *o, struct smr_reader *r)
 
 	if (o->perfetto)
 		return export_trace(o, r);
-	if (o->from || o->to != U64_MAX) {
-		fprintf(stderr, "samsara: export: --from and --to are of --perfetto\n");
+	if (o->from || o->to != U64_MAX || o->symbols) {
+		fprintf(stderr,
+			"samsara: export: --from, --to and --symbols are of --perfetto\n");
 		return EXIT_USAGE;
 	}
 	if (!begin_disks(o, r))

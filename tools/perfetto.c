@@ -55,11 +55,15 @@ static void name_tracks(struct trace *t, u32 nr_vcpus)
 	name_thing(t, "thread_name", nr_vcpus, "devices");
 }
 
-static void put_position(struct json *j, const struct smr_record *r)
+static void put_position(struct json *j, const struct smr_record *r, const struct symbols *symbols)
 {
+	char name[SYMBOL_TEXT];
+
 	json_u64(j, "branches", r->pos.branches);
 	json_u64(j, "jumps", r->pos.jumps);
 	json_hex(j, "rip", r->pos.rip);
+	if (symbols_text(symbols, r->pos.rip, name))
+		json_text(j, "symbol", name);
 	if (r->flags & SMR_F_RCX)
 		json_hex(j, "rcx", r->pos.rcx);
 }
@@ -78,7 +82,7 @@ static void put_tsc(struct json *j, const struct event *ev)
 		json_u64(j, "tsc", tsc);
 }
 
-static void put_arguments(struct json *j, const struct event *ev)
+static void put_arguments(struct json *j, const struct event *ev, const struct symbols *symbols)
 {
 	const struct smr_record *r = ev->rec;
 
@@ -87,7 +91,7 @@ static void put_arguments(struct json *j, const struct event *ev)
 	if (r->type == SMR_CHUNK)
 		json_u64(j, "start_seq", r->start_seq);
 	if (r->type == SMR_CHUNK && r->end == SMR_END_ASYNC)
-		put_position(j, r);
+		put_position(j, r, symbols);
 	if (r->type == SMR_CHUNK && r->end == SMR_END_TOUCH)
 		json_hex(j, "page", r->gpa);
 	if (r->flags & SMR_F_EVENT)
@@ -144,7 +148,7 @@ static void put_slice(struct trace *t, const struct event *ev)
 	json_text(&j, "cat", smr_type_name(r->type));
 	json_u64(&j, "ts", begin);
 	json_u64(&j, "dur", r->commit_seq - begin);
-	put_arguments(&j, ev);
+	put_arguments(&j, ev, t->o->symbols);
 	json_close(&j, '}');
 }
 

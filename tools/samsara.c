@@ -15,7 +15,7 @@ static const struct command {
 } commands[] = {
 	{ "info",   cmd_info,   "FILE", "aj",
 	  "what was recorded, how much of it can be replayed, sizes" },
-	{ "dump",   cmd_dump,   "FILE", "jvft",
+	{ "dump",   cmd_dump,   "FILE", "jvfts",
 	  "all records in commit order, one line each" },
 	{ "verify", cmd_verify, "FILE", "j",
 	  "check everything that can be checked without replaying" },
@@ -25,9 +25,9 @@ static const struct command {
 	  "copy the commits up to --to N to OUTPUT, which ends there" },
 	{ "recover", cmd_recover, "FILE OUTPUT", "",
 	  "copy what can be replayed of a cut or damaged file to OUTPUT" },
-	{ "diff",   cmd_diff,   "FILE OTHER", "j",
+	{ "diff",   cmd_diff,   "FILE OTHER", "js",
 	  "the first commit at which two recordings differ, and in what" },
-	{ "export", cmd_export, "FILE OUTPUT", "ipft",
+	{ "export", cmd_export, "FILE OUTPUT", "ipfts",
 	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };
 
@@ -49,6 +49,8 @@ static const struct {
 	  "commits from N on" },
 	{ "to", required_argument, 't', "--to N",
 	  "commits up to N" },
+	{ "symbols", required_argument, 's', "--symbols VMLINUX",
+	  "names of functions for positions, from the guest's kernel" },
 	{ "perfetto", no_argument, 'p', "--perfetto",
 	  "the log as a trace for Perfetto in OUTPUT; no replay" },
 	{ "images", required_argument, 'i', "--images DIR",
@@ -140,6 +142,9 @@ static bool set_option(struct options *o, int letter, const char *value)
 		return get_number(value, 0, &o->from);
 	case 't':
 		return get_number(value, 0, &o->to);
+	case 's':
+		o->symbols_file = value;
+		return true;
 	case 'p':
 		o->perfetto = true;
 		return true;
@@ -196,7 +201,7 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static int run(const struct command *c, const struct options *o)
+static int run_command(const struct command *c, const struct options *o)
 {
 	struct smr_reader *r;
 	struct smr_err err;
@@ -223,6 +228,22 @@ static int run(const struct command *c, const struct options *o)
 bool in_range(const struct options *o, u64 commit)
 {
 	return commit >= o->from && commit <= o->to;
+}
+
+static int run(const struct command *c, struct options *o)
+{
+	struct symbols *symbols = NULL;
+	int status;
+
+	if (o->symbols_file) {
+		symbols = symbols_open(o->symbols_file);
+		if (!symbols)
+			return EXIT_UNREADABLE;
+	}
+	o->symbols = symbols;
+	status = run_command(c, o);
+	symbols_close(symbols);
+	return status;
 }
 
 int extent_status(const struct smr_extent *x)

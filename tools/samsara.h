@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "smr_file.h"
+#include "symbols.h"
 
 #define SAMSARA_VERSION	"0.1"
 
@@ -33,6 +34,8 @@ struct options {
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
 	bool perfetto;		/* export: a trace instead of what devices got */
+	const char *symbols_file;
+	const struct symbols *symbols;	/* of that, NULL: none */
 	const char *images;	/* pack, export: where disk images are, NULL: where they were */
 	/* pack, cut, recover: the copy; export: a directory, or the trace; diff: the other one */
 	const char *output;
@@ -168,7 +171,8 @@ void json_bytes(struct json *j, const char *key, const u8 *p, u32 len);
 /* What is injected: "interrupt". */
 const char *event_kind(u32 intr_info);
 /* A line for it, and an object. */
-void print_event(const struct event *ev);
-void json_event(struct json *j, const char *key, const struct event *ev);
+void print_event(const struct event *ev, const struct symbols *symbols);
+void json_event(struct json *j, const char *key, const struct event *ev,
+		const struct symbols *symbols);
 
 #endif /* SAMSARA_H */
