@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "samsara.h"
+#include "counts.h"
 
 #define TEXT_SHOWN	2048u	/* longest blob printed as text */
 #define PIECE		SMR_SEGMENT_MAX
@@ -19,11 +19,6 @@ struct share {
 enum kind { ORDER, INPUT, CHECK, NR_KINDS };
 
 static const char * const kind_names[NR_KINDS] = { "order", "input", "check" };
-
-struct counts {
-	u64 chunks, async, sections, dma, events, inputs;
-	u64 bytes, order, input;
-};
 
 struct report {
 	const struct options *o;
@@ -100,19 +95,8 @@ static bool add_order(struct report *rep, const struct event *ev)
 
 static bool count(struct report *rep, const struct event *ev)
 {
-	struct counts *c = &rep->stream[ev->stream];
-	const struct smr_record *r = ev->rec;
-
-	c->bytes += ev->len;
-	c->input += r->data_len;
-	c->order += ev->len - r->data_len;
-	c->inputs += ev->nr_inputs;
-	c->chunks += r->type == SMR_CHUNK;
-	c->async += r->type == SMR_CHUNK && r->end == SMR_END_ASYNC;
-	c->sections += r->type == SMR_SECTION;
-	c->dma += r->type == SMR_DMA || r->type == SMR_DMA_REF;
-	c->events += !!(r->flags & SMR_F_EVENT);
-	return add_order(rep, ev) && add_share(&rep->share[INPUT], r->data, r->data_len);
+	count_event(&rep->stream[ev->stream], ev);
+	return add_order(rep, ev) && add_share(&rep->share[INPUT], ev->rec->data, ev->rec->data_len);
 }
 
 static int collect(struct report *rep, struct smr_err *err)
@@ -202,11 +186,12 @@ static void print_streams(const struct report *rep)
 	for (i = 0; i < rep->info->nr_vcpus; i++) {
 		c = &rep->stream[i];
 		printf("vcpu %-3u %10llu %10llu %10llu %8llu %8llu %12llu %12llu\n", i,
-		       ULL(c->chunks), ULL(c->async), ULL(c->sections), ULL(c->events),
+		       ULL(c->records[SMR_CHUNK]), ULL(c->async), ULL(c->records[SMR_SECTION]),
+		       ULL(c->events),
 		       ULL(c->inputs), ULL(c->order), ULL(c->input));
 	}
 	c = &rep->stream[i];
-	printf("vm       %10s %10s %10llu %8s %8s %12llu %12llu\n", "-", "-", ULL(c->dma), "-", "-",
+	printf("vm       %10s %10s %10llu %8s %8s %12llu %12llu\n", "-", "-", ULL(count_dma(c)), "-", "-",
 	       ULL(c->order), ULL(c->input));
 }
 
@@ -248,10 +233,10 @@ static void json_counts(struct report *rep, struct json *j, u32 i)
 
 	json_open(j, NULL, '{');
 	json_s64(j, "vcpu", vm ? -1 : (s64)i);
-	json_u64(j, "chunks", c->chunks);
+	json_u64(j, "chunks", c->records[SMR_CHUNK]);
 	json_u64(j, "async_ends", c->async);
-	json_u64(j, "sections", c->sections);
-	json_u64(j, "dma_commits", c->dma);
+	json_u64(j, "sections", c->records[SMR_SECTION]);
+	json_u64(j, "dma_commits", count_dma(c));
 	json_u64(j, "events", c->events);
 	json_u64(j, "inputs", c->inputs);
 	json_u64(j, "order_bytes", c->order);

@@ -27,6 +27,8 @@ static const struct command {
 	  "copy what can be replayed of a cut or damaged file to OUTPUT" },
 	{ "diff",   cmd_diff,   "FILE OTHER", "js",
 	  "the first commit at which two recordings differ, and in what" },
+	{ "report", cmd_report, "FILE", "jsw",
+	  "what ended chunks and where, interrupts, what the log consists of" },
 	{ "export", cmd_export, "FILE OUTPUT", "ipfts",
 	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
 };
@@ -51,6 +53,8 @@ static const struct {
 	  "commits up to N" },
 	{ "symbols", required_argument, 's', "--symbols VMLINUX",
 	  "names of functions for positions, from the guest's kernel" },
+	{ "html", required_argument, 'w', "--html OUTPUT",
+	  "a page with charts" },
 	{ "perfetto", no_argument, 'p', "--perfetto",
 	  "the log as a trace for Perfetto in OUTPUT; no replay" },
 	{ "images", required_argument, 'i', "--images DIR",
@@ -142,6 +146,9 @@ static bool set_option(struct options *o, int letter, const char *value)
 		return get_number(value, 0, &o->from);
 	case 't':
 		return get_number(value, 0, &o->to);
+	case 'w':
+		o->html = value;
+		return true;
 	case 's':
 		o->symbols_file = value;
 		return true;

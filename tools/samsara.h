@@ -34,6 +34,7 @@ struct options {
 	int stream;		/* vCPU, ANY_STREAM, VM_STREAM */
 	u64 from, to;
 	bool perfetto;		/* export: a trace instead of what devices got */
+	const char *html;	/* report: a page */
 	const char *symbols_file;
 	const struct symbols *symbols;	/* of that, NULL: none */
 	const char *images;	/* pack, export: where disk images are, NULL: where they were */
@@ -49,6 +50,7 @@ int cmd_pack(const struct options *o, struct smr_reader *r);
 int cmd_cut(const struct options *o, struct smr_reader *r);
 int cmd_recover(const struct options *o, struct smr_reader *r);
 int cmd_diff(const struct options *o, struct smr_reader *r);
+int cmd_report(const struct options *o, struct smr_reader *r);
 int cmd_export(const struct options *o, struct smr_reader *r);
 /* samsara export --perfetto */
 int export_trace(const struct options *o, struct smr_reader *r);

@@ -14,26 +14,37 @@ const struct gen_options whole = {
 	.nr_vcpus = 2, .commits = 60, .flush_every = 20, .compress = 1, .seed = 121, .ram_pages = 3,
 };
 
-/* Runs it; its output is in `out`.  Returns the exit status. */
+/* Appends what is in a file to the output. */
+static void collect(const char *name)
+{
+	size_t len = strlen(out);
+	int fd = open(name, O_RDONLY);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = read(fd, out + len, sizeof(out) - 1 - len);
+	assert_true(n >= 0);
+	out[len + (size_t)n] = 0;
+	close(fd);
+}
+
+/* Its output is in `out`, and behind that its errors. */
 int run_tool(const char *arguments)
 {
 	const char *tool = getenv("SAMSARA");
-	char command[1024], out_path[80];
-	ssize_t n;
+	char command[1024], to[80], errors[80];
 	const char *p;
-	int fd, ret;
+	int ret;
 
-	snprintf(out_path, sizeof(out_path), "%s/out", files_dir);
-	snprintf(command, sizeof(command), "%s %s > %s 2>&1", tool ? tool : "samsara", arguments,
-		 out_path);
+	snprintf(to, sizeof(to), "%s/out", files_dir);
+	snprintf(errors, sizeof(errors), "%s/errors", files_dir);
+	snprintf(command, sizeof(command), "%s %s > %s 2> %s", tool ? tool : "samsara", arguments,
+		 to, errors);
 	ret = system(command);
 	assert_true(WIFEXITED(ret));
-	fd = open(out_path, O_RDONLY);
-	assert_true(fd >= 0);
-	n = read(fd, out, sizeof(out) - 1);
-	assert_true(n >= 0);
-	out[n] = 0;
-	close(fd);
+	out[0] = 0;
+	collect(to);
+	collect(errors);
 	/* Whatever the file is, there is nothing in it that a terminal would obey. */
 	for (p = out; *p; p += smr_printable_len(p) + !smr_printable_len(p)) {
 		if (*p != '\n' && *p != '\t' && !smr_printable_len(p))

@@ -165,6 +165,26 @@ static void test_names(void **state)
 	assert_int_equal(lines_with("\"symbol\""), named);
 }
 
+/* Functions are counted, not positions in them. */
+static void test_report(void **state)
+{
+	char text[64];
+	u32 i, idle = 0;
+
+	(void)state;
+	make_kernel();
+	for (i = 0; i < used; i++)
+		idle += positions[i % NR_POSITIONS].name &&
+			!strncmp(positions[i % NR_POSITIONS].name, "idle", 4);
+	assert_int_equal(run_with_symbols("report", ""), 0);
+	assert_says("Functions in which chunks ended asynchronously:\n");
+	snprintf(text, sizeof(text), "  %12u ", idle);
+	assert_says(text);
+	assert_int_equal(lines_with(" %  idle"), 1);
+	assert_int_equal(lines_with("idle+"), 0);
+	assert_int_equal(lines_with(" %  0xffffffff8100001f"), 1);
+}
+
 static void test_no_symbols(void **state)
 {
 	(void)state;
@@ -220,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_no_symbols),
 		cmocka_unit_test(test_damaged),
 	};
