@@ -13,6 +13,7 @@ version=${VERSION:?}
 DESTDIR=${DESTDIR:-}
 bin=$DESTDIR${PREFIX:-/usr/local}/bin
 man=$DESTDIR${PREFIX:-/usr/local}/share/man/man1
+completions=$DESTDIR${PREFIX:-/usr/local}/share/bash-completion/completions
 src=$DESTDIR/usr/src/$name-$version
 
 need_root()
@@ -52,7 +53,8 @@ install_all()
 	if [ -x "$BUILD/tools/samsara" ]; then
 		install "$BUILD/tools/samsara" "$bin/samsara"
 		install -D -m 644 "$TOP/tools/samsara.1" "$man/samsara.1"
-		echo "installed $bin/samsara, $man/samsara.1"
+		install -D -m 644 "$TOP/tools/samsara.bash-completion" "$completions/samsara"
+		echo "installed $bin/samsara, $man/samsara.1, $completions/samsara"
 	fi
 
 	[ -z "$DESTDIR" ] || return 0
@@ -70,7 +72,7 @@ uninstall_all()
 		dkms remove -m "$name" -v "$version" --all
 	fi
 	rm -rf "$src"
-	rm -f "$bin/qemu-samsara" "$bin/samsara" "$man/samsara.1"
+	rm -f "$bin/qemu-samsara" "$bin/samsara" "$man/samsara.1" "$completions/samsara"
 	say "removed; the distribution's modules are used from the next loading on"
 }
 

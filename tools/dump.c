@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* samsara dump */
+#include <unistd.h>
+
 #include "samsara.h"
 
 static bool wanted(const struct options *o, const struct event *ev)
@@ -25,6 +27,8 @@ int cmd_dump(const struct options *o, struct smr_reader *r)
 		return EXIT_USAGE;
 	}
 	ret = walk_open(&w, r, U64_MAX, NULL, &err);
+	/* The lines show it. */
+	w.silent = isatty(STDOUT_FILENO);
 	while (!ret && (ret = walk_next(&w, &ev, &err)) > 0) {
 		ret = 0;
 		if (!wanted(o, &ev))

@@ -74,6 +74,10 @@ FILE *open_output(const char *path);
 /* Returns false after an error message, if not all could be written. */
 bool close_output(FILE *f, const char *path);
 
+/* How much is done of a work that may take long: shown on a terminal only. */
+void progress(u64 done, u64 total);
+void progress_end(void);
+
 /* Exit status for what can be replayed. */
 int extent_status(const struct smr_extent *x);
 
@@ -135,6 +139,9 @@ struct walk {
 	struct head head[MAX_STREAMS];
 	int stale;		/* head to advance before the next event, -1: none */
 	struct smr_err damage;	/* first of all streams */
+	u64 size;		/* of the file */
+	u64 events;		/* so far */
+	bool silent;		/* tells no progress */
 	u64 expected;		/* commit */
 	u64 missing;		/* first commit that was not there, 0: none */
 	bool inputs_bad;	/* those of an event */

@@ -3,6 +3,8 @@
 
 #include "smr_check.h"
 
+#define PROGRESS_EVENTS	1024u	/* a look at the clock is cheap, but not free */
+
 static int advance(struct walk *w, struct head *h, struct smr_err *err)
 {
 	struct smr_err e;
@@ -20,15 +22,24 @@ static int advance(struct walk *w, struct head *h, struct smr_err *err)
 	return ret;
 }
 
+static void begin(struct walk *w, const struct smr_reader *r)
+{
+	struct smr_totals t;
+
+	smr_reader_totals(r, &t);
+	memset(w, 0, sizeof(*w));
+	w->nr = smr_reader_info(r)->nr_vcpus + 1;
+	w->stale = -1;
+	w->expected = 1;
+	w->size = t.file_bytes;
+}
+
 int walk_open_stream(struct walk *w, const struct smr_reader *r, u32 stream, u64 limit,
 		     struct smr_err *err)
 {
 	int ret;
 
-	memset(w, 0, sizeof(*w));
-	w->nr = smr_reader_info(r)->nr_vcpus + 1;
-	w->stale = -1;
-	w->expected = 1;
+	begin(w, r);
 	ret = smr_log_open(&w->head[stream].log, r, stream, limit, err);
 	if (!ret)
 		ret = advance(w, &w->head[stream], err);
@@ -43,10 +54,7 @@ int walk_open(struct walk *w, const struct smr_reader *r, u64 limit,
 	int ret = 0;
 	u32 i;
 
-	memset(w, 0, sizeof(*w));
-	w->nr = smr_reader_info(r)->nr_vcpus + 1;
-	w->stale = -1;
-	w->expected = 1;
+	begin(w, r);
 	for (i = 0; !ret && i < w->nr; i++) {
 		ret = smr_log_open(&w->head[i].log, r, i, limit, err);
 		if (!ret)
@@ -66,6 +74,7 @@ void walk_close(struct walk *w)
 	for (i = 0; i < w->nr; i++)
 		smr_log_close(w->head[i].log);
 	w->nr = 0;
+	progress_end();
 }
 
 /* Records without a number come as soon as they are reached. */
@@ -98,12 +107,27 @@ static void check_inputs(struct head *h, struct event *ev)
 	ev->inputs_bad = ret < 0;
 }
 
+/* The stream that is farthest in the file: some are short. */
+static void tell_progress(const struct walk *w)
+{
+	u64 offset, done = 0;
+	u32 i;
+
+	for (i = 0; i < w->nr; i++) {
+		offset = w->head[i].log ? smr_log_offset(w->head[i].log) : 0;
+		done = offset > done ? offset : done;
+	}
+	progress(done, w->size);
+}
+
 int walk_next(struct walk *w, struct event *ev, struct smr_err *err)
 {
 	struct head *h;
 	int i, ret;
 	u64 tsc;
 
+	if (!w->silent && ++w->events % PROGRESS_EVENTS == 0)
+		tell_progress(w);
 	if (w->stale >= 0) {
 		ret = advance(w, &w->head[w->stale], err);
 		if (ret)

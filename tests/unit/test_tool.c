@@ -477,6 +477,45 @@ static void test_pack(void **state)
 	assert_int_equal(run_on("pack", path, ""), 64);
 }
 
+/* What bash would complete @words to, of which @last is the last one. */
+static void complete(const char *words, const char *last, const char *previous)
+{
+	char script[96], command[600];
+	FILE *f;
+
+	snprintf(script, sizeof(script), "%s/complete", files_dir);
+	f = fopen(script, "w");
+	assert_non_null(f);
+	fprintf(f, "COMP_WORDS=(samsara %s)\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
+		". %s/samsara.bash-completion\n_samsara \"$SAMSARA\" '%s' '%s'\n"
+		"printf '%%s\\n' \"${COMPREPLY[@]}\"\n", words, TOOLS, last, previous);
+	fclose(f);
+	snprintf(command, sizeof(command), "--version > /dev/null && bash %s", script);
+	assert_int_equal(run_tool(command), 0);
+}
+
+static void test_completion(void **state)
+{
+	(void)state;
+	complete("re", "re", "samsara");
+	assert_int_equal(lines_with("report"), 1);
+	assert_int_equal(lines_with("recover"), 1);
+	assert_int_equal(lines(), 2);
+	complete("''", "", "samsara");
+	assert_says("\nhunt\n");
+	assert_says("\n--version\n");
+	complete("dump x --", "--", "x");
+	assert_says("\n--vcpu\n");
+	assert_says("\n--help\n");
+	assert_int_equal(lines_with("--images"), 0);
+	complete("hunt --t", "--t", "hunt");
+	assert_string_equal(out, "--time-limit\n");
+	complete("dump x --vcpu ''", "", "--vcpu");
+	assert_string_equal(out, "vm\n");
+	complete("hunt -- /bin/ca", "/bin/ca", "--");
+	assert_true(lines_with("/bin/cat") > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_summary),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_file_name),
+		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_hunt),
 		cmocka_unit_test(test_hunt_fails),
 	};
