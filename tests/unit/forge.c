@@ -104,3 +104,18 @@ void forge_seal(struct bytes *b)
 		pos += SMR_SEGMENT_HEADER_SIZE + stored;
 	}
 }
+
+void forge_change(struct bytes *b, u64 i, u32 at, u8 xor)
+{
+	u8 *h = b->p + SMR_FILE_HEADER_SIZE;
+	u32 stored;
+
+	while (i--)
+		h += SMR_SEGMENT_HEADER_SIZE + get_le(h + S_STORED_LEN, 4);
+	stored = (u32)get_le(h + S_STORED_LEN, 4);
+	if (at < SMR_SEGMENT_HEADER_SIZE)
+		h[at] ^= xor;
+	else
+		h[SMR_SEGMENT_HEADER_SIZE + (at - SMR_SEGMENT_HEADER_SIZE) % stored] ^= xor;
+	forge_seal(b);
+}

@@ -24,4 +24,10 @@ void forge_initial_end(struct bytes *b, u64 nr_blobs);
 /* Makes every checksum, sequence number and the digest chain right. */
 void forge_seal(struct bytes *b);
 
+/*
+ * Changes one byte of the header or stored payload of segment @i and makes all
+ * checksums right again.
+ */
+void forge_change(struct bytes *b, u64 i, u32 at, u8 xor);
+
 #endif /* FORGE_H */

@@ -45,6 +45,9 @@ int run_tool(const char *arguments)
 	out[0] = 0;
 	collect(to);
 	collect(errors);
+	/* Their exit status is also that of a damaged file. */
+	if (strstr(out, "Sanitizer") || strstr(out, "runtime error: "))
+		fail_msg("%s: %s", arguments, out);
 	/* Whatever the file is, there is nothing in it that a terminal would obey. */
 	for (p = out; *p; p += smr_printable_len(p) + !smr_printable_len(p)) {
 		if (*p != '\n' && *p != '\t' && !smr_printable_len(p))

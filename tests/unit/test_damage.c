@@ -202,25 +202,6 @@ static void test_flip_everywhere(void **state)
 	free(b.p);
 }
 
-/*
- * Changes one byte of the header or stored payload of segment @i and makes all
- * checksums right again.
- */
-static void forge(struct bytes *b, u64 i, u32 at, u8 xor)
-{
-	u8 *h = b->p + SMR_FILE_HEADER_SIZE;
-	u32 stored;
-
-	while (i--)
-		h += SMR_SEGMENT_HEADER_SIZE + get_le(h + S_STORED_LEN, 4);
-	stored = (u32)get_le(h + S_STORED_LEN, 4);
-	if (at < SMR_SEGMENT_HEADER_SIZE)
-		h[at] ^= xor;
-	else
-		h[SMR_SEGMENT_HEADER_SIZE + (at - SMR_SEGMENT_HEADER_SIZE) % stored] ^= xor;
-	forge_seal(b);
-}
-
 static void check_forged(const struct bytes *good, u64 i, u32 at, u8 xor)
 {
 	struct bytes b = { malloc(good->len), good->len };
@@ -230,7 +211,7 @@ static void check_forged(const struct bytes *good, u64 i, u32 at, u8 xor)
 
 	assert_non_null(b.p);
 	memcpy(b.p, good->p, good->len);
-	forge(&b, i, at, xor);
+	forge_change(&b, i, at, xor);
 	spit(path2, b.p, b.len);
 	assert_int_equal(smr_reader_open(&r, path2, &err), 0);
 	assert_int_equal(smr_reader_extent(r, &x, &err), 0);
@@ -260,7 +241,7 @@ static void test_forged(void **state)
 		smr_reader_close(r);
 		b = slurp(path);
 		for (i = 0; i < n; i++) {
-			/* The lengths stay, or forge() itself would get lost. */
+			/* The lengths stay, or forge_change() itself would get lost. */
 			for (at = 0; at < S_STORED_LEN; at++)
 				check_forged(&b, i, at, (u8)(1u << rng_below(&rng, 8)));
 			for (k = 0; k < 20; k++)
