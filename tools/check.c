@@ -14,6 +14,7 @@ static void note_bad(struct findings *f, const struct event *ev)
 		return;
 	f->x.replayable = f->bad.commit - 1;
 	f->x.complete = false;
+	f->x.ended = false;
 }
 
 static int check_records(struct findings *f, struct smr_reader *r, struct smr_err *err)

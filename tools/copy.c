@@ -146,7 +146,7 @@ int copy_recording(const struct smr_reader *r, const struct smr_extent *x,
 		.host = info->host,
 		.created = info->created,
 	};
-	bool whole = x->complete && limit >= x->replayable;
+	bool whole = x->ended && limit >= x->replayable;
 	struct smr_writer *w;
 	int ret = smr_writer_create(&w, path, &o, err), closed;
 

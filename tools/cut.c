@@ -58,5 +58,5 @@ int cmd_recover(const struct options *o, struct smr_reader *r)
 	if (f.x.damage.code)
 		fprintf(stderr, "samsara: %s\n", smr_file_errstr(&f.x.damage));
 	status = copy_beginning(o, r, &f.x, f.x.replayable);
-	return status == EXIT_OK && !f.x.complete ? EXIT_DAMAGED : status;
+	return status == EXIT_OK ? extent_status(&f.x) : status;
 }

@@ -4,6 +4,9 @@
 
 #include "diff.h"
 
+/* Each line of one text is looked for in the other: longer ones only differ. */
+#define MAX_TEXT	16384u
+
 static void tell(struct diff *d, const char *what, const char *a, const char *b)
 {
 	d->differ = true;
@@ -30,37 +33,50 @@ static bool has_line(const char *text, const char *line, size_t len)
 	return false;
 }
 
-/* The first line of @text that @other has not, as a text of its own; free() it. */
-static char *line_of_its_own(const char *text, const char *other)
+/* The first line from @p on that @other has not, its length in @len; NULL: none. */
+static const char *next_own(const char *p, const char *other, size_t *len)
 {
-	const char *p;
-	size_t len;
-
-	for (p = text; *p; p += len, p += !!*p) {
-		len = strcspn(p, "\n");
-		if (!has_line(other, p, len))
-			return strndup(p, len);
+	for (; p && *p; p += *len, p += !!*p) {
+		*len = strcspn(p, "\n");
+		if (!has_line(other, p, *len))
+			return p;
 	}
 	return NULL;
 }
 
-/* Texts are told by their first lines that differ. */
-static bool tell_text(struct diff *d, const char *name)
+/* The lines of both that only one has, one beside the other.  Returns whether there are some. */
+static bool tell_lines(struct diff *d, const char *name, char *const text[2])
 {
-	char *text[2], *line[2] = { NULL, NULL };
+	const char *p[2] = { text[0], text[1] };
+	char *line[2];
+	bool told = false;
+	size_t len[2];
 	u32 i;
 
-	for (i = 0; i < 2; i++)
-		text[i] = read_text(d->side[i].r, name);
-	for (i = 0; text[0] && text[1] && i < 2; i++)
-		line[i] = line_of_its_own(text[i], text[!i]);
-	if (line[0] || line[1])
+	for (;;) {
+		for (i = 0; i < 2; i++)
+			p[i] = next_own(p[i], text[!i], &len[i]);
+		if (!p[0] && !p[1])
+			return told;
+		for (i = 0; i < 2; i++) {
+			line[i] = p[i] ? strndup(p[i], len[i]) : NULL;
+			p[i] = p[i] ? p[i] + len[i] + !!p[i][len[i]] : NULL;
+		}
 		tell(d, name, line[0] ? line[0] : "nothing", line[1] ? line[1] : "nothing");
-	for (i = 0; i < 2; i++) {
-		free(text[i]);
-		free(line[i]);
+		free(line[0]);
+		free(line[1]);
+		told = true;
 	}
-	return line[0] || line[1];
+}
+
+static bool tell_text(struct diff *d, const char *name)
+{
+	char *text[2] = { read_text(d->side[0].r, name), read_text(d->side[1].r, name) };
+	bool told = text[0] && text[1] && tell_lines(d, name, text);
+
+	free(text[0]);
+	free(text[1]);
+	return told;
 }
 
 /* A side that has no such blob has NULL and 0. */
@@ -71,7 +87,7 @@ static void compare_data(struct diff *d, const char *name, void *data[2], const 
 
 	if (data[0] && data[1] && len[0] == len[1] && !memcmp(data[0], data[1], len[0]))
 		return;
-	if (data[0] && data[1] && tell_text(d, name))
+	if (data[0] && data[1] && len[0] <= MAX_TEXT && len[1] <= MAX_TEXT && tell_text(d, name))
 		return;
 	for (i = 0; i < 2; i++) {
 		if (data[i])

@@ -215,6 +215,29 @@ stop_at()
 	fi
 }
 
+# What samsara cut and recover write replays as the recording that it was.
+beginnings()
+{
+	local half=$((COMMITS / 2)) digest
+	wanted beginning recovered || return 0
+	replay "$TMP/beginning" "$small" stop-at="$half"
+	digest=$R_DIGEST
+	if samsara cut "$small" "$TMP/beginning.smr" --to "$half" > /dev/null; then
+		as_far_as_verified beginning "$TMP/beginning.smr"
+		[ "$R_COMMITS $R_DIGEST" = "$half $digest" ] ||
+			not_ok beginning "${R_COMMITS:-no} commits, digest $R_DIGEST, not $half, $digest"
+	else
+		not_ok beginning "samsara cut: status $?"
+	fi
+	head -c $((small_size - 60)) "$small" > "$TMP/damaged.smr"
+	samsara recover "$TMP/damaged.smr" "$TMP/recovered.smr" > /dev/null 2>&1
+	if [ $? = 1 ] && [ -f "$TMP/recovered.smr" ]; then
+		as_far_as_verified recovered "$TMP/recovered.smr"
+	else
+		not_ok recovered 'samsara recover left nothing'
+	fi
+}
+
 record_help()
 {
 	local mode missing=
@@ -243,6 +266,7 @@ replay_options()
 		-display none -replay file="$small" -record file="$TMP/x.smr"
 	ends stop-at-late $SETUP 'last commit' -display none -replay file="$small",stop-at=999999999
 	stop_at
+	beginnings
 }
 
 # shellcheck disable=SC2046,SC2086 # ARGS are words

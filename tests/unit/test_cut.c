@@ -224,8 +224,9 @@ static void assert_recovered(const struct bytes *b)
 		assert_int_equal(access(path2, F_OK), -1);
 		return;
 	}
-	assert_int_equal(status, x.complete ? 0 : 1);
+	assert_int_equal(status, x.complete && x.trailer ? 0 : 1);
 	assert_int_equal(extent_of(path2).replayable, x.replayable);
+	assert_true(extent_of(path2).complete == x.ended);
 	assert_int_equal(extent_of(path2).damage.code, 0);
 	assert_int_equal(initial_crc(path2), initial_crc(path));
 	assert_same_commits(x.replayable);
@@ -242,7 +243,11 @@ static void test_recover(void **state)
 	generate(&whole);
 	b = slurp(path);
 	assert_recovered(&b);
+	/* Only the last segment, which says what is in the others */
 	cut.p = b.p;
+	cut.len = b.len - 1;
+	assert_recovered(&cut);
+	assert_int_equal(run_on("verify", path2, ""), 0);
 	for (cut.len = b.len; cut.len > 64; cut.len -= 64)
 		assert_recovered(&cut);
 	for (i = 0; i < 60; i++) {

@@ -250,12 +250,15 @@ static void test_start(void **state)
 	assert_int_equal(diff(""), 1);
 	assert_says("start: machine: { \"type\": \"test\" } and machine=pc\n");
 	assert_says("in order: 60 commits are the same, which are all\n");
-	/* The first of the lines that differ */
+	/* The lines that differ */
 	spit(path, NULL, 0);
 	assert_int_equal(rename(path2, path), 0);
-	copy_changed(NULL, 0, "machine=pc\nseed=9\n");
+	copy_changed(NULL, 0, "more=1\nmachine=pc\nseed=9\nlast");
 	assert_int_equal(diff(""), 1);
-	assert_says("start: machine: seed=8 and seed=9\n");
+	assert_says("start: machine: seed=8 and more=1\n");
+	assert_says("start: machine: nothing and seed=9\n");
+	assert_says("start: machine: nothing and last\n");
+	assert_int_equal(lines_with("start: "), 3);
 	assert_int_equal(diff("--json"), 1);
 	assert_says("\"what\": \"machine\"");
 	/* Blobs that only one has, and memory, and vCPUs */

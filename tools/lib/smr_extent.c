@@ -217,7 +217,8 @@ static int check_streams(const struct smr_reader *r, struct head *h, struct smr_
 	if (r->trailer != U64_MAX && !x->damage.code && check_trailer(r, h, nr, x, buf, &e))
 		note_damage(x, &e);
 	x->trailer = r->trailer != U64_MAX && !x->damage.code;
-	x->complete = !x->damage.code && all_ended(h, nr, x);
+	x->ended = all_ended(h, nr, x);
+	x->complete = !x->damage.code && x->ended;
 	return 0;
 }
 
@@ -241,7 +242,9 @@ int smr_reader_extent(const struct smr_reader *r, struct smr_extent *x, struct s
 		smr_log_close(h[i].log);
 	free(h);
 	free(buf);
-	if (!x->initial)
+	if (!x->initial) {
 		x->replayable = 0;
+		x->ended = false;
+	}
 	return ret;
 }

@@ -219,7 +219,8 @@ int smr_reader_ram(const struct smr_reader *r, smr_ram_fn fn, void *opaque, stru
 /* What can be replayed. */
 struct smr_extent {
 	bool initial;		/* the initial state is complete; without it nothing can */
-	bool complete;		/* all streams have their ends: the guest ran to its end */
+	bool ended;		/* all streams have their ends: the guest ran to its end */
+	bool complete;		/* ... and nothing of the file is damaged */
 	bool trailer;		/* the recorder closed the file itself */
 	u64 replayable;		/* commits 1..replayable are all there */
 	u64 seen;		/* highest commit number found anywhere */
