@@ -68,9 +68,10 @@ static int compare(const void *a, const void *b)
 bool positions_table(const struct positions *p, struct table *t)
 {
 	struct place *sorted = malloc(sizeof(p->place));
+	u64 shown = 0;
 	struct row *row;
 
-	t->row = calloc(SHOWN, sizeof(*t->row));
+	t->row = calloc(SHOWN + 1, sizeof(*t->row));
 	t->total = p->total;
 	if (!t->row || !sorted) {
 		free(sorted);
@@ -81,11 +82,17 @@ bool positions_table(const struct positions *p, struct table *t)
 	for (; t->nr < SHOWN && sorted[t->nr].n; t->nr++) {
 		row = &t->row[t->nr];
 		row->n = sorted[t->nr].n;
+		shown += row->n;
 		if (sorted[t->nr].name)
 			snprintf(row->label, sizeof(row->label), "%s", sorted[t->nr].name);
 		else
 			snprintf(row->label, sizeof(row->label), "0x%llx", ULL(sorted[t->nr].addr));
 	}
 	free(sorted);
+	if (shown == p->total)
+		return true;
+	row = &t->row[t->nr++];
+	row->n = p->total - shown;
+	strcpy(row->label, "elsewhere");
 	return true;
 }

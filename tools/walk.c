@@ -77,19 +77,26 @@ void walk_close(struct walk *w)
 	progress_end();
 }
 
-/* Records without a number come as soon as they are reached. */
+/* What has no number comes before all that have one, or, if it is an end, behind them. */
+static u64 rank(const struct smr_record *r)
+{
+	if (smr_is_commit(r->type))
+		return r->commit_seq;
+	return smr_is_end(r->type) ? U64_MAX : 0;
+}
+
 static int choose(const struct walk *w)
 {
-	const struct smr_record *r, *best = NULL;
+	u64 best = 0, this;
 	int found = -1;
 	u32 i;
 
 	for (i = 0; i < w->nr; i++) {
-		r = &w->head[i].rec;
-		if (!w->head[i].have || (best && !smr_is_commit(best->type)))
+		if (!w->head[i].have)
 			continue;
-		if (!best || !smr_is_commit(r->type) || r->commit_seq < best->commit_seq) {
-			best = r;
+		this = rank(&w->head[i].rec);
+		if (found < 0 || this < best) {
+			best = this;
 			found = (int)i;
 		}
 	}

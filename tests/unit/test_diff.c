@@ -280,6 +280,7 @@ static void test_start(void **state)
 /* A beginning is the same as far as it goes. */
 static void test_ends(void **state)
 {
+	struct gen_options o = whole;
 	char rest[96];
 	struct bytes b;
 
@@ -292,7 +293,16 @@ static void test_ends(void **state)
 	assert_says("b.smr ends:\n      31 v");
 	assert_int_equal(run_on("diff", path2, path), 1);
 	assert_says("b.smr ends:\n      31 v");
+	/* Streams that end long before the others */
+	o.nr_vcpus = 40;
+	generate(&o);
+	snprintf(rest, sizeof(rest), "%s --to 59", path2);
+	assert_int_equal(run_on("cut", path, rest), 0);
+	assert_int_equal(diff(""), 1);
+	assert_says("in order: 59 commits are the same; then ");
+	assert_says("b.smr ends:\n      60 v");
 	/* Damage is where a recording ends, too. */
+	generate(&whole);
 	b = slurp(path);
 	spit(path2, b.p, b.len - 300);
 	free(b.p);

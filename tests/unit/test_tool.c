@@ -108,6 +108,7 @@ static void test_dump(void **state)
 	assert_int_equal(run_on("dump", path, ""), 0);
 	/* 60 commits, the start and three ends. */
 	assert_int_equal(lines(), 64);
+	assert_true(strstr(out, "-end ") > strstr(out, "      60 v"));
 	assert_says("vm-start");
 	assert_says("vm-end");
 	assert_int_equal(run_on("dump", path, "--json"), 0);
