@@ -12,25 +12,28 @@ static const struct command {
 	const char *operands;
 	const char *takes;	/* letters of option_table */
 	const char *help;
+	const char *status;	/* what the exit status says, if it is not about a file */
 } commands[] = {
 	{ "info",   cmd_info,   "FILE", "aj",
-	  "what was recorded, how much of it can be replayed, sizes" },
+	  "what was recorded, how much of it can be replayed, sizes", NULL },
 	{ "dump",   cmd_dump,   "FILE", "jvfts",
-	  "all records in commit order, one line each" },
+	  "all records in commit order, one line each", NULL },
 	{ "verify", cmd_verify, "FILE", "j",
-	  "check everything that can be checked without replaying" },
+	  "check everything that can be checked without replaying", NULL },
 	{ "pack",   cmd_pack,   "FILE OUTPUT", "i",
-	  "copy it to OUTPUT, with what was read from disk images" },
+	  "copy it to OUTPUT, with what was read from disk images", NULL },
 	{ "cut",    cmd_cut,    "FILE OUTPUT", "t",
-	  "copy the commits up to --to N to OUTPUT, which ends there" },
+	  "copy the commits up to --to N to OUTPUT, which ends there",
+	  "exit status: 0 it was written, 2 it was not, 64 wrong usage\n" },
 	{ "recover", cmd_recover, "FILE OUTPUT", "",
-	  "copy what can be replayed of a cut or damaged file to OUTPUT" },
+	  "copy what can be replayed of a cut or damaged file to OUTPUT", NULL },
 	{ "diff",   cmd_diff,   "FILE OTHER", "js",
-	  "the first commit at which two recordings differ, and in what" },
+	  "the first commit at which two recordings differ, and in what",
+	  "exit status: 0 the same, 1 they differ, 2 they can't be compared, 64 wrong usage\n" },
 	{ "report", cmd_report, "FILE", "jsw",
-	  "what ended chunks and where, interrupts, what the log consists of" },
+	  "what ended chunks and where, interrupts, what the log consists of", NULL },
 	{ "export", cmd_export, "FILE OUTPUT", "ipfts",
-	  "replay it; disks, packets and consoles go to the directory OUTPUT" },
+	  "replay it; disks, packets and consoles go to the directory OUTPUT", NULL },
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -88,7 +91,7 @@ static void command_usage(const struct command *c)
 		if (strchr(c->takes, option_table[i].letter))
 			printf("  %-18s %s\n", option_table[i].shown, option_table[i].help);
 	}
-	printf("%s%s", *c->takes ? "\n" : "", status_help);
+	printf("%s%s", *c->takes ? "\n" : "", c->status ? c->status : status_help);
 }
 
 static int usage_error(const char *what, const char *arg)

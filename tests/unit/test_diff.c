@@ -338,6 +338,8 @@ static void test_not_comparable(void **state)
 	(void)state;
 	generate(&whole);
 	assert_int_equal(run_on("diff", path, ""), 64);
+	assert_int_equal(run_tool("diff --help"), 0);
+	assert_says("exit status: 0 the same, 1 they differ,");
 	assert_int_equal(run_on("diff", path, "/etc/passwd"), 2);
 	assert_says("/etc/passwd: not a recording");
 	assert_int_equal(run_on("diff", "/etc/passwd", path), 2);
