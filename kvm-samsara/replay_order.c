@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The order of commits in a replay: whose commit is next, what the VM's own stream adds to
+ * it, and where it ends.
+ */
+#include "dma.h"
+#include "log.h"
+#include "memory.h"
+#include "remap.h"
+#include "replay_order.h"
+#include "ring.h"
+#include "samsara.h"
+#include "trace.h"
+#include "vm.h"
+
+/* The replay ends before commit @n. */
+bool samsara_past_stop(struct samsara_vm *vm, u64 n)
+{
+	return vm->config.stop_at && n > vm->config.stop_at;
+}
+
+/* User space wants to look at the guest before commit @n begins. */
+static bool held(struct samsara_vm *vm, u64 n)
+{
+	u64 at = READ_ONCE(vm->replay.pause_at);
+
+	return at && n > at;
+}
+
+/* After the record's commit, before the next one. */
+static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *rec, u32 vcpu)
+{
+	if (!(rec->flags & SMR_F_MEMDIGEST))
+		return false;
+	samsara_digest_changes(vm, vcpu);
+	return rec->mem_digest != vm->memory.digest;
+}
+
+/*
+ * A commit is done: wake the vCPU that waits for it, if any, or whoever has asked for a
+ * pause.  Waking all vCPUs costs more than the commits of a guest that does much I/O.
+ */
+static void wake_next(struct samsara_vm *vm)
+{
+	struct samsara_vcpu *sv;
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	if (held(vm, vm->replay.done + 1)) {
+		samsara_signal_user(vm);
+		return;
+	}
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		sv = vm->vcpus[i];
+		if (sv->replay.waiter && sv->rec.commit_seq == vm->replay.done + 1)
+			wake_up_process(sv->replay.waiter);
+	}
+}
+
+/*
+ * The VM's own stream, by whichever vCPU gets to it.  Returns false if user
+ * space has to add data first.
+ */
+static bool advance_vm_stream(struct samsara_vm *vm)
+{
+	struct smr_record *rec = &vm->replay.rec;
+	int r;
+
+	lockdep_assert_held(&vm->commit_lock);
+	for (;;) {
+		if (!vm->replay.have_rec) {
+			r = samsara_ring_get(&vm->vm_ring, &vm->vm_stream, vm->scratch, rec);
+			if (!r)
+				return false;
+			if (r == -ENODATA)
+				return true;
+			if (r < 0) {
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -r);
+				return true;
+			}
+			vm->replay.have_rec = true;
+		}
+		switch (rec->type) {
+		case SMR_VM_START:
+			if (rec->mem_digest != vm->memory.digest)
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+						    vm->memory.digest);
+			break;
+		case SMR_DMA:
+			if (rec->commit_seq != vm->replay.done + 1 ||
+			    samsara_past_stop(vm, rec->commit_seq) || held(vm, rec->commit_seq))
+				return true;
+			/* A vCPU does this commit: two streams have the same number. */
+			if (vm->replay.runner) {
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
+						    rec->commit_seq);
+				return true;
+			}
+			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
+					      rec->commit_seq))
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
+			if (memdigest_differs(vm, rec, samsara_dma_agent(vm)))
+				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
+						    vm->memory.digest);
+			WRITE_ONCE(vm->replay.done, rec->commit_seq);
+			wake_next(vm);
+			vm->dma_commits++;
+			break;
+		case SMR_DMA_REF:	/* User space has to fill it in. */
+			samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, SMR_DMA, rec->type);
+			return true;
+		default:	/* MAP: claim_map(); VM_END: looked at when all vCPUs have ended */
+			return true;
+		}
+		vm->replay.have_rec = false;
+	}
+}
+
+/*
+ * Is a change of the memory map the next commit, which nobody does yet?  Then @sv does it,
+ * by do_maps(), as soon as it has given commit_lock up.
+ */
+static bool claim_map(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	const struct smr_record *rec = &vm->replay.rec;
+
+	lockdep_assert_held(&vm->commit_lock);
+	if (!samsara_alive(vm) || !vm->replay.have_rec || rec->type != SMR_MAP ||
+	    rec->commit_seq != vm->replay.done + 1 || samsara_past_stop(vm, rec->commit_seq) ||
+	    held(vm, rec->commit_seq) || vm->replay.runner)
+		return false;
+	vm->replay.runner = sv;
+	return true;
+}
+
+static void report_map(struct samsara_vm *vm, int error)
+{
+	switch (error) {
+	case -EBADMSG:
+	case -EFAULT:
+	case -EOPNOTSUPP:
+	case -E2BIG:
+		samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, 0, -error);
+		break;
+	default:
+		samsara_fail(vm, error, "the memory map can't be changed");
+	}
+}
+
+/* The changes of the memory map that come next, the first of which @sv has claimed. */
+static void do_maps(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool again;
+	int r;
+
+	/* KVM waits until nobody looks at the old slots. */
+	kvm_vcpu_srcu_read_unlock(sv->vcpu);
+	do {
+		/* The record stays as it is until have_rec is cleared. */
+		r = samsara_remap_replay(vm, &vm->replay.rec);
+		mutex_lock(&vm->commit_lock);
+		if (r)
+			report_map(vm, r);
+		else if (memdigest_differs(vm, &vm->replay.rec, samsara_dma_agent(vm)))
+			samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, vm->replay.rec.mem_digest,
+					    vm->memory.digest);
+		vm->replay.runner = NULL;
+		vm->replay.have_rec = false;
+		if (samsara_alive(vm)) {
+			WRITE_ONCE(vm->replay.done, vm->replay.rec.commit_seq);
+			wake_next(vm);
+			advance_vm_stream(vm);
+		}
+		again = claim_map(sv);
+		mutex_unlock(&vm->commit_lock);
+	} while (again);
+	kvm_vcpu_srcu_read_lock(sv->vcpu);
+}
+
+/*
+ * One look.  Returns 1: the commit is the next one, and nobody else does it; 0: look
+ * again; or as below.
+ */
+static int look_for_turn(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u64 n = sv->rec.commit_seq;
+	bool starved, mine, past, map;
+	u32 pauses;
+
+	mutex_lock(&vm->commit_lock);
+	pauses = vm->replay.pauses;
+	starved = !advance_vm_stream(vm);
+	map = claim_map(sv);
+	/* A commit of the VM's stream may come first as long as we can't see its next record. */
+	mine = !starved && vm->replay.done + 1 == n && !held(vm, n);
+	/* Every number is in one stream only, and numbers grow. */
+	past = n <= vm->replay.done || (mine && (map || vm->replay.runner));
+	if (mine && !past)
+		vm->replay.runner = sv;
+	sv->replay.waiter = mine ? NULL : current;
+	mutex_unlock(&vm->commit_lock);
+	if (map)
+		do_maps(sv);
+	if (!samsara_alive(vm))
+		return -ESHUTDOWN;
+	if (past) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replay.done + 1);
+		return -ESHUTDOWN;
+	}
+	if (mine)
+		return 1;
+	if (map)
+		return 0;
+	if (starved)
+		samsara_signal_user(vm);
+	if (starved)
+		return samsara_replay_interrupted(sv, samsara_ring_has_news(&vm->vm_ring)) ? -EINTR : 0;
+	/* After a pause somebody has to look at the VM's stream. */
+	return samsara_replay_interrupted(sv, (READ_ONCE(vm->replay.done) + 1 == n && !held(vm, n)) ||
+					  READ_ONCE(vm->replay.pauses) != pauses) ? -EINTR : 0;
+}
+
+/* Wait until every commit before the record's is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
+int samsara_replay_wait_turn(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	int r;
+
+	while (!(r = look_for_turn(sv)))
+		cond_resched();
+	if (sv->replay.waiter) {
+		mutex_lock(&vm->commit_lock);
+		sv->replay.waiter = NULL;
+		mutex_unlock(&vm->commit_lock);
+	}
+	return min(r, 0);
+}
+
+/* The commit in sv->rec has been done: compare memory, and let the next one go. */
+void samsara_replay_done(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool map;
+
+	if (memdigest_differs(vm, &sv->rec, sv->id))
+		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->memory.digest);
+
+	trace_kvm_samsara_replayed(sv->id, sv->rec.commit_seq, sv->rec.type, sv->rec.end,
+				   samsara_stat(sv)->samsara_landing_steps);
+	mutex_lock(&vm->commit_lock);
+	vm->replay.runner = NULL;
+	if (samsara_alive(vm)) {
+		WRITE_ONCE(vm->replay.done, sv->rec.commit_seq);
+		wake_next(vm);
+		advance_vm_stream(vm);
+	}
+	map = claim_map(sv);
+	mutex_unlock(&vm->commit_lock);
+	if (map)
+		do_maps(sv);
+}
+
+/* The vCPU's stream is complete: has it come to what the recording had come to? */
+static void check_final_state(struct samsara_vcpu *sv)
+{
+	if (!sv->replay.have_rec || sv->rec.type != SMR_VCPU_END)
+		return;
+	if (sv->rec.chain != sv->progress.chain)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.chain, sv->progress.chain);
+	if (sv->rec.state_digest != sv->progress.state_digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, sv->rec.state_digest,
+				 sv->progress.state_digest);
+}
+
+/* All commits are done: compare memory, and report. */
+static void end_replay(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	const struct smr_record *rec = &vm->replay.rec;
+	u64 digest;
+	int r;
+
+	lockdep_assert_held(&vm->commit_lock);
+	samsara_digest_changes(vm, sv->id);
+	r = samsara_memory_digest(vm, &digest);
+	if (vm->digest_off)
+		vm->memory.digest = digest;
+	if (r)
+		samsara_fail(vm, r, "killed");
+	else if (digest != vm->memory.digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, vm->memory.digest, digest);
+	else if (vm->replay.have_rec && rec->type == SMR_VM_END &&
+		 !samsara_past_stop(vm, rec->commit_seq) && rec->mem_digest != digest)
+		samsara_diverged(sv, KVM_SAMSARA_DIV_FINAL, rec->mem_digest, digest);
+	else
+		cmpxchg(&vm->state, KVM_SAMSARA_STATE_REPLAYING, KVM_SAMSARA_STATE_STOPPED);
+	wake_up_all(&vm->wq);
+}
+
+/* A commit of the VM's own stream may come only when user space lets it. */
+static bool vm_stream_held(struct samsara_vm *vm)
+{
+	return vm->replay.have_rec && smr_is_commit(vm->replay.rec.type) &&
+	       !samsara_past_stop(vm, vm->replay.rec.commit_seq) && held(vm, vm->replay.done + 1);
+}
+
+/*
+ * All vCPUs' streams have ended: what is left of the VM's own, and then the end.  Returns
+ * 0 or -EINTR, and then it is to be called again.
+ */
+static int finish_vm_stream(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool starved, map, wait;
+
+	while (samsara_alive(vm)) {
+		mutex_lock(&vm->commit_lock);
+		starved = !advance_vm_stream(vm);
+		map = claim_map(sv);
+		wait = !starved && !map && vm_stream_held(vm);
+		if (!starved && !map && !wait && !vm->replay.runner && samsara_alive(vm))
+			end_replay(sv);
+		mutex_unlock(&vm->commit_lock);
+		if (map) {
+			do_maps(sv);
+		} else if (wait) {
+			if (samsara_replay_interrupted(sv, !held(vm, READ_ONCE(vm->replay.done) + 1)))
+				return -EINTR;
+		} else if (starved) {
+			samsara_signal_user(vm);
+			if (samsara_replay_interrupted(sv, samsara_ring_has_news(&vm->vm_ring)))
+				return -EINTR;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* The vCPU's log is over: wait for the others, then report. */
+int samsara_replay_ended(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool last;
+
+	mutex_lock(&vm->commit_lock);
+	if (!sv->replay.ended) {
+		sv->replay.ended = true;
+		check_final_state(sv);
+		vm->replay.nr_ended++;
+	}
+	last = vm->replay.nr_ended == vm->nr_vcpus;
+	mutex_unlock(&vm->commit_lock);
+	if (last && finish_vm_stream(sv))
+		return -EINTR;
+	return samsara_replay_interrupted(sv, false) ? -EINTR : -ESHUTDOWN;
+}
