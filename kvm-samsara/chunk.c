@@ -192,7 +192,7 @@ static int prepare_chunk(struct samsara_vcpu *sv)
 		return r;
 	r = samsara_follow_map(sv);
 	if (r) {
-		samsara_fail(sv->vm, r, "no memory for a private EPT");
+		samsara_fail(sv->vm, r, SAMSARA_NO_EPT);
 		return 2;
 	}
 	r = sv->mode->get_ready(sv);

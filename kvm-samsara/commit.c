@@ -78,6 +78,8 @@ static void commit_direct(struct samsara_vcpu *sv)
 	mutex_lock(&vm->commit_lock);
 	n = smr_order_commit(vm->order, sv->id);
 	sv->rec.commit_seq = n;
+	/* It may have seen whatever is in memory by now. */
+	sv->rec.start_seq = n - 1;
 	/* It has been done, and can't be logged. */
 	if (!samsara_counter_complete(&sv->counter, &sv->chunk.start))
 		samsara_fail_from(vm, n, -EBUSY, SAMSARA_COUNTER_LOST);

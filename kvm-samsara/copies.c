@@ -11,6 +11,7 @@
 #include "ept.h"
 #include "map.h"
 #include "memory.h"
+#include "mode.h"
 #include "samsara.h"
 #include "trace.h"
 
@@ -100,7 +101,7 @@ static void drop_copy(struct samsara_copies *copies, struct samsara_copy *copy, 
 }
 
 /* Returns 0; -ENOSPC: none left, the chunk has to end first; -ENOMEM. */
-int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep)
+static int make_copy(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep)
 {
 	struct samsara_copies *copies = &sv->copies;
 	struct samsara_copy *copy;
@@ -133,6 +134,28 @@ int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *s
 	/* Carry over the accessed flag: the page was read before. */
 	*sptep = samsara_ept_entry(copy->page, EPT_LEAF_RW | (*sptep & EPT_A));
 	return 0;
+}
+
+/*
+ * An EPT violation on a page that is not withheld, or not any more.  As samsara_mode.fault.
+ * Without copies left the guest can't go on, in the middle of an instruction:
+ * chunk.out_of_copies.
+ */
+int samsara_copies_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep,
+			 bool write)
+{
+	int r;
+
+	if (!write) {
+		if (!(*sptep & EPT_R))
+			*sptep = samsara_ept_entry(sp->page, EPT_LEAF_RO);
+		return SAMSARA_FAULT_MAPPED;
+	}
+	if (*sptep & EPT_W)	/* withheld, or a translation from before the copy was made */
+		return SAMSARA_FAULT_MAPPED;
+	r = make_copy(sv, sp, sptep);
+	sv->chunk.out_of_copies = r == -ENOSPC;
+	return r && !sv->chunk.out_of_copies ? r : SAMSARA_FAULT_MAPPED;
 }
 
 static void note_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)

@@ -48,7 +48,8 @@ struct samsara_copies {
 
 int samsara_copies_init(struct samsara_copies *copies, u64 max_access);
 void samsara_copies_free(struct samsara_copies *copies);
-int samsara_copies_make(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep);
+int samsara_copies_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep,
+			 bool write);
 void samsara_copies_harvest(struct samsara_vcpu *sv, bool clear);
 void samsara_copies_compare(struct samsara_copies *copies, bool compare);
 bool samsara_copies_written(struct samsara_copies *copies);

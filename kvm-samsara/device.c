@@ -35,6 +35,7 @@ static const struct samsara_mode *const modes[] = {
 	[KVM_SAMSARA_MODE_RECORD_SERIAL] = &samsara_mode_turns,
 	[KVM_SAMSARA_MODE_RECORD_CREW] = &samsara_mode_own,
 	[KVM_SAMSARA_MODE_REPLAY] = &samsara_mode_replay,
+	[KVM_SAMSARA_MODE_REPLAY_PARALLEL] = &samsara_mode_replay_parallel,
 };
 
 /* What user space may map of the order of commits, behind the rings */
@@ -51,8 +52,7 @@ static int check_config(const struct kvm_samsara_config *config)
 		return -EINVAL;
 	if (config->mode >= ARRAY_SIZE(modes) || !modes[config->mode])
 		return -EINVAL;
-	if (config->flags & ~(config->mode == KVM_SAMSARA_MODE_REPLAY ?
-			      0 : KVM_SAMSARA_FLAG_STOP_ON_ERROR))
+	if (config->flags & ~(modes[config->mode]->from_log ? 0 : KVM_SAMSARA_FLAG_STOP_ON_ERROR))
 		return -EINVAL;
 	if (!config->nr_vcpus || config->nr_vcpus > MAX_VCPUS)
 		return -EINVAL;
@@ -186,6 +186,7 @@ static int get_status(struct samsara_vm *vm, void __user *uaddr)
 		goto out;
 	if (st.state != KVM_SAMSARA_STATE_IDLE)
 		st.commits = last_commit(vm);
+	st.begun = READ_ONCE(vm->replay.begun);
 	if (st.state == KVM_SAMSARA_STATE_DIVERGED) {
 		st.div_field = vm->divergence.field;
 		st.div_vcpu = vm->divergence.vcpu;

@@ -8,11 +8,11 @@
  * CPU may still hold translations from when the vCPU ran there; they are
  * flushed when it comes back (samsara_before_entry()).
  *
- * Parallel recording: a page is mapped read-only to the original on the first read
- * and to a private copy on the first write.  Replay and serial recording: all pages
+ * Parallel recording and replay: a page is mapped read-only to the original on the first
+ * read and to a private copy on the first write.  Serial replay and recording: all pages
  * are mapped to the originals from the start, since one chunk runs at a time; so
  * no EPT violation comes in the middle of an instruction.  A VM that changes from
- * one to the other has an EPT for each (phase.c).  Recording with page ownership maps
+ * one to the other has an EPT for each (phase.c, mode_replay_parallel.c).  Recording with page ownership maps
  * what a vCPU has rights to (mode_own.c).
  */
 #include <linux/mm.h>
@@ -235,12 +235,14 @@ void samsara_ept_withhold_write(u64 *sptep)
 		*sptep = (*sptep & ~EPT_W) | EPT_WITHHELD | EPT_WAS_W;
 }
 
-/* All that was withheld; the page has an entry. */
+/* All that was withheld. */
 void samsara_ept_give_back(u64 *sptep)
 {
 	u64 e = *sptep;
 
-	if (e & EPT_WITHHELD)
+	if (e == EPT_WITHHELD)	/* the page had no entry */
+		*sptep = 0;
+	else if (e & EPT_WITHHELD)
 		*sptep = (e & ~(EPT_WITHHELD | EPT_WAS_W)) | EPT_R | EPT_X |
 			 (e & EPT_WAS_W ? EPT_W : 0);
 }

@@ -27,6 +27,9 @@ struct samsara_vm;
 #define EPT_LEAF_RO	(EPT_R | EPT_X | EPT_WB | EPT_IPAT)
 #define EPT_LEAF_RW	(EPT_LEAF_RO | EPT_W)
 
+/* To samsara_fail(). */
+#define SAMSARA_NO_EPT	"no memory for a private EPT"
+
 struct samsara_ept {
 	u64 *root;
 	bool complete;		/* samsara_ept_map_all() was here */

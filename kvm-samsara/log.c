@@ -125,9 +125,25 @@ static void diverged(struct samsara_vm *vm, s32 vcpu, u64 commit, u32 field, u64
 	wake_up_all(&vm->wq);
 }
 
+/*
+ * A chunk that has begun before its turn keeps it to itself until then: what comes before may
+ * differ, too, and that is to be reported.
+ */
 void samsara_diverged(struct samsara_vcpu *sv, u32 field, u64 expected, u64 got)
 {
-	diverged(sv->vm, sv->id, sv->rec.commit_seq, field, expected, got);
+	struct samsara_divergence *suspect = &sv->replay.suspect;
+
+	if (!sv->replay.begun || READ_ONCE(sv->vm->replay.runner) == sv) {
+		diverged(sv->vm, sv->id, sv->rec.commit_seq, field, expected, got);
+		return;
+	}
+	if (suspect->field)
+		return;
+	suspect->field = field;
+	suspect->expected = expected;
+	suspect->got = got;
+	/* Out of the inner loop. */
+	kvm_make_request(KVM_REQ_SAMSARA, sv->vcpu);
 }
 
 /* In the VM's own stream. */

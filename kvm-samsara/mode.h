@@ -73,12 +73,18 @@ struct samsara_mode {
 	int (*fault)(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write);
 	/* Inside a chunk: it has to end as soon as it can. */
 	bool (*must_end)(struct samsara_vcpu *sv);
+	/*
+	 * Inside a replayed chunk, before the guest goes on.  Returns 0, -EINTR to user space,
+	 * or -ESHUTDOWN.  NULL: it always may.
+	 */
+	int (*go_on)(struct samsara_vcpu *sv);
 	/* A pause-loop exit: the guest waits in vain.  NULL: whatever it does, it may go on. */
 	bool (*spins)(struct samsara_vcpu *sv);
 	/*
 	 * End the open chunk; sv->rec holds its start and its end.  Returns 0: it has
 	 * committed and is in memory, as is everything before it; -EAGAIN: it is back at
-	 * its start.
+	 * its start.  Replay: sv->rec is what was recorded; or -EINTR, and then it is to be
+	 * called again, or -ESHUTDOWN.
 	 */
 	int (*end)(struct samsara_vcpu *sv);
 	/* At a boundary, on the way out of KVM_RUN.  NULL: nothing to give back. */
@@ -98,5 +104,11 @@ extern const struct samsara_mode samsara_mode_speculate;
 extern const struct samsara_mode samsara_mode_turns;
 extern const struct samsara_mode samsara_mode_own;
 extern const struct samsara_mode samsara_mode_replay;
+extern const struct samsara_mode samsara_mode_replay_parallel;
+
+/* mode_replay.c */
+extern const struct samsara_flow samsara_replay_flow;
+void samsara_replay_withhold(struct samsara_vcpu *sv);
+void samsara_replay_give_back(struct samsara_vcpu *sv);
 
 #endif /* __KVM_X86_SAMSARA_MODE_H */

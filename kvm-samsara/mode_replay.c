@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Serial replay: the oracle.  Chunks, sections and DMA are done one at a time
- * in commit order, directly on shared memory; each vCPU's thread does its own
- * and waits for its turn in between.
+ * How chunks follow each other in a replay, and serial replay, the oracle: chunks, sections
+ * and DMA are done one at a time in commit order, directly on shared memory; each vCPU's
+ * thread does its own and waits for its turn in between.
  *
  * An end the guest caused itself needs no search: the same exit comes again.
  * Any other end is a position, see land.c.
@@ -22,6 +22,9 @@
 #include "section.h"
 #include "state.h"
 #include "vm.h"
+
+/* What samsara_pre_enter() does not return. */
+#define NEXT_STEP	3
 
 static int replay_init(struct samsara_vcpu *sv)
 {
@@ -97,12 +100,17 @@ static void chain_commit(struct samsara_vcpu *sv)
 	samsara_chain_state(sv, sv->rec.data, sv->rec.data_len);
 }
 
-/* The commit in sv->rec has been done: compare, and let the next one go. */
-static void commit_done(struct samsara_vcpu *sv)
+/* What is in sv->rec has been done: has the vCPU come to what it had come to? */
+static void compare_vcpu(struct samsara_vcpu *sv)
 {
 	chain_commit(sv);
 	if ((u32)sv->progress.chain != sv->rec.digest)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_REGS, sv->rec.digest, (u32)sv->progress.chain);
+}
+
+/* And is in memory: let the next one go. */
+static void commit_done(struct samsara_vcpu *sv)
+{
 	samsara_replay_done(sv);
 	sv->replay.have_rec = false;
 	if (READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
@@ -129,12 +137,46 @@ static void set_event(struct samsara_vcpu *sv)
 	vmcs_write32(VM_ENTRY_INTR_INFO_FIELD, event->intr_info);
 }
 
+/* The page that the chunk ends before can't be touched in the EPT in use. */
+void samsara_replay_withhold(struct samsara_vcpu *sv)
+{
+	sv->replay.withheld = NULL;
+	if (sv->rec.end != SMR_END_TOUCH)
+		return;
+	if (!samsara_gfn_to_page(sv->vm, gpa_to_gfn(sv->rec.gpa), NULL)) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, sv->rec.gpa, 0);
+		return;
+	}
+	sv->replay.withheld = samsara_ept_leaf(sv->ept, gpa_to_gfn(sv->rec.gpa));
+	if (!sv->replay.withheld) {
+		samsara_fail(sv->vm, -ENOMEM, SAMSARA_NO_EPT);
+		return;
+	}
+	if (!(sv->rec.flags & SMR_F_WAS_READABLE)) {
+		samsara_ept_withhold(sv->replay.withheld);
+		return;
+	}
+	/* Without the flags, what the chunk changes is not known. */
+	sv->ad_off = true;
+	WRITE_ONCE(sv->vm->digest_off, true);
+	samsara_ept_withhold_write(sv->replay.withheld);
+}
+
+void samsara_replay_give_back(struct samsara_vcpu *sv)
+{
+	if (sv->replay.withheld)
+		samsara_ept_give_back(sv->replay.withheld);
+	sv->replay.withheld = NULL;
+}
+
 static void apply_start(struct samsara_vcpu *sv)
 {
 	if (samsara_follow_map(sv)) {
-		samsara_fail(sv->vm, -ENOMEM, "no memory for a private EPT");
+		samsara_fail(sv->vm, -ENOMEM, SAMSARA_NO_EPT);
 		return;
 	}
+	sv->replay.suspect.field = KVM_SAMSARA_DIV_NONE;
+	sv->mode->prepare(sv);
 	if (sv->rec.flags & SMR_F_INIT)
 		kvm_vcpu_reset(sv->vcpu, true);
 	if (sv->rec.flags & SMR_F_SIPI)
@@ -148,22 +190,7 @@ static void apply_start(struct samsara_vcpu *sv)
 	sv->chunk.resume_flag = vmx_get_rflags(sv->vcpu) & X86_EFLAGS_RF;
 	sv->landing.armed = false;
 	sv->state = SAMSARA_AT_START;
-	sv->replay.withheld = NULL;
-	if (sv->rec.end != SMR_END_TOUCH)
-		return;
-	if (!samsara_gfn_to_page(sv->vm, gpa_to_gfn(sv->rec.gpa), NULL)) {
-		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, sv->rec.gpa, 0);
-		return;
-	}
-	sv->replay.withheld = samsara_ept_leaf(sv->ept, gpa_to_gfn(sv->rec.gpa));
-	if (!(sv->rec.flags & SMR_F_WAS_READABLE)) {
-		samsara_ept_withhold(sv->replay.withheld);
-		return;
-	}
-	/* Without the flags, what the chunk changes is not known. */
-	sv->ad_off = true;
-	WRITE_ONCE(sv->vm->digest_off, true);
-	samsara_ept_withhold_write(sv->replay.withheld);
+	samsara_replay_withhold(sv);
 }
 
 static void replay_enter(struct samsara_vcpu *sv)
@@ -175,18 +202,15 @@ static void replay_enter(struct samsara_vcpu *sv)
 	sv->state = SAMSARA_IN_CHUNK;
 }
 
-/* Everything of the open chunk has run. */
-static void end_chunk(struct samsara_vcpu *sv)
+/* The guest has come to the end of its chunk, or a divergence was found. */
+static void chunk_ran(struct samsara_vcpu *sv)
 {
 	samsara_set_stepping(sv, false);
 	sv->landing.breakpoint = false;
-	if (sv->replay.withheld)
-		samsara_ept_give_back(sv->replay.withheld);
-	sv->ad_off = false;
-	samsara_ept_note_dirty(sv);
-	sv->state = SAMSARA_AT_BOUNDARY;
-	samsara_stat(sv)->samsara_chunks++;
-	commit_done(sv);
+	samsara_replay_give_back(sv);
+	sv->state = SAMSARA_AT_END;
+	if (!sv->replay.suspect.field)
+		compare_vcpu(sv);
 }
 
 /* KVM's part of an exit that is no section */
@@ -198,15 +222,20 @@ static void finish_exit(struct samsara_vcpu *sv)
 	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
-static void replay_exit(struct samsara_vcpu *sv, u16 end)
+/* As samsara_mode.end. */
+static int end_chunk(struct samsara_vcpu *sv)
 {
-	if (sv->rec.end != end) {
-		samsara_diverged(sv, KVM_SAMSARA_DIV_EXIT_REASON, sv->rec.end, end);
-		return;
-	}
-	end_chunk(sv);
-	if (end == SMR_END_TOUCH)
-		return;
+	u16 end = sv->rec.end;
+	int r = sv->mode->end(sv);
+
+	if (r)
+		return r;
+	sv->ad_off = false;
+	sv->state = SAMSARA_AT_BOUNDARY;
+	samsara_stat(sv)->samsara_chunks++;
+	commit_done(sv);
+	if (end == SMR_END_ASYNC || end == SMR_END_TOUCH)
+		return 0;
 	/*
 	 * What is no commit is done at once: where the replay is paused, a vCPU that has left
 	 * KVM_RUN has done it in any case.
@@ -215,6 +244,18 @@ static void replay_exit(struct samsara_vcpu *sv, u16 end)
 		sv->state = SAMSARA_AT_EXIT;
 	else
 		finish_exit(sv);
+	return 0;
+}
+
+static void replay_exit(struct samsara_vcpu *sv, u16 end)
+{
+	if (sv->rec.end != end) {
+		samsara_diverged(sv, KVM_SAMSARA_DIV_EXIT_REASON, sv->rec.end, end);
+		return;
+	}
+	chunk_ran(sv);
+	/* If a signal has come, samsara_pre_enter() does it when KVM_RUN is called again. */
+	end_chunk(sv);
 }
 
 /*
@@ -255,6 +296,7 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 	sv->state = SAMSARA_AT_BOUNDARY;
 	samsara_section_changed(sv);
 	samsara_stat(sv)->samsara_sections++;
+	compare_vcpu(sv);
 	commit_done(sv);
 	return 0;
 }
@@ -293,6 +335,7 @@ static void end_state(struct samsara_vcpu *sv)
 	samsara_forget_exit(sv);
 	/* Start-up IPIs come from the log. */
 	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+	compare_vcpu(sv);
 	commit_done(sv);
 }
 
@@ -310,7 +353,7 @@ static int next_chunk(struct samsara_vcpu *sv)
 	}
 	if (!record_is_sound(sv))
 		return -ESHUTDOWN;
-	r = samsara_replay_wait_turn(sv);
+	r = sv->mode->get_ready(sv);
 	if (!r)
 		apply_start(sv);
 	return r;
@@ -341,12 +384,69 @@ static int leave_replay(struct samsara_vcpu *sv, int r)
 	return r == -ESHUTDOWN ? ask_user(sv) : r;
 }
 
-static int replay_pre_enter(struct samsara_vcpu *sv)
+/*
+ * Inside a chunk.  Returns 1: the guest runs on; 0: it has come to its end, or the replay has;
+ * or -EINTR.
+ */
+static int go_on(struct samsara_vcpu *sv)
 {
-	struct kvm_vcpu *vcpu = sv->vcpu;
 	int r;
 
-	drop_requests(vcpu);
+	if (sv->replay.suspect.field) {
+		chunk_ran(sv);
+		return 0;
+	}
+	r = sv->mode->go_on ? sv->mode->go_on(sv) : 0;
+	if (r)
+		return r == -ESHUTDOWN ? 0 : r;
+	if (samsara_event_requeued(sv->vcpu)) {
+		samsara_reinject(sv->vcpu);
+		return 1;
+	}
+	if (!samsara_counter_ok(&sv->counter)) {
+		samsara_fail(sv->vm, -EBUSY, SAMSARA_COUNTER_LOST);
+		return 0;
+	}
+	r = samsara_land(sv);
+	if (!r)
+		return 1;
+	if (r > 0) {
+		samsara_normalise(sv);
+		chunk_ran(sv);
+	} else if (samsara_alive(sv->vm) && !sv->replay.suspect.field) {
+		samsara_fail(sv->vm, r, "the branch counter can't be set");
+	}
+	return 0;
+}
+
+/* One step of a vCPU whose replay is not over.  As samsara_pre_enter(), or NEXT_STEP. */
+static int replay_step(struct samsara_vcpu *sv)
+{
+	int r;
+
+	switch (sv->state) {
+	case SAMSARA_AT_START:
+	case SAMSARA_IN_CHUNK:
+		return go_on(sv) ?: NEXT_STEP;
+	case SAMSARA_AT_END:
+		r = end_chunk(sv);
+		return r ? leave_replay(sv, r) : NEXT_STEP;
+	case SAMSARA_AT_EXIT:
+		r = replay_pending_exit(sv);
+		return r == -ENODATA || r == -ESHUTDOWN ? leave_replay(sv, r) : r;
+	default:
+		r = next_chunk(sv);
+		if (r)
+			return leave_replay(sv, r);
+		return sv->state == SAMSARA_AT_STATE ? ask_user(sv) : NEXT_STEP;
+	}
+}
+
+static int replay_pre_enter(struct samsara_vcpu *sv)
+{
+	int r;
+
+	drop_requests(sv->vcpu);
 	r = samsara_counter_init(&sv->counter, sv->length.limit,
 				 sv->state == SAMSARA_IN_CHUNK);
 	if (r) {
@@ -356,37 +456,9 @@ static int replay_pre_enter(struct samsara_vcpu *sv)
 	if (sv->state == SAMSARA_AT_STATE && samsara_alive(sv->vm))
 		end_state(sv);
 	while (samsara_alive(sv->vm)) {
-		if (sv->state == SAMSARA_AT_START || sv->state == SAMSARA_IN_CHUNK) {
-			if (samsara_event_requeued(vcpu)) {
-				samsara_reinject(vcpu);
-				return 1;
-			}
-			if (!samsara_counter_ok(&sv->counter)) {
-				samsara_fail(sv->vm, -EBUSY, SAMSARA_COUNTER_LOST);
-				break;
-			}
-			r = samsara_land(sv);
-			if (!r)
-				return 1;
-			if (r < 0) {
-				if (samsara_alive(sv->vm))
-					samsara_fail(sv->vm, r, "the branch counter can't be set");
-				break;
-			}
-			samsara_normalise(sv);
-			end_chunk(sv);
-		} else if (sv->state == SAMSARA_AT_EXIT) {
-			r = replay_pending_exit(sv);
-			if (r == -ENODATA || r == -ESHUTDOWN)
-				return leave_replay(sv, r);
+		r = replay_step(sv);
+		if (r != NEXT_STEP)
 			return r;
-		} else {
-			r = next_chunk(sv);
-			if (r)
-				return leave_replay(sv, r);
-			if (sv->state == SAMSARA_AT_STATE)
-				return ask_user(sv);
-		}
 	}
 	return leave_replay(sv, -ESHUTDOWN);
 }
@@ -416,7 +488,17 @@ static int replay_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *s
 	return -EIO;
 }
 
-static const struct samsara_flow replay_flow = {
+static void replay_prepare(struct samsara_vcpu *sv)
+{
+}
+
+static int replay_end(struct samsara_vcpu *sv)
+{
+	samsara_ept_note_dirty(sv);
+	return 0;
+}
+
+const struct samsara_flow samsara_replay_flow = {
 	.pre_enter = replay_pre_enter,
 	.complete_io = replay_complete_io,
 	.leave = replay_leave,
@@ -426,8 +508,11 @@ static const struct samsara_flow replay_flow = {
 };
 
 const struct samsara_mode samsara_mode_replay = {
-	.flow = &replay_flow,
+	.flow = &samsara_replay_flow,
 	.from_log = true,
 	.init_vcpu = replay_init,
+	.get_ready = samsara_replay_wait_turn,
+	.prepare = replay_prepare,
 	.fault = replay_fault,
+	.end = replay_end,
 };

@@ -96,8 +96,6 @@ static void speculate_begin(struct samsara_vcpu *sv)
 
 static int speculate_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
 {
-	int r;
-
 	if (*sptep & EPT_WITHHELD) {
 		if (samsara_reserve_touch(sv, sp, write, *sptep & EPT_R))
 			return SAMSARA_FAULT_TOUCH;
@@ -105,20 +103,7 @@ static int speculate_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64
 		if (write)
 			samsara_ept_give_back(sptep);
 	}
-	if (!write) {
-		if (!(*sptep & EPT_R))
-			*sptep = samsara_ept_entry(sp->page, EPT_LEAF_RO);
-		return SAMSARA_FAULT_MAPPED;
-	}
-	if (*sptep & EPT_W)	/* withheld, or a translation from before the copy was made */
-		return SAMSARA_FAULT_MAPPED;
-	r = samsara_copies_make(sv, sp, sptep);
-	/*
-	 * A chunk can't end in the middle of an instruction.  From its start, with all
-	 * copies, it goes further.
-	 */
-	sv->chunk.out_of_copies = r == -ENOSPC;
-	return r && !sv->chunk.out_of_copies ? r : SAMSARA_FAULT_MAPPED;
+	return samsara_copies_fault(sv, sp, sptep, write);
 }
 
 static bool speculate_must_end(struct samsara_vcpu *sv)

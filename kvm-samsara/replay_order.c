@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The order of commits in a replay: whose commit is next, what the VM's own stream adds to
- * it, and where it ends.
+ * The order of commits in a replay: whose commit is next, which chunks may begin before
+ * theirs is, what the VM's own stream adds to it, and where it ends.
+ *
+ * A vCPU that has taken a record waits for one of two things.  Its *turn*: all commits before
+ * the record's are done, and nobody else does that one.  Or, in parallel replay, only the
+ * *start* of a chunk: those up to start_seq are done, which is all that the chunk has seen in
+ * the recording.  Either is said in `bound` meanwhile: before commit `bound` is done the vCPU
+ * executes nothing.
  */
 #include "dma.h"
 #include "log.h"
@@ -37,7 +43,7 @@ static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *re
 }
 
 /*
- * A commit is done: wake the vCPU that waits for it, if any, or whoever has asked for a
+ * A commit is done: wake the vCPUs that waited for it, if any, or whoever has asked for a
  * pause.  Waking all vCPUs costs more than the commits of a guest that does much I/O.
  */
 static void wake_next(struct samsara_vm *vm)
@@ -52,7 +58,7 @@ static void wake_next(struct samsara_vm *vm)
 	}
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		sv = vm->vcpus[i];
-		if (sv->replay.waiter && sv->rec.commit_seq == vm->replay.done + 1)
+		if (sv->replay.waiter && sv->replay.bound <= vm->replay.done)
 			wake_up_process(sv->replay.waiter);
 	}
 }
@@ -116,6 +122,18 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 	}
 }
 
+/* A vCPU other than @sv that is in a chunk, or has one to commit; NULL: there is none. */
+static struct samsara_vcpu *find_begun(struct samsara_vm *vm, const struct samsara_vcpu *sv)
+{
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i] != sv && vm->vcpus[i]->replay.begun)
+			return vm->vcpus[i];
+	return NULL;
+}
+
 /*
  * Is a change of the memory map the next commit, which nobody does yet?  Then @sv does it,
  * by do_maps(), as soon as it has given commit_lock up.
@@ -124,12 +142,20 @@ static bool claim_map(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	const struct smr_record *rec = &vm->replay.rec;
+	struct samsara_vcpu *begun;
 
 	lockdep_assert_held(&vm->commit_lock);
 	if (!samsara_alive(vm) || !vm->replay.have_rec || rec->type != SMR_MAP ||
 	    rec->commit_seq != vm->replay.done + 1 || samsara_past_stop(vm, rec->commit_seq) ||
 	    held(vm, rec->commit_seq) || vm->replay.runner)
 		return false;
+	/* No chunk is open when the map changes: not in what was recorded. */
+	begun = find_begun(vm, NULL);
+	if (begun) {
+		samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->commit_seq,
+				    begun->rec.commit_seq);
+		return false;
+	}
 	vm->replay.runner = sv;
 	return true;
 }
@@ -179,28 +205,117 @@ static void do_maps(struct samsara_vcpu *sv)
 	kvm_vcpu_srcu_read_lock(sv->vcpu);
 }
 
+enum awaited {
+	TURN,
+	START,
+};
+
+static bool may_go(struct samsara_vcpu *sv, enum awaited what)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	return READ_ONCE(vm->replay.done) >= sv->replay.bound && !held(vm, sv->rec.commit_seq) &&
+	       (what == TURN || !READ_ONCE(vm->replay.alone));
+}
+
 /*
- * One look.  Returns 1: the commit is the next one, and nobody else does it; 0: look
- * again; or as below.
+ * Does every other vCPU wait for the commit of @sv's chunk, or for a later one?  Then that is as
+ * in serial replay.
  */
-static int look_for_turn(struct samsara_vcpu *sv)
+static bool all_wait_for(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i] != sv && vm->vcpus[i]->replay.bound < sv->rec.commit_seq)
+			return false;
+	return true;
+}
+
+/*
+ * Could @sv, whose turn is still to come, have the turn, and nobody run beside it?  Others may have
+ * run; but they could not be checked, since a chunk on memory itself also stamps page tables that
+ * it has only walked.
+ */
+static bool may_be_alone(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	return vm->replay.done + 1 == sv->rec.commit_seq && !held(vm, sv->rec.commit_seq) &&
+	       !vm->replay.runner && all_wait_for(sv) &&
+	       !(vm->tune.replay_check && find_begun(vm, sv));
+}
+
+/* What the vCPU has waited for is there. */
+static void go(struct samsara_vcpu *sv, enum awaited what, bool starved)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	lockdep_assert_held(&vm->commit_lock);
+	if (what == TURN || (!starved && may_be_alone(sv))) {
+		vm->replay.runner = sv;
+	} else {
+		sv->replay.begun = true;
+		WRITE_ONCE(sv->replay.runs, true);
+	}
+	sv->replay.bound = 0;
+	WRITE_ONCE(vm->replay.begun, max(vm->replay.begun, sv->rec.commit_seq));
+}
+
+/* The vCPU executes nothing from here on. */
+static void stand_still(struct samsara_vcpu *sv)
+{
+	lockdep_assert_held(&sv->vm->commit_lock);
+	if (!sv->replay.runs)
+		return;
+	WRITE_ONCE(sv->replay.runs, false);
+	if (sv->vm->replay.alone)
+		wake_up_all(&sv->vm->wq);
+}
+
+/* Sleep until it is worth another look.  Returns 0 or -EINTR. */
+static int wait_for_news(struct samsara_vcpu *sv, enum awaited what, bool starved, u32 pauses)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool r;
+
+	/* After a pause somebody has to look at the VM's stream. */
+	if (!starved) {
+		r = samsara_replay_interrupted(sv, may_go(sv, what) ||
+					       READ_ONCE(vm->replay.pauses) != pauses);
+	} else {
+		samsara_signal_user(vm);
+		r = samsara_replay_interrupted(sv, samsara_ring_has_news(&vm->vm_ring) ||
+					       (what == START && may_go(sv, what)));
+	}
+	return r ? -EINTR : 0;
+}
+
+/* One look.  Returns 1: it is there; 0: look again; or as samsara_replay_wait_turn(). */
+static int look(struct samsara_vcpu *sv, enum awaited what)
 {
 	struct samsara_vm *vm = sv->vm;
 	u64 n = sv->rec.commit_seq;
-	bool starved, mine, past, map;
+	bool starved, there, past, map;
 	u32 pauses;
 
 	mutex_lock(&vm->commit_lock);
+	stand_still(sv);
+	sv->replay.bound = what == TURN ? n - 1 : sv->rec.start_seq;
 	pauses = vm->replay.pauses;
 	starved = !advance_vm_stream(vm);
 	map = claim_map(sv);
 	/* A commit of the VM's stream may come first as long as we can't see its next record. */
-	mine = !starved && vm->replay.done + 1 == n && !held(vm, n);
+	there = may_go(sv, what) && (what == TURN ? !starved : !map);
 	/* Every number is in one stream only, and numbers grow. */
-	past = n <= vm->replay.done || (mine && (map || vm->replay.runner));
-	if (mine && !past)
-		vm->replay.runner = sv;
-	sv->replay.waiter = mine ? NULL : current;
+	past = n <= vm->replay.done || (what == TURN && there && (map || vm->replay.runner));
+	if (past)
+		sv->replay.begun = false;
+	else if (there)
+		go(sv, what, starved);
+	sv->replay.waiter = there ? NULL : current;
 	mutex_unlock(&vm->commit_lock);
 	if (map)
 		do_maps(sv);
@@ -210,26 +325,17 @@ static int look_for_turn(struct samsara_vcpu *sv)
 		samsara_diverged(sv, KVM_SAMSARA_DIV_LOG, n, vm->replay.done + 1);
 		return -ESHUTDOWN;
 	}
-	if (mine)
+	if (there)
 		return 1;
-	if (map)
-		return 0;
-	if (starved)
-		samsara_signal_user(vm);
-	if (starved)
-		return samsara_replay_interrupted(sv, samsara_ring_has_news(&vm->vm_ring)) ? -EINTR : 0;
-	/* After a pause somebody has to look at the VM's stream. */
-	return samsara_replay_interrupted(sv, (READ_ONCE(vm->replay.done) + 1 == n && !held(vm, n)) ||
-					  READ_ONCE(vm->replay.pauses) != pauses) ? -EINTR : 0;
+	return map ? 0 : wait_for_news(sv, what, starved, pauses);
 }
 
-/* Wait until every commit before the record's is done.  Returns 0, -EINTR, or -ESHUTDOWN. */
-int samsara_replay_wait_turn(struct samsara_vcpu *sv)
+static int wait_for(struct samsara_vcpu *sv, enum awaited what)
 {
 	struct samsara_vm *vm = sv->vm;
 	int r;
 
-	while (!(r = look_for_turn(sv)))
+	while (!(r = look(sv, what)))
 		cond_resched();
 	if (sv->replay.waiter) {
 		mutex_lock(&vm->commit_lock);
@@ -237,6 +343,77 @@ int samsara_replay_wait_turn(struct samsara_vcpu *sv)
 		mutex_unlock(&vm->commit_lock);
 	}
 	return min(r, 0);
+}
+
+bool samsara_has_turn(struct samsara_vcpu *sv)
+{
+	/* Only the vCPU itself takes it, and gives it back. */
+	return READ_ONCE(sv->vm->replay.runner) == sv;
+}
+
+/*
+ * Wait until every commit before the record's is done; that one is the vCPU's then.  Returns 0,
+ * -EINTR, and then it is to be called again, or -ESHUTDOWN.
+ */
+int samsara_replay_wait_turn(struct samsara_vcpu *sv)
+{
+	return samsara_has_turn(sv) ? 0 : wait_for(sv, TURN);
+}
+
+/*
+ * Wait until the chunk may begin.  As samsara_replay_wait_turn(); if it is the vCPU's turn then,
+ * nobody runs beside the chunk.
+ */
+int samsara_replay_wait_start(struct samsara_vcpu *sv)
+{
+	return wait_for(sv, START);
+}
+
+/* In a chunk that has begun before its turn: take that if nobody runs beside the chunk then. */
+bool samsara_replay_try_alone(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	bool ret;
+
+	mutex_lock(&vm->commit_lock);
+	ret = advance_vm_stream(vm) && may_be_alone(sv);
+	if (ret) {
+		vm->replay.runner = sv;
+		sv->replay.runs = false;
+	}
+	mutex_unlock(&vm->commit_lock);
+	return ret;
+}
+
+static bool others_run(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i] != sv && READ_ONCE(vm->vcpus[i]->replay.runs))
+			return true;
+	return false;
+}
+
+/*
+ * Wait for the turn, and until nobody runs; none begins then before the commit is done.  A
+ * vCPU that is in a chunk, and waits itself, does not run.  As samsara_replay_wait_turn().
+ */
+int samsara_replay_wait_alone(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	int r;
+
+	r = samsara_replay_wait_turn(sv);
+	if (r)
+		return r;
+	mutex_lock(&vm->commit_lock);
+	WRITE_ONCE(vm->replay.alone, true);
+	mutex_unlock(&vm->commit_lock);
+	if (samsara_replay_interrupted(sv, !others_run(sv)))
+		return -EINTR;
+	return samsara_alive(vm) ? 0 : -ESHUTDOWN;
 }
 
 /* The commit in sv->rec has been done: compare memory, and let the next one go. */
@@ -252,6 +429,8 @@ void samsara_replay_done(struct samsara_vcpu *sv)
 				   samsara_stat(sv)->samsara_landing_steps);
 	mutex_lock(&vm->commit_lock);
 	vm->replay.runner = NULL;
+	WRITE_ONCE(vm->replay.alone, false);
+	sv->replay.begun = false;
 	if (samsara_alive(vm)) {
 		WRITE_ONCE(vm->replay.done, sv->rec.commit_seq);
 		wake_next(vm);
@@ -300,11 +479,16 @@ static void end_replay(struct samsara_vcpu *sv)
 	wake_up_all(&vm->wq);
 }
 
+static bool next_is_held(struct samsara_vm *vm)
+{
+	return held(vm, READ_ONCE(vm->replay.done) + 1);
+}
+
 /* A commit of the VM's own stream may come only when user space lets it. */
 static bool vm_stream_held(struct samsara_vm *vm)
 {
 	return vm->replay.have_rec && smr_is_commit(vm->replay.rec.type) &&
-	       !samsara_past_stop(vm, vm->replay.rec.commit_seq) && held(vm, vm->replay.done + 1);
+	       !samsara_past_stop(vm, vm->replay.rec.commit_seq) && next_is_held(vm);
 }
 
 /*
@@ -327,7 +511,7 @@ static int finish_vm_stream(struct samsara_vcpu *sv)
 		if (map) {
 			do_maps(sv);
 		} else if (wait) {
-			if (samsara_replay_interrupted(sv, !held(vm, READ_ONCE(vm->replay.done) + 1)))
+			if (samsara_replay_interrupted(sv, !next_is_held(vm)))
 				return -EINTR;
 		} else if (starved) {
 			samsara_signal_user(vm);
@@ -348,6 +532,7 @@ int samsara_replay_ended(struct samsara_vcpu *sv)
 	mutex_lock(&vm->commit_lock);
 	if (!sv->replay.ended) {
 		sv->replay.ended = true;
+		sv->replay.bound = U64_MAX;
 		check_final_state(sv);
 		vm->replay.nr_ended++;
 	}

@@ -15,7 +15,11 @@
 	 samsara_interrupted(sv))
 
 bool samsara_past_stop(struct samsara_vm *vm, u64 n);
+bool samsara_has_turn(struct samsara_vcpu *sv);
 int samsara_replay_wait_turn(struct samsara_vcpu *sv);
+int samsara_replay_wait_start(struct samsara_vcpu *sv);
+int samsara_replay_wait_alone(struct samsara_vcpu *sv);
+bool samsara_replay_try_alone(struct samsara_vcpu *sv);
 void samsara_replay_done(struct samsara_vcpu *sv);
 int samsara_replay_ended(struct samsara_vcpu *sv);
 

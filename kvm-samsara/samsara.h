@@ -105,12 +105,28 @@ struct samsara_ownership {
 	u64 ticket;		/* its place among those who wait, 0: none */
 };
 
+/* Where a replay has diverged: struct kvm_samsara_status. */
+struct samsara_divergence {
+	u32 field;		/* KVM_SAMSARA_DIV_* */
+	s32 vcpu;		/* -1: the VM's own stream */
+	u64 commit, expected, got;
+};
+
 struct samsara_replay {
 	bool ended;		/* the stream is complete */
 	bool have_rec;		/* rec was taken from the ring and is not done */
 	struct smr_cursor items;	/* of rec */
 	u64 *withheld;		/* the entry of the page that the chunk ends before */
-	struct task_struct *waiter;	/* waits for the commit in rec; under commit_lock */
+	/* replay_order.c; under commit_lock: */
+	struct task_struct *waiter;	/* waits for its turn, or to begin the chunk in rec */
+	u64 bound;		/* nothing is executed before this commit is done */
+	bool begun;		/* the chunk in rec has begun, and it was not its turn */
+	bool runs;		/* a chunk that has begun so executes instructions */
+	/* mode_replay_parallel.c */
+	u32 try_alone;		/* so many copies make it worth to try */
+	u64 unstamped;		/* what vm->replay.unstamped was */
+	bool compared;		/* what the chunk has written is known */
+	struct samsara_divergence suspect;	/* found before the turn; field 0: nothing */
 };
 
 /* Where a vCPU is. */
@@ -118,6 +134,7 @@ enum samsara_state {
 	SAMSARA_AT_BOUNDARY,
 	SAMSARA_AT_START,	/* replay: of a chunk, which has not been entered yet */
 	SAMSARA_IN_CHUNK,
+	SAMSARA_AT_END,		/* replay: of a chunk, which has not committed yet */
 	SAMSARA_AT_EXIT,	/* the chunk has committed, its exit is not handled yet */
 	SAMSARA_IN_SECTION,
 	SAMSARA_AT_STATE,	/* replay: user space is to set the vCPU's state */
@@ -181,19 +198,16 @@ struct samsara_vcpu {
 /* How far a replay has come; under commit_lock. */
 struct samsara_vm_replay {
 	u64 done;		/* number of the last commit done */
+	u64 begun;		/* the last of those that have begun */
 	u64 pause_at;		/* none after this one begins, 0: all may */
 	u32 pauses;		/* times that was set */
 	struct samsara_vcpu *runner;	/* does the next one */
+	bool alone;		/* and no chunk may begin before it is done */
+	u64 coarse;		/* commits up to this one may stamp what they left as it was */
+	u64 unstamped;		/* the last one that has stamped nothing */
 	u32 nr_ended;		/* vCPUs whose streams are complete */
 	struct smr_record rec;	/* of the VM's stream */
 	bool have_rec;		/* rec was taken from the ring and is not done */
-};
-
-/* Where the replay has diverged first: struct kvm_samsara_status. */
-struct samsara_divergence {
-	u32 field;		/* KVM_SAMSARA_DIV_* */
-	s32 vcpu;		/* -1: the VM's own stream */
-	u64 commit, expected, got;
 };
 
 struct samsara_vm {

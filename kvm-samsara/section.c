@@ -91,7 +91,7 @@ int samsara_section_begin(struct samsara_vcpu *sv)
 	return 1;
 }
 
-/* Note the pages KVM wrote. */
+/* Note the pages KVM wrote, and stamp them with the number in sv->rec. */
 void samsara_section_changed(struct samsara_vcpu *sv)
 {
 	struct samsara_page *sp;
@@ -99,25 +99,20 @@ void samsara_section_changed(struct samsara_vcpu *sv)
 
 	for (i = 0; i < sv->section.nr_gfns; i++) {
 		sp = samsara_gfn_to_page(sv->vm, sv->section.gfns[i], NULL);
-		if (sp)
-			samsara_page_changed(sv->vm, sp);
+		if (!sp)
+			continue;
+		smr_page_commit(&sp->meta, sv->rec.commit_seq);
+		samsara_page_changed(sv->vm, sp);
 	}
 }
 
 void samsara_section_end(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	struct samsara_page *sp;
 	u64 took;
-	u32 i;
 
 	lockdep_assert_held(&vm->commit_lock);
 	sv->state = SAMSARA_AT_BOUNDARY;
-	for (i = 0; i < sv->section.nr_gfns; i++) {
-		sp = samsara_gfn_to_page(vm, sv->section.gfns[i], NULL);
-		if (sp)
-			smr_page_commit(&sp->meta, sv->rec.commit_seq);
-	}
 	samsara_section_changed(sv);
 	samsara_maybe_add_memdigest(vm, &sv->rec, sv->id);
 	smr_order_published(vm->order, sv->id);

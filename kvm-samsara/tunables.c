@@ -50,6 +50,7 @@ static const struct {
 	TUNABLE(LANDING_BREAKPOINT, landing_breakpoint, 0, 1),
 	TUNABLE(CHAOS, chaos, 0, 10),
 	TUNABLE(SEED, seed, 0, U32_MAX),
+	TUNABLE(REPLAY_CHECK, replay_check, 0, 1),
 };
 
 static u64 *value_of(struct samsara_tunables *tune, u64 index)

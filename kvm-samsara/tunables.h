@@ -23,6 +23,7 @@ struct samsara_tunables {
 	u64 chaos;		/* how much recording looks for rare interleavings, 0 to 10 */
 	u64 seed;		/* of what recording leaves to chance, 0: START takes any */
 	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
+	u64 replay_check;	/* parallel replay checks what recording has checked */
 };
 
 void samsara_tunables_default(struct samsara_tunables *tune);

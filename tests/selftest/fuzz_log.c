@@ -32,7 +32,7 @@ static void copy_log(struct log *to, const struct log *from)
 
 bool is_replay(const struct target *t)
 {
-	return t->mode == KVM_SAMSARA_MODE_REPLAY;
+	return is_replay_mode(t->mode);
 }
 
 unsigned int some_ring(struct rng *r, const struct target *t)
@@ -51,7 +51,7 @@ void choose_work(struct rng *r, struct target *t)
 	pthread_mutex_lock(&log_lock);
 	if (!is_replay(t) && t->log.stream[0].len)
 		copy_log(&last_log[t->nr_vcpus], &t->log);
-	t->mode = KVM_SAMSARA_MODE_RECORD + below(r, 4);
+	t->mode = KVM_SAMSARA_MODE_RECORD + below(r, 5);
 	t->nr_vcpus = 1 + below(r, NR_VCPUS);
 	t->ring_bytes = RING_BYTES << below(r, 3);
 	if (is_replay(t))

@@ -219,12 +219,35 @@ static void must_end_well(struct vm *vm, const struct kvm_samsara_status *st, co
 			fail("%s: vcpu %d: exit reason %d", what, i, vm->outcome[i]);
 }
 
+static struct kvm_samsara_status replay_of(const struct vm *vm,
+					   const struct kvm_samsara_status *rec,
+					   unsigned int mode)
+{
+	struct vm_setup again = vm->setup;
+	struct kvm_samsara_status rep;
+	struct vm vm2;
+
+	again.mode = mode;
+	vm_create_configured(&vm2, &again);
+	vm2.stream = vm->stream;
+	vm_start(&vm2);
+	vm_run(&vm2, &rep);
+	must_end_well(&vm2, &rep, "replay");
+	if (rep.commits != rec->commits)
+		fail("replay, mode %u: %llu commits, recorded %llu", mode, rep.commits, rec->commits);
+	if (memcmp(vm->result, vm2.result, sizeof(vm->result)))
+		fail("replay, mode %u: another result", mode);
+	if (memcmp(vm->mem, vm2.mem, again.mem_bytes))
+		fail("replay, mode %u: another memory", mode);
+	vm_destroy(&vm2);
+	return rep;
+}
+
 struct kvm_samsara_status record_and_replay(const struct vm_setup *setup,
 					    void (*meanwhile)(struct vm *vm))
 {
 	struct kvm_samsara_status rec, rep;
-	struct vm_setup again = *setup;
-	struct vm vm, vm2;
+	struct vm vm;
 	int i;
 
 	vm_create_configured(&vm, setup);
@@ -241,20 +264,9 @@ struct kvm_samsara_status record_and_replay(const struct vm_setup *setup,
 	leave(&vm, "recording");
 	must_end_well(&vm, &rec, "recording");
 
-	again.mode = KVM_SAMSARA_MODE_REPLAY;
-	vm_create_configured(&vm2, &again);
-	vm2.stream = vm.stream;
-	vm_start(&vm2);
-	vm_run(&vm2, &rep);
-	must_end_well(&vm2, &rep, "replay");
-	if (rep.commits != rec.commits)
-		fail("replay: %llu commits, recorded %llu", rep.commits, rec.commits);
-	if (memcmp(vm.result, vm2.result, sizeof(vm.result)))
-		fail("replay: another result");
-	if (memcmp(vm.mem, vm2.mem, vm.setup.mem_bytes))
-		fail("replay: another memory");
+	for (i = 0; replay_modes[i]; i++)
+		rep = replay_of(&vm, &rec, replay_modes[i]);
 	note("%llu commits, %llu of them by devices", rec.commits, rec.dma_commits);
-	vm_destroy(&vm2);
 	streams_free(vm.stream, setup->nr_vcpus);
 	vm_destroy(&vm);
 	return rep;

@@ -185,7 +185,7 @@ static void hostile_headers(unsigned int mode, unsigned int seed)
 	vm_create_configured(&vm, &setup);
 	s = (struct scribbler) {
 		.vm = &vm, .rng = seed * 2654435761u + 1,
-		.content = mode == KVM_SAMSARA_MODE_REPLAY,
+		.content = is_replay_mode(mode),
 	};
 	vm_start(&vm);
 	vcpu_start(&vm, 0);
@@ -220,7 +220,7 @@ static void headers_replaying(void)
 	unsigned int i;
 
 	for (i = 0; i < 10; i++)
-		hostile_headers(KVM_SAMSARA_MODE_REPLAY, i);
+		hostile_headers(replay_modes[i % 2], i);
 }
 
 /* ---- logs that are false */
@@ -266,15 +266,16 @@ static void record(const struct vm_setup *setup, struct stream *streams)
 }
 
 /* Both vCPUs look into their rings before there is anything. */
-static void replay_at_once(const struct vm_setup *setup, struct stream *streams,
-			   struct kvm_samsara_status *st)
+static void replay_checked(const struct vm_setup *setup, unsigned int mode, bool replay_check,
+			   struct stream *streams, struct kvm_samsara_status *st)
 {
 	struct vm_setup again = *setup;
 	struct vm vm;
 	int i;
 
-	again.mode = KVM_SAMSARA_MODE_REPLAY;
+	again.mode = mode;
 	vm_create_configured(&vm, &again);
+	must_work(vm_set_tunable(&vm, KVM_SAMSARA_TUNABLE_REPLAY_CHECK, replay_check), "tunable");
 	vm.stream = streams;
 	vm_start(&vm);
 	for (i = 0; i < setup->nr_vcpus; i++)
@@ -283,6 +284,86 @@ static void replay_at_once(const struct vm_setup *setup, struct stream *streams,
 	vm_serve(&vm);
 	if (!wait_until((vm_get_status(&vm, st), st->state != KVM_SAMSARA_STATE_REPLAYING), 20000))
 		fail("the replay does not end, at commit %llu", st->commits);
+	leave(&vm, "replay");
+	vm_destroy(&vm);
+}
+
+static void replay_at_once(const struct vm_setup *setup, unsigned int mode,
+			   struct stream *streams, struct kvm_samsara_status *st)
+{
+	replay_checked(setup, mode, false, streams, st);
+}
+
+static void start_early(struct smr_record *rec, unsigned char *data)
+{
+	(void)data;
+	if (rec->type == SMR_CHUNK)
+		rec->start_seq = 0;
+}
+
+/* Each chunk may begin before it can have seen what it has: that shows, as itself or in digests. */
+static void early_starts(void)
+{
+	const struct vm_setup setup = {
+		.nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 20000,
+		.chunk_limit = 2000, .memdigest = 16,
+	};
+	struct kvm_samsara_status st;
+	struct stream *streams;
+	bool check;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		check = i % 2;
+		streams = streams_new(2);
+		record(&setup, streams);
+		rewrite(&streams[0], start_early);
+		rewrite(&streams[1], start_early);
+		replay_checked(&setup, KVM_SAMSARA_MODE_REPLAY_PARALLEL, check, streams, &st);
+		if (st.state != KVM_SAMSARA_STATE_DIVERGED ||
+		    (check && st.div_field != KVM_SAMSARA_DIV_LOG))
+			fail("check %d: state %u, error %d, field %u at commit %llu", check,
+			     st.state, st.error, st.div_field, st.div_commit);
+		/* To serial replay it is no matter. */
+		replay_at_once(&setup, KVM_SAMSARA_MODE_REPLAY, streams, &st);
+		if (st.state != KVM_SAMSARA_STATE_STOPPED)
+			fail("serial: state %u, error %d, field %u at commit %llu", st.state,
+			     st.error, st.div_field, st.div_commit);
+		streams_free(streams, 2);
+	}
+}
+
+/* A chunk that has begun before the memory map changes, and ends after that. */
+static void early_start_map(void)
+{
+	const struct vm_setup setup = {
+		.nr_vcpus = 1, .mode = KVM_SAMSARA_MODE_REPLAY_PARALLEL, .guest = &device_guest,
+	};
+	struct smr_record chunk = { .type = SMR_CHUNK, .commit_seq = 2, .end = EXIT_REASON_IO };
+	struct smr_record map = { .type = SMR_MAP, .commit_seq = 1 };
+	struct smr_stream chunk_stream = {}, map_stream = {};
+	unsigned char chunk_bytes[100], map_bytes[100];
+	struct smr_buf c = { .p = chunk_bytes, .size = sizeof(chunk_bytes) };
+	struct smr_buf m = { .p = map_bytes, .size = sizeof(map_bytes) };
+	struct kvm_samsara_status st;
+	struct vm vm;
+
+	must_work(smr_encode(&chunk_stream, &chunk, &c), "encode");
+	must_work(smr_encode(&map_stream, &map, &m), "encode");
+	vm_create_configured(&vm, &setup);
+	vm_start(&vm);
+	put_bytes(&vm, 0, chunk_bytes, c.len);
+	vcpu_start(&vm, 0);
+	if (!wait_until((vm_get_status(&vm, &st), st.begun == 2), 5000))
+		fail("the chunk does not begin");
+	put_bytes(&vm, 1, map_bytes, m.len);
+	vm_ctrl(&vm, KVM_SAMSARA_CTRL_WAKE);
+	if (!wait_until((vm_get_status(&vm, &st), st.state != KVM_SAMSARA_STATE_REPLAYING), 5000))
+		fail("the replay does not end");
+	if (st.state != KVM_SAMSARA_STATE_DIVERGED || st.div_field != KVM_SAMSARA_DIV_LOG ||
+	    st.div_commit != 1)
+		fail("state %u, error %d, field %u at commit %llu", st.state, st.error,
+		     st.div_field, st.div_commit);
 	leave(&vm, "replay");
 	vm_destroy(&vm);
 }
@@ -319,7 +400,7 @@ static void duplicate_commits(void)
 		rewrite(&streams[0], renumber);
 		next_seq = 0;
 		rewrite(&streams[1], renumber);
-		replay_at_once(&setup, streams, &st);
+		replay_at_once(&setup, replay_modes[i % 2], streams, &st);
 		if (st.state == KVM_SAMSARA_STATE_STOPPED)
 			fail("a log with each number twice replays");
 		if (st.state != KVM_SAMSARA_STATE_DIVERGED || st.div_field != KVM_SAMSARA_DIV_LOG)
@@ -415,7 +496,7 @@ static void false_results(void)
 		rewrite(&streams[0], put_lie);
 		if (!lie.commit)
 			fail("kind %u: no such item", lie.kind);
-		replay_at_once(&setup, streams, &st);
+		replay_at_once(&setup, replay_modes[i % 2], streams, &st);
 		/* There, before it has an effect. */
 		if (st.state != KVM_SAMSARA_STATE_DIVERGED || st.div_commit != lie.commit)
 			fail("kind %u with %d in commit %llu: state %u error %d, field %u at commit %llu",
@@ -535,6 +616,8 @@ const struct hostile_case log_cases[] = {
 	{ "devices", devices },
 	{ "false-results", false_results },
 	{ "duplicate-commits", duplicate_commits },
+	{ "early-starts", early_starts },
+	{ "early-start-map", early_start_map },
 	{ "dma-parallel", dma_parallel },
 	{ "dma-serial", dma_serial },
 	{ "dma-crew", dma_crew },

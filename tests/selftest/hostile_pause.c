@@ -19,6 +19,8 @@ static const struct vm_setup racing = {
 	.memdigest = 16,
 };
 
+static unsigned int replay_mode = KVM_SAMSARA_MODE_REPLAY;
+
 static int pause_at(struct vm *vm, unsigned long long commit)
 {
 	return vm_set_attr(vm, KVM_SAMSARA_GRP_PAUSE, 0, &commit);
@@ -64,7 +66,7 @@ static void start_replay(struct vm *vm, const struct vm *recorded)
 {
 	struct vm_setup setup = recorded->setup;
 
-	setup.mode = KVM_SAMSARA_MODE_REPLAY;
+	setup.mode = replay_mode;
 	vm_create_configured(vm, &setup);
 	vm->stream = recorded->stream;
 	vm_start(vm);
@@ -303,6 +305,43 @@ static void replay_again_devices(void)
 	replay_again(&setup);
 }
 
+static void in_parallel(void (*fn)(void))
+{
+	replay_mode = KVM_SAMSARA_MODE_REPLAY_PARALLEL;
+	fn();
+	replay_mode = KVM_SAMSARA_MODE_REPLAY;
+}
+
+static void pause_steps_parallel(void)
+{
+	in_parallel(pause_steps);
+}
+
+static void pause_ends_parallel(void)
+{
+	in_parallel(pause_ends);
+}
+
+static void pause_stopped_parallel(void)
+{
+	in_parallel(pause_stopped);
+}
+
+static void pause_killed_parallel(void)
+{
+	in_parallel(pause_killed);
+}
+
+static void replay_again_races_parallel(void)
+{
+	in_parallel(replay_again_races);
+}
+
+static void replay_again_devices_parallel(void)
+{
+	in_parallel(replay_again_devices);
+}
+
 const struct hostile_case pause_cases[] = {
 	{ "pause-steps", pause_steps },
 	{ "pause-ends", pause_ends },
@@ -311,5 +350,11 @@ const struct hostile_case pause_cases[] = {
 	{ "pause-refused", pause_refused },
 	{ "replay-again-races", replay_again_races },
 	{ "replay-again-devices", replay_again_devices },
+	{ "pause-steps-parallel", pause_steps_parallel },
+	{ "pause-ends-parallel", pause_ends_parallel },
+	{ "pause-stopped-parallel", pause_stopped_parallel },
+	{ "pause-killed-parallel", pause_killed_parallel },
+	{ "replay-again-races-parallel", replay_again_races_parallel },
+	{ "replay-again-devices-parallel", replay_again_devices_parallel },
 	{}
 };

@@ -17,6 +17,10 @@ const unsigned int record_modes[] = {
 	KVM_SAMSARA_MODE_RECORD, KVM_SAMSARA_MODE_RECORD_SERIAL, KVM_SAMSARA_MODE_RECORD_CREW, 0
 };
 
+const unsigned int replay_modes[] = {
+	KVM_SAMSARA_MODE_REPLAY, KVM_SAMSARA_MODE_REPLAY_PARALLEL, 0
+};
+
 /* EBP is the result. */
 #define REPORT_AND_END		\
 	"	mov	$0xe9, %edx\n"	\
@@ -227,9 +231,14 @@ void vm_get_status(struct vm *vm, struct kvm_samsara_status *st)
 	check(vm_get_attr(vm, KVM_SAMSARA_GRP_STATUS, 0, st), "status");
 }
 
+bool is_replay_mode(unsigned int mode)
+{
+	return mode == KVM_SAMSARA_MODE_REPLAY || mode == KVM_SAMSARA_MODE_REPLAY_PARALLEL;
+}
+
 static bool replays(const struct vm *vm)
 {
-	return vm->setup.mode == KVM_SAMSARA_MODE_REPLAY;
+	return is_replay_mode(vm->setup.mode);
 }
 
 int vcpu_set_start(int fd, int i, const struct vm_setup *setup)

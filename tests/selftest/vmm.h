@@ -55,6 +55,9 @@ extern const struct guest spinning_guest;
 
 /* KVM_SAMSARA_MODE_* of all ways to record, ended by 0 */
 extern const unsigned int record_modes[];
+/* The same to replay. */
+extern const unsigned int replay_modes[];
+bool is_replay_mode(unsigned int mode);
 
 struct vm_setup {
 	int nr_vcpus;

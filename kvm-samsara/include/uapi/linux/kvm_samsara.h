@@ -62,6 +62,7 @@
 #define KVM_SAMSARA_MODE_REPLAY		2	/* chunks one by one in commit order */
 #define KVM_SAMSARA_MODE_RECORD_SERIAL	3	/* one vCPU at a time, in long slices */
 #define KVM_SAMSARA_MODE_RECORD_CREW	4	/* vCPUs in parallel, pages owned: for comparison */
+#define KVM_SAMSARA_MODE_REPLAY_PARALLEL	5	/* chunks as soon as what they have seen is there */
 
 struct kvm_samsara_config {
 	__u32 version;		/* KVM_SAMSARA_ABI_VERSION */
@@ -120,6 +121,7 @@ enum {
 	KVM_SAMSARA_TUNABLE_LANDING_BREAKPOINT,
 	KVM_SAMSARA_TUNABLE_CHAOS,
 	KVM_SAMSARA_TUNABLE_SEED,
+	KVM_SAMSARA_TUNABLE_REPLAY_CHECK,
 };
 
 /* kvm_samsara_status.state */
@@ -163,7 +165,8 @@ struct kvm_samsara_status {
 	__u64 landing_steps;	/* replay: single steps taken to land */
 	__u64 exclusive;	/* times the exclusive token was taken */
 	__u64 serial_phases;	/* times a parallel recording went serial for a while */
-	__u64 reserved[10];
+	__u64 begun;		/* replay: last commit that has begun, if that is above `commits` */
+	__u64 reserved[9];
 };
 
 /*
