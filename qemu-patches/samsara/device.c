@@ -259,7 +259,8 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
 {
     ERRP_GUARD();
     unsigned nr_vcpus = current_machine->smp.cpus;
-    bool stop = mode != KVM_SAMSARA_MODE_REPLAY && samsara_stop_on_error();
+    bool replay = samsara_opts.replay;
+    bool stop = !replay && samsara_stop_on_error();
     struct kvm_samsara_config config = {
         .version = KVM_SAMSARA_ABI_VERSION,
         .mode = mode,
@@ -280,11 +281,11 @@ bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
     config.eventfd = samsara_device.eventfd;
     ret = device_attr(KVM_SET_DEVICE_ATTR, KVM_SAMSARA_GRP_CONFIG, 0, &config);
     if (ret < 0) {
-        kernel_error(errp, ret, mode == KVM_SAMSARA_MODE_REPLAY
-                     ? "replay this recording" : "record this guest");
+        kernel_error(errp, ret, replay ? "replay this recording"
+                                       : "record this guest");
         return false;
     }
-    if ((mode != KVM_SAMSARA_MODE_REPLAY && !settle_chance(errp)) ||
+    if ((!replay && !settle_chance(errp)) ||
         !set_tunables(errp)) {
         return false;
     }

@@ -93,7 +93,8 @@ static QemuOptsList replay_opts = {
         }, {
             .name = "mode",
             .type = QEMU_OPT_STRING,
-            .help = "serial: chunks one by one in commit order (default)",
+            .help = "serial: chunks one by one in commit order (default); "
+                    "parallel: vCPUs run in parallel, as in the recording",
         }, {
             .name = "stop-at",
             .type = QEMU_OPT_NUMBER,
@@ -217,8 +218,7 @@ static int set_property(void *opaque, const char *name, const char *value,
     const char *verb = opaque;
     g_autofree char *prop = NULL;
 
-    if ((!strcmp(verb, "replay") && !strcmp(name, "mode")) ||
-        (!strcmp(verb, "record") && !strcmp(name, "start"))) {
+    if (!strcmp(verb, "record") && !strcmp(name, "start")) {
         return 0;
     }
     prop = !strcmp(name, "file") ? g_strdup(verb)
@@ -236,9 +236,8 @@ static void check_replay_words(QemuOpts *opts)
         error_report("-replay at-end=%s: must be exit or pause", at_end);
         exit(SAMSARA_EXIT_SETUP);
     }
-    if (mode && strcmp(mode, "serial")) {
-        error_report("-replay mode=%s is not implemented: the only mode is "
-                     "serial", mode);
+    if (mode && strcmp(mode, "serial") && strcmp(mode, "parallel")) {
+        error_report("-replay mode=%s: must be serial or parallel", mode);
         exit(SAMSARA_EXIT_SETUP);
     }
 }

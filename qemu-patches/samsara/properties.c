@@ -47,6 +47,9 @@ static const struct {
       false, "Test aid: falsify one logged value at or after this commit" },
     { "replay", offsetof(SamsaraOpts, replay), true,
       "Replay the execution recorded in this file" },
+    { "replay-mode", offsetof(SamsaraOpts, replay_mode), true,
+      "serial (default): chunks one by one in commit order; parallel: vCPUs "
+      "run in parallel, as they did in the recording" },
     { "replay-stop-at", offsetof(SamsaraOpts, stop_at), false,
       "End the replay after this commit" },
     { "replay-images", offsetof(SamsaraOpts, images), true,

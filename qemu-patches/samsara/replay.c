@@ -260,7 +260,7 @@ static bool load(Error **errp)
 
 static bool begin(Error **errp)
 {
-    if (!samsara_device_config(KVM_SAMSARA_MODE_REPLAY, stop_at(), errp) ||
+    if (!samsara_device_config(samsara_replay_mode(), stop_at(), errp) ||
         !samsara_feed_open(errp) ||
         !samsara_device_ram(samsara_blocks, samsara_nr_blocks, errp)) {
         return false;
@@ -350,8 +350,9 @@ static bool is_ahead(uint64_t commit)
     struct kvm_samsara_status st;
 
     samsara_device_status(&st);
-    /* what it has done of the next commit can't be seen from here */
+    /* what it has done of later commits can't be seen from here */
     return st.state == KVM_SAMSARA_STATE_REPLAYING &&
+           commit >= st.begun &&
            (commit > st.commits ||
             (commit == st.commits && qatomic_read(&rep.held)));
 }

@@ -99,6 +99,7 @@ typedef struct SamsaraOpts {
     char *replay;
     bool on_demand;             /* the monitor says when to record */
     char *mode;                 /* of the recording; NULL: parallel */
+    char *replay_mode;          /* NULL: serial */
     uint64_t tunable[SAMSARA_NR_TUNABLES];  /* SAMSARA_UNSET: the host's */
     uint64_t ring;
     uint64_t compress;
@@ -123,6 +124,8 @@ extern SamsaraOpts samsara_opts;
 
 /* KVM_SAMSARA_MODE_RECORD*; 0: none of them */
 uint32_t samsara_record_mode(void);
+/* KVM_SAMSARA_MODE_REPLAY* */
+uint32_t samsara_replay_mode(void);
 /* -record on-error=stop */
 bool samsara_stop_on_error(void);
 

@@ -56,6 +56,14 @@ uint32_t samsara_record_mode(void)
     return strcmp(mode, "crew") ? 0 : KVM_SAMSARA_MODE_RECORD_CREW;
 }
 
+uint32_t samsara_replay_mode(void)
+{
+    const char *mode = samsara_opts.replay_mode ?: "serial";
+
+    return strcmp(mode, "parallel") ? KVM_SAMSARA_MODE_REPLAY
+                                    : KVM_SAMSARA_MODE_REPLAY_PARALLEL;
+}
+
 bool samsara_stop_on_error(void)
 {
     return samsara_opts.on_error && !strcmp(samsara_opts.on_error, "stop");

@@ -30,6 +30,7 @@ static const struct {
     { "mode", "parallel, serial or crew" },
     { "on-error", "continue or stop" },
     { "disk", "inline or ref" },
+    { "replay-mode", "serial or parallel" },
     { "replay-at-end", "exit or pause" },
 };
 

@@ -3,7 +3,8 @@
 # shellcheck shell=dash
 # Measures inside the simulated host: host.sh VCPUS MODES GUEST...
 #
-# MODES: words of "native", a mode of -record, "replay" (of the recording before it),
+# MODES: words of "native", a mode of -record, "replay" and "preplay" (of the recording
+# before it, serial and parallel),
 # "icount" (record and replay of Debian's QEMU without KVM), "walk:MB:N" (workingset
 # with so much memory and so many pages in use, recorded in chunks of one length),
 # "compare0" and "compare1" (without serial phases; are copies compared?), "again:M" (of
@@ -198,14 +199,15 @@ for guest; do
 			pinned record "$TMP/bench" "mode=${mode#again:}"
 			measured "${mode#again:}" "$TMP/bench"
 			;;
-		replay)
+		replay | preplay)
+			[ "$mode" = replay ] && how=serial || how=parallel
 			counting
-			replay "$TMP/bench.replay" "$TMP/bench.smr"
+			replay "$TMP/bench.replay" "$TMP/bench.smr" "mode=$how"
 			more=$(counted)
 			if exact "$TMP/bench" "$TMP/bench.replay"; then
-				echo "bench $guest vcpus=$vcpus mode=replay took=$TOOK$more"
+				echo "bench $guest vcpus=$vcpus mode=$mode took=$TOOK$more"
 			else
-				failed "replay" "status $RC" "$TMP/bench.replay.err"
+				failed "$mode" "status $RC" "$TMP/bench.replay.err"
 			fi
 			;;
 		*)

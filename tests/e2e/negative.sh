@@ -283,6 +283,8 @@ record_options()
 	machine hello 2 n=10 0xe9
 	ends bad-mode $SETUP "-record mode=fast: must be $(in_words "$MODES")" \
 		$ARGS -record "$to,mode=fast"
+	ends bad-replay-mode $SETUP "-replay mode=fast: must be serial or parallel" \
+		-display none -replay "$to,mode=fast"
 	ends refused-setting $SETUP '-record chunk=1: must be 256 to 4294967296' \
 		$ARGS -record "$to,chunk=1"
 	ends refused-property $SETUP 'chunk=1: must be 256 to 4294967296' \

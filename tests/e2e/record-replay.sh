@@ -7,8 +7,9 @@
 #
 #	--name NAME       of the case (default GUEST-VCPUS)
 #	--recordings N    default 1
-#	--replays N       of each recording, default 2
-#	--replay OPTION   of -replay, for all of them; may be repeated
+#	--replays N       of each recording, default 2; every second one is parallel, and
+#	                  checks what the recording has checked
+#	--replay OPTION   of -replay, for all of them; may be repeated; mode=M for that mode
 #	--distinct        the recordings' signatures must not all be the same
 #	--append STRING   the guest's command line
 #	--machine OPTIONS of -M microvm, or another MACHINE[,OPTIONS]
@@ -32,6 +33,7 @@ guest=$1 vcpus=$2
 shift 2
 name=$guest-$vcpus recordings=1 replays=2 debugcon=0xe9
 distinct='' append='' with_native='' phases=0 least='' replay_options='' stop_at=''
+replay_mode=''
 while :; do
 	case $1 in
 	--name) name=$2-$vcpus; shift 2;;
@@ -39,7 +41,10 @@ while :; do
 	--replays) replays=$2; shift 2;;
 	--replay)
 		replay_options="$replay_options $2"
-		case $2 in stop-at=*) stop_at=${2#*=};; esac
+		case $2 in
+		stop-at=*) stop_at=${2#*=};;
+		mode=*) replay_mode=${2#*=};;
+		esac
 		shift 2;;
 	--append) append=$2; shift 2;;
 	--machine) MACHINE=$2; shift 2;;
@@ -75,23 +80,33 @@ check_recording()
 		not_ok "samsara verify: status $?" "$TMP/verify.out"
 }
 
+# mode_of NUMBER: of -replay
+mode_of()
+{
+	if [ -n "$replay_mode" ]; then echo "$replay_mode"
+	elif [ $(($1 % 2)) = 1 ]; then echo serial
+	else echo parallel
+	fi
+}
+
 check_replay()	# NUMBER
 {
-	[ "$RC" = 0 ] || not_ok "replay $1: QEMU status $RC" "$rep.err" "$rep.out"
+	[ "$RC" = 0 ] || not_ok "$(mode_of "$1") replay $1: QEMU status $RC" "$rep.err" "$rep.out"
 	[ "$R_COMMITS" = "${stop_at:-$COMMITS}" ] ||
-		not_ok "replay $1: $R_COMMITS commits, not ${stop_at:-$COMMITS}" "$rep.err"
+		not_ok "$(mode_of "$1") replay $1: $R_COMMITS commits, not ${stop_at:-$COMMITS}" "$rep.err"
 	if [ -n "$stop_at" ]; then
 		head -c "$(stat -c %s "$rep.out")" "$rec.out" | cmp -s - "$rep.out" ||
-			not_ok "replay $1: the guest's output differs" "$rec.out" "$rep.out"
+			not_ok "$(mode_of "$1") replay $1: the guest's output differs" "$rec.out" "$rep.out"
 		return
 	fi
 	[ "$R_DIGEST" = "$DIGEST" ] ||
-		not_ok "replay $1: digest $R_DIGEST, recorded $DIGEST" "$rep.err"
+		not_ok "$(mode_of "$1") replay $1: digest $R_DIGEST, recorded $DIGEST" "$rep.err"
 	cmp -s "$rec.out" "$rep.out" ||
-		not_ok "replay $1: the guest's output differs" "$rec.out" "$rep.out"
+		not_ok "$(mode_of "$1") replay $1: the guest's output differs" "$rec.out" "$rep.out"
 }
 
 machine "$guest" "$vcpus" "$append" "$debugcon"
+echo 1 > /sys/kernel/samsara/replay_check
 rec=$TMP/$name.rec rep=$TMP/$name.rep sigs='' times='' results='' i=0
 if [ -n "$with_native" ]; then
 	native "$TMP/$name.native"
@@ -107,13 +122,13 @@ while [ $i -lt "$recordings" ]; do
 	check_recording
 	took=$TOOK
 	sigs="$sigs ${sig%% *}"
-	j=0 rep_took=0
+	j=0 rep_took=''
 	while [ $j -lt "$replays" ]; do
 		j=$((j + 1))
 		# shellcheck disable=SC2086
-		replay "$rep" "$rec.smr" $replay_options
+		replay "$rep" "$rec.smr" "mode=$(mode_of $j)" $replay_options
 		check_replay $j
-		rep_took=$TOOK
+		rep_took="$rep_took $(mode_of $j)-replay=$(seconds "$TOOK")"
 	done
 done
 differing=$(for s in $sigs; do echo "$s"; done | sort -u | wc -l)
@@ -128,5 +143,5 @@ fi
 rm -f "$TMP/$name".*
 echo "ok $name vcpus=$vcpus recordings=$recordings replays=$((recordings * replays))" \
 	"sigs=$differing sig=${sig%% *} commits=$COMMITS chunks=$CHUNKS" \
-	"rollbacks=$ROLLBACKS phases=$PHASES log=$LOG stored=$STORED record=$(seconds "$took")" \
-	"replay=$(seconds "$rep_took")$times$results"
+	"rollbacks=$ROLLBACKS phases=$PHASES log=$LOG stored=$STORED" \
+	"record=$(seconds "$took")$rep_took$times$results"

@@ -57,12 +57,13 @@ state()
 	AT=$(commits_of "$1")
 }
 
-# walk NAME FILE COMMITS TIMES: to random commits; all that were seen are in $TMP/NAME.seen
+# walk NAME FILE COMMITS TIMES: to random commits of a parallel replay; all that were seen are in
+# $TMP/NAME.seen
 walk()
 {
 	local name=$1 file=$2 last=$3 n=0 known
 	: > "$TMP/$name.seen"
-	start_qemu "$name" -display none -replay "file=$file,at-end=pause"
+	start_qemu "$name" -display none -replay "file=$file,at-end=pause,mode=parallel"
 	while [ $n -lt "$4" ]; do
 		n=$((n + 1))
 		# every third one again
@@ -82,7 +83,7 @@ walk()
 	done
 }
 
-# The same places one after the other, in another QEMU.
+# The same places one after the other, in another QEMU: a serial replay.
 straight()	# NAME FILE
 {
 	local name=$1-straight commit known
