@@ -9,6 +9,7 @@
 
 #include "../vmx/vmx.h"
 
+struct kvm_samsara_progress;
 struct samsara_vcpu;
 
 #define SAMSARA_XSAVE_BYTES		832	/* legacy, header, AVX */
@@ -47,6 +48,7 @@ void samsara_drop_events(struct kvm_vcpu *vcpu);
 void samsara_set_windows(struct kvm_vcpu *vcpu, bool interrupt, bool nmi);
 void samsara_set_stepping(struct samsara_vcpu *sv, bool on);
 bool samsara_breakpoint_fires_here(struct samsara_vcpu *sv);
+bool samsara_guest_breaks(struct kvm_vcpu *vcpu);
 int samsara_run_exit_handler(struct samsara_vcpu *sv);
 bool samsara_exit_needs_section(u16 reason);
 
@@ -56,6 +58,8 @@ void samsara_regs_flush(struct kvm_vcpu *vcpu);
 void samsara_regs_save(struct samsara_vcpu *sv);
 void samsara_regs_restore(struct samsara_vcpu *sv);
 void samsara_regs_settle(struct kvm_vcpu *vcpu);
+void samsara_regs_get_hidden(struct kvm_vcpu *vcpu, struct kvm_samsara_progress *progress);
+void samsara_regs_set_hidden(struct kvm_vcpu *vcpu, const struct kvm_samsara_progress *progress);
 void samsara_chain_inputs(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len);
 

@@ -10,6 +10,8 @@
 #include <linux/vmalloc.h>
 
 #include "check.h"
+#include "checkpoint.h"
+#include "debug.h"
 #include "dma.h"
 #include "entry.h"
 #include "input.h"
@@ -70,9 +72,11 @@ static void free_config(struct samsara_vm *vm)
 	if (vm->eventfd)
 		eventfd_ctx_put(vm->eventfd);
 	kfree(vm->vcpus);
+	kfree(vm->resume.progress);
 	vfree(vm->scratch);
 	vfree(vm->rings_area);
 	vm->eventfd = NULL;
+	vm->resume.progress = NULL;
 	vm->vcpus = NULL;
 	vm->order = NULL;
 	vm->scratch = NULL;
@@ -381,6 +385,44 @@ static int set_pause(struct samsara_vm *vm, const u64 __user *uaddr)
 	return 0;
 }
 
+static int set_debug(struct samsara_vm *vm, const void __user *uaddr)
+{
+	/* In parallel replay a vCPU that stops is not where the others are. */
+	if (vm->mode != &samsara_mode_replay)
+		return -EINVAL;
+	return samsara_debug_set(vm, uaddr);
+}
+
+/* Where a replay begins that has not been started. */
+static int set_resume(struct samsara_vm *vm, const struct kvm_device_attr *attr)
+{
+	void __user *uaddr = u64_to_user_ptr(attr->addr);
+
+	if (!vm->rings_area || !vm->mode->from_log)
+		return -EINVAL;
+	if (attr->group == KVM_SAMSARA_GRP_PROGRESS)
+		return samsara_progress_set(vm, attr->attr, uaddr);
+	return attr->attr ? -ENXIO : samsara_slots_set(vm, uaddr);
+}
+
+/* What there is of one that has. */
+static int get_replayed(struct samsara_vm *vm, const struct kvm_device_attr *attr)
+{
+	void __user *uaddr = u64_to_user_ptr(attr->addr);
+
+	/* Pairs with samsara_start(), as in set_dma(). */
+	if (smp_load_acquire(&vm->state) == KVM_SAMSARA_STATE_IDLE || !vm->mode->from_log)
+		return -ENODATA;
+	if (attr->group == KVM_SAMSARA_GRP_PROGRESS)
+		return samsara_progress_get(vm, attr->attr, uaddr);
+	if (attr->group == KVM_SAMSARA_GRP_PLACE)
+		return samsara_debug_get(vm, attr->attr, uaddr);
+	if (attr->attr)
+		return -ENXIO;
+	return attr->group == KVM_SAMSARA_GRP_SLOTS ? samsara_slots_get(vm, uaddr) :
+						      samsara_changed_get(vm, uaddr);
+}
+
 /* Without config_lock: a recording that waits for room must not block them. */
 static bool is_ordered(u32 group)
 {
@@ -433,6 +475,10 @@ static int samsara_device_set_attr(struct kvm_device *dev, struct kvm_device_att
 		r = set_ram(vm, uaddr);
 	else if (attr->group == KVM_SAMSARA_GRP_PAUSE && !attr->attr)
 		r = set_pause(vm, uaddr);
+	else if (attr->group == KVM_SAMSARA_GRP_DEBUG && !attr->attr)
+		r = set_debug(vm, uaddr);
+	else if (attr->group == KVM_SAMSARA_GRP_PROGRESS || attr->group == KVM_SAMSARA_GRP_SLOTS)
+		r = set_resume(vm, attr);
 	mutex_unlock(&vm->config_lock);
 	return r;
 }
@@ -450,6 +496,8 @@ static int samsara_device_get_attr(struct kvm_device *dev, struct kvm_device_att
 	down_read(&vm->in_use);
 	if (attr->group == KVM_SAMSARA_GRP_STATE)
 		r = get_state(vm, attr->attr, uaddr);
+	else if (attr->group >= KVM_SAMSARA_GRP_PLACE && attr->group <= KVM_SAMSARA_GRP_CHANGED)
+		r = get_replayed(vm, attr);
 	else if (attr->group == KVM_SAMSARA_GRP_STATUS && !attr->attr)
 		r = get_status(vm, uaddr);
 	up_read(&vm->in_use);
@@ -467,11 +515,17 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 	case KVM_SAMSARA_GRP_DMA:
 	case KVM_SAMSARA_GRP_RAM:
 	case KVM_SAMSARA_GRP_PAUSE:
+	case KVM_SAMSARA_GRP_DEBUG:
+	case KVM_SAMSARA_GRP_SLOTS:
+	case KVM_SAMSARA_GRP_CHANGED:
 		return attr->attr ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_MAP:
 		return attr->attr > KVM_SAMSARA_MAP_END ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_STATE:
+	case KVM_SAMSARA_GRP_PLACE:
 		return attr->attr >= MAX_VCPUS ? -ENXIO : 0;
+	case KVM_SAMSARA_GRP_PROGRESS:
+		return attr->attr > MAX_VCPUS ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_CTRL:
 		return attr->attr > KVM_SAMSARA_CTRL_CLEAR ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_TUNABLE:

@@ -6,7 +6,12 @@
  *	handle_exit	EPT violation on RAM, host interrupt, RDTSC, CPUID: stay
  *			inside; anything else ends the chunk
  */
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
+
 #include "arch.h"
+#include "breakpoints.h"
+#include "debug.h"
 #include "entry.h"
 #include "ept.h"
 #include "fault.h"
@@ -76,8 +81,8 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 		sv->flush = false;
 		samsara_ept_flush(sv);
 	}
-	if (sv->landing.breakpoint)
-		samsara_land_load(sv);
+	if (sv->mode->from_log)
+		samsara_breakpoints_load(sv);
 	if (unlikely(sv->turn.timed))
 		samsara_arm_timer(sv);
 }
@@ -163,8 +168,9 @@ static int handle_inside(struct samsara_vcpu *sv)
 		return STAYS_INSIDE;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
-		r = is_nmi(vmx_get_intr_info(vcpu)) || sv->landing.hit;
-		break;
+		r = is_nmi(vmx_get_intr_info(vcpu)) || sv->landing.hit ||
+		    (sv->debug.hits && !(vmx_get_exit_qual(vcpu) & DR_STEP));
+		return r ? STAYS_INSIDE : reason;
 	case EXIT_REASON_EPT_VIOLATION:
 		return handle_ept_violation(sv);
 	case EXIT_REASON_RDTSC:
@@ -177,6 +183,8 @@ static int handle_inside(struct samsara_vcpu *sv)
 		r = kvm_emulate_cpuid(vcpu);
 		break;
 	}
+	if (r)
+		samsara_debug_completed(sv);
 	return r ? STAYS_INSIDE : reason;
 }
 
@@ -211,15 +219,16 @@ static bool single_stepped(struct samsara_vcpu *sv)
 fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	struct samsara_vcpu *sv = to_samsara(vcpu);
+	u32 hits = samsara_breakpoints_unload(sv);
+	bool looks = samsara_debug_look(sv, hits);
 
-	samsara_land_unload(sv);
 	if (unlikely(sv->turn.timer_armed))
 		samsara_disarm_timer(sv);
 	if (is_only_rdtsc(sv)) {
 		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
 		sv->exit_done = true;
 	} else {
-		sv->exit_done = single_stepped(sv) && sv->mode->flow->step(sv);
+		sv->exit_done = !looks && single_stepped(sv) && sv->mode->flow->step(sv);
 	}
 	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Landing: the guest is brought to the position at which its chunk ended.
+ * Landing: the guest is brought to the position at which its chunk ended, or before that to
+ * one that a debugger wants to look at.
  *
  * A position is (branches, jumps, RIP, and RCX in a REP).  The branch counter is set to
  * overflow a little early, and the rest is done with instruction breakpoints and
@@ -11,6 +12,7 @@
 
 #include "arch.h"
 #include "counter.h"
+#include "debug.h"
 #include "insn.h"
 #include "land.h"
 #include "log.h"
@@ -51,22 +53,20 @@ static void leave_rep(struct samsara_vcpu *sv)
 	if (!sv->landing.rest)
 		return;
 	if (!(kvm_rcx_read(vcpu) & sv->landing.mask))
-		kvm_rip_write(vcpu, sv->rec.pos.rip);
+		kvm_rip_write(vcpu, sv->landing.end.rip);
 	kvm_rcx_write(vcpu, kvm_rcx_read(vcpu) + sv->landing.rest);
 }
 
-/*
- * The breakpoint is only in the VMCS and DR0 while the guest runs: neither the
- * guest nor a digest sees it.  IRQs off.
- */
-void samsara_land_load(struct samsara_vcpu *sv)
+/* Before VM-entry, IRQs off.  Returns the bits of DR7 for the breakpoint, if there is one. */
+unsigned long samsara_land_load(struct samsara_vcpu *sv)
 {
-	sv->landing.guest_dr7 = vmcs_readl(GUEST_DR7);
+	if (!sv->landing.breakpoint)
+		return 0;
 	set_debugreg(sv->landing.at, 0);
-	vmcs_writel(GUEST_DR7, DR7_FIXED_1 | DR_GLOBAL_ENABLE);
 	if (sv->landing.in_rep)
 		enter_rep(sv);
 	sv->landing.loaded = true;
+	return DR_GLOBAL_ENABLE;
 }
 
 static bool is_rep_fault(const struct samsara_vcpu *sv, u32 info)
@@ -78,38 +78,30 @@ static bool is_rep_fault(const struct samsara_vcpu *sv, u32 info)
 	       (faults & BIT(info & INTR_INFO_VECTOR_MASK & 31));
 }
 
-/* After VM-exit, IRQs off: also finds out if the exit is the breakpoint's. */
-void samsara_land_unload(struct samsara_vcpu *sv)
+/* After VM-exit, IRQs off; @hits: what it was about, as bits of DR6. */
+void samsara_land_unload(struct samsara_vcpu *sv, u32 hits)
 {
-	u32 info;
-
 	sv->landing.hit = false;
 	sv->landing.faulted = false;
 	if (!sv->landing.loaded)
 		return;
 	sv->landing.loaded = false;
-	vmcs_writel(GUEST_DR7, sv->landing.guest_dr7);
 	if (sv->landing.in_rep)
 		leave_rep(sv);
-	if (samsara_exit_reason(sv->vcpu) != EXIT_REASON_EXCEPTION_NMI)
-		return;
-	info = vmx_get_intr_info(sv->vcpu);
-	sv->landing.faulted = is_rep_fault(sv, info);
-	sv->landing.hit = sv->landing.faulted ||
-			  (is_debug(info) && (vmx_get_exit_qual(sv->vcpu) & DR_TRAP0));
+	if (samsara_exit_reason(sv->vcpu) == EXIT_REASON_EXCEPTION_NMI)
+		sv->landing.faulted = is_rep_fault(sv, vmx_get_intr_info(sv->vcpu));
+	sv->landing.hit = sv->landing.faulted || (hits & DR_TRAP0);
 }
 
-/* Not if the guest uses breakpoints itself. */
 static bool can_break(struct samsara_vcpu *sv)
 {
-	return sv->vm->tune.landing_breakpoint && !sv->vcpu->arch.switch_db_regs &&
-	       !(vmcs_readl(GUEST_DR7) & 0xff);
+	return sv->vm->tune.landing_breakpoint && !samsara_guest_breaks(sv->vcpu);
 }
 
 /* At the linear address RIP: not if a code segment's base may come in between. */
 static bool can_break_at_end(struct samsara_vcpu *sv)
 {
-	return can_break(sv) && !(sv->rec.flags & SMR_F_RCX) &&
+	return can_break(sv) && !sv->landing.has_rcx &&
 	       (sv->vcpu->arch.efer & EFER_LMA) && !vmcs_readl(GUEST_CS_BASE);
 }
 
@@ -158,12 +150,14 @@ static bool run_through_rep(struct samsara_vcpu *sv, const struct smr_position *
  */
 static void choose_step(struct samsara_vcpu *sv, const struct smr_position *now)
 {
-	const struct smr_position *end = &sv->rec.pos;
+	const struct smr_position *end = &sv->landing.end;
 	bool at_rip = now->rip == end->rip;
 	bool last = now->branches == end->branches && now->jumps == end->jumps;
 
 	sv->landing.in_rep = false;
-	if (at_rip && last) {
+	if (sv->landing.on_steps) {
+		sv->landing.breakpoint = false;
+	} else if (at_rip && last) {
 		sv->landing.breakpoint = run_through_rep(sv, now, end->rcx);
 	} else if (can_break_at_end(sv)) {
 		sv->landing.breakpoint = true;
@@ -201,14 +195,46 @@ static bool at_end(const struct samsara_vcpu *sv, const struct smr_position *now
 	       (!(sv->rec.flags & SMR_F_RCX) || now->rcx == end->rcx);
 }
 
+/* There is nothing to look for by counter or breakpoint: the guest ends the chunk itself. */
+static bool ends_by_itself(const struct samsara_vcpu *sv)
+{
+	return sv->rec.end != SMR_END_ASYNC;
+}
+
+/*
+ * A place that the debugger wants to look at comes first, if it is in the chunk at all.  In
+ * the last stretch it may be before the end or behind it.
+ */
+static void choose_end(struct samsara_vcpu *sv, bool elsewhere)
+{
+	const struct kvm_samsara_position *pos = &sv->vm->debug.pos;
+	const struct smr_position *end = &sv->rec.pos;
+
+	sv->landing.on_steps = elsewhere;
+	if (elsewhere && (ends_by_itself(sv) ||
+			  (pos->branches <= end->branches && pos->jumps <= end->jumps))) {
+		samsara_position_get(&sv->landing.end, pos);
+		sv->landing.has_rcx = true;
+	} else {
+		sv->landing.end = *end;
+		sv->landing.has_rcx = sv->rec.flags & SMR_F_RCX;
+	}
+}
+
 /* After a single step or a breakpoint, IRQs off.  True: short of the end, go on. */
 bool samsara_land_step(struct samsara_vcpu *sv)
 {
-	const struct smr_position *end = &sv->rec.pos;
 	struct smr_position now;
 
+	/* It may only be the debugger who steps. */
+	if (sv->landing.armed || (ends_by_itself(sv) && !sv->landing.on_steps))
+		return false;
 	samsara_position(sv, &now);
-	if (is_past(&now, end) || at_end(sv, &now) || is_far(now.jumps, end->jumps))
+	if (is_far(now.jumps, sv->landing.end.jumps))
+		return false;
+	if (sv->landing.on_steps && samsara_debug_is_there(sv, &now))
+		return false;
+	if (!ends_by_itself(sv) && (is_past(&now, &sv->rec.pos) || at_end(sv, &now)))
 		return false;
 	choose_step(sv, &now);
 	return true;
@@ -217,11 +243,13 @@ bool samsara_land_step(struct samsara_vcpu *sv)
 /* Come closer to the end: by counter if far away, by breakpoint and steps if near. */
 static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 {
-	const struct smr_position *end = &sv->rec.pos;
+	const struct smr_position *end = &sv->landing.end;
 	bool near = sv->stepping || sv->landing.breakpoint;
 
-	if (sv->landing.armed && !READ_ONCE(sv->counter.overflowed))
+	if (sv->landing.armed && !READ_ONCE(sv->counter.overflowed)) {
+		samsara_set_stepping(sv, false);
 		return 0;
+	}
 	sv->landing.armed = false;
 	if (is_far(now->branches, end->branches)) {
 		sv->landing.armed = true;
@@ -239,27 +267,34 @@ static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 	return near ? 0 : samsara_counter_arm(&sv->counter, 0, 0);
 }
 
-/* Is the guest at the end of its chunk?  Returns 1: yes; 0: run on; or an error. */
+/* Is the guest at the end of its chunk?  enum samsara_landed, or an error. */
 int samsara_land(struct samsara_vcpu *sv)
 {
 	const struct smr_position *end = &sv->rec.pos;
+	bool elsewhere = samsara_debug_goes(sv);
 	struct smr_position now = {};
 
-	if (sv->rec.end != SMR_END_ASYNC)
-		return 0;
+	if (ends_by_itself(sv) && !elsewhere) {
+		samsara_set_stepping(sv, false);
+		sv->landing.on_steps = false;
+		return SAMSARA_ON_THE_WAY;
+	}
 	if (sv->state == SAMSARA_IN_CHUNK) {
 		samsara_position(sv, &now);
 	} else {
 		now.rip = kvm_rip_read(sv->vcpu);
 		now.rcx = kvm_rcx_read(sv->vcpu);
-		if (event_comes_first(sv))
-			now.rip = ~end->rip;
 	}
-	if (is_past(&now, end)) {
+	if (elsewhere && samsara_debug_is_there(sv, &now))
+		return SAMSARA_AT_PLACE;
+	if (event_comes_first(sv))
+		now.rip = ~end->rip;
+	if (!ends_by_itself(sv) && is_past(&now, end)) {
 		samsara_diverged(sv, KVM_SAMSARA_DIV_POSITION, end->branches, now.branches);
 		return -ESHUTDOWN;
 	}
-	if (at_end(sv, &now))
-		return 1;
+	if (!ends_by_itself(sv) && at_end(sv, &now))
+		return SAMSARA_AT_END_OF_CHUNK;
+	choose_end(sv, elsewhere);
 	return approach(sv, &now);
 }

@@ -9,6 +9,7 @@
  */
 #include "arch.h"
 #include "counter.h"
+#include "debug.h"
 #include "ept.h"
 #include "input.h"
 #include "land.h"
@@ -42,6 +43,8 @@ static int fetch_record(struct samsara_vcpu *sv)
 	int r;
 
 	while (!sv->replay.have_rec) {
+		sv->replay.before.pos = sv->ring.pos;
+		sv->replay.before.stream = sv->progress.stream;
 		r = samsara_ring_get(&sv->ring, &sv->progress.stream, sv->scratch, &sv->rec);
 		if (r == 1) {
 			sv->replay.have_rec = true;
@@ -207,6 +210,8 @@ static void chunk_ran(struct samsara_vcpu *sv)
 {
 	samsara_set_stepping(sv, false);
 	sv->landing.breakpoint = false;
+	sv->landing.on_steps = false;
+	samsara_debug_ended(sv);
 	samsara_replay_give_back(sv);
 	sv->state = SAMSARA_AT_END;
 	if (!sv->replay.suspect.field)
@@ -220,6 +225,8 @@ static void finish_exit(struct samsara_vcpu *sv)
 	KVM_BUG_ON(samsara_run_exit_handler(sv) <= 0, sv->vm->kvm);
 	/* Nothing wakes a halted vCPU but its log. */
 	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+	if (samsara_exit_reason(sv->vcpu) == EXIT_REASON_HLT)
+		samsara_debug_completed(sv);
 }
 
 /* As samsara_mode.end. */
@@ -298,6 +305,9 @@ static int replay_section(struct samsara_vcpu *sv, kvm_samsara_cui_t cui, int *r
 	samsara_stat(sv)->samsara_sections++;
 	compare_vcpu(sv);
 	commit_done(sv);
+	/* User space may have its part to do yet. */
+	if (!sv->vcpu->arch.complete_userspace_io)
+		samsara_debug_completed(sv);
 	return 0;
 }
 
@@ -337,6 +347,7 @@ static void end_state(struct samsara_vcpu *sv)
 	sv->vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 	compare_vcpu(sv);
 	commit_done(sv);
+	samsara_debug_completed(sv);
 }
 
 static int next_chunk(struct samsara_vcpu *sv)
@@ -385,7 +396,8 @@ static int leave_replay(struct samsara_vcpu *sv, int r)
 }
 
 /*
- * Inside a chunk.  Returns 1: the guest runs on; 0: it has come to its end, or the replay has;
+ * Inside a chunk.  Returns 1: the guest runs on; 0: it has come to its end, or the replay has, or
+ * to where the debugger wants to look at it;
  * or -EINTR.
  */
 static int go_on(struct samsara_vcpu *sv)
@@ -408,9 +420,11 @@ static int go_on(struct samsara_vcpu *sv)
 		return 0;
 	}
 	r = samsara_land(sv);
-	if (!r)
+	if (r == SAMSARA_ON_THE_WAY)
 		return 1;
-	if (r > 0) {
+	if (r == SAMSARA_AT_PLACE) {
+		samsara_debug_arrived(sv);
+	} else if (r == SAMSARA_AT_END_OF_CHUNK) {
 		samsara_normalise(sv);
 		chunk_ran(sv);
 	} else if (samsara_alive(sv->vm) && !sv->replay.suspect.field) {
@@ -456,6 +470,8 @@ static int replay_pre_enter(struct samsara_vcpu *sv)
 	if (sv->state == SAMSARA_AT_STATE && samsara_alive(sv->vm))
 		end_state(sv);
 	while (samsara_alive(sv->vm)) {
+		if (samsara_debug_stops(sv))
+			return 0;
 		r = replay_step(sv);
 		if (r != NEXT_STEP)
 			return r;
@@ -467,6 +483,8 @@ static int replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 {
 	int r, err;
 
+	/* It may be about to stop, but is in the middle of an instruction. */
+	samsara_debug_goes_on(sv);
 	err = replay_section(sv, cui, &r);
 	if (!err)
 		return r;
@@ -474,9 +492,9 @@ static int replay_complete_io(struct samsara_vcpu *sv, kvm_samsara_cui_t cui)
 	return leave_replay(sv, err);
 }
 
-/* What a vCPU does between chunks in replay is nobody's business. */
 static void replay_leave(struct samsara_vcpu *sv)
 {
+	samsara_debug_left(sv);
 }
 
 /* All of memory is mapped, but for the page that the chunk ends before. */

@@ -21,6 +21,24 @@ static inline bool samsara_same_position(const struct smr_position *a,
 	return samsara_same_place(a, b) && a->rcx == b->rcx;
 }
 
+static inline void samsara_position_put(struct kvm_samsara_position *to,
+					const struct smr_position *from)
+{
+	to->branches = from->branches;
+	to->jumps = from->jumps;
+	to->rip = from->rip;
+	to->rcx = from->rcx;
+}
+
+static inline void samsara_position_get(struct smr_position *to,
+					const struct kvm_samsara_position *from)
+{
+	to->branches = from->branches;
+	to->jumps = from->jumps;
+	to->rip = from->rip;
+	to->rcx = from->rcx;
+}
+
 void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
 bool samsara_half_done(struct samsara_vcpu *sv);
 bool samsara_at_start(struct samsara_vcpu *sv, const struct smr_position *pos);

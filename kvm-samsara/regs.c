@@ -6,6 +6,9 @@
  * being injected.  LAPIC, timers and TSC change between chunks only and are
  * not part of it.
  */
+#include <linux/kvm_samsara.h>
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 
@@ -154,6 +157,56 @@ void samsara_regs_settle(struct kvm_vcpu *vcpu)
 	vcpu_put(vcpu);
 }
 
+/* Segment registers in the order of their VMCS fields. */
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGMENTS };
+
+#define AR_UNUSABLE	BIT(16)
+#define AR_DPL		GENMASK(6, 5)
+
+/*
+ * What a checkpoint has to keep, since KVM's ioctls can't tell or set it: it is in the digest,
+ * or, of segments that can't be used, shown to who looks.  With vcpu->mutex.
+ */
+void samsara_regs_get_hidden(struct kvm_vcpu *vcpu, struct kvm_samsara_progress *progress)
+{
+	int i;
+
+	static_assert(ARRAY_SIZE(progress->access_rights) == NR_SEGMENTS);
+	vcpu_load(vcpu);
+	progress->cr0_shadow = vmcs_readl(CR0_READ_SHADOW);
+	progress->cr4_shadow = vmcs_readl(CR4_READ_SHADOW);
+	progress->pending_debug = vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS);
+	for (i = 0; i < NR_SEGMENTS; i++)
+		progress->access_rights[i] = vmcs_read32(GUEST_ES_AR_BYTES + 2 * i);
+	vcpu_put(vcpu);
+}
+
+/* VM-entry would fail with other bits set. */
+#define PENDING_DEBUG	(DR_TRAP_BITS | BIT(12) | DR_STEP)
+#define ACCESS_RIGHTS	(GENMASK(7, 0) | GENMASK(16, 12))
+
+static void set_access_rights(struct kvm_vcpu *vcpu, u16 field, u32 ar)
+{
+	if (!(ar & vmcs_read32(field) & AR_UNUSABLE))
+		return;
+	vmcs_write32(field, ar & ACCESS_RIGHTS);
+	/* KVM keeps a copy. */
+	to_vmx(vcpu)->segment_cache.bitmask = 0;
+}
+
+void samsara_regs_set_hidden(struct kvm_vcpu *vcpu, const struct kvm_samsara_progress *progress)
+{
+	int i;
+
+	vcpu_load(vcpu);
+	vmcs_writel(CR0_READ_SHADOW, progress->cr0_shadow);
+	vmcs_writel(CR4_READ_SHADOW, progress->cr4_shadow);
+	vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS, progress->pending_debug & PENDING_DEBUG);
+	for (i = 0; i < NR_SEGMENTS; i++)
+		set_access_rights(vcpu, GUEST_ES_AR_BYTES + 2 * i, progress->access_rights[i]);
+	vcpu_put(vcpu);
+}
+
 /* Right before the chunk's first VM-entry, IRQs off. */
 void samsara_regs_save(struct samsara_vcpu *sv)
 {
@@ -201,12 +254,6 @@ void samsara_regs_restore(struct samsara_vcpu *sv)
 	xrstor_from(regs->xsave);
 	fpregs_unlock();
 }
-
-/* Segment registers in the order of their VMCS fields. */
-enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGMENTS };
-
-#define AR_UNUSABLE	BIT(16)
-#define AR_DPL		GENMASK(6, 5)
 
 /* Is @field, one of @count from @first on, a segment's?  Then which one, else -1. */
 static int field_index(u16 field, u16 first, int count)

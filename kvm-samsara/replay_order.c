@@ -9,6 +9,7 @@
  * the recording.  Either is said in `bound` meanwhile: before commit `bound` is done the vCPU
  * executes nothing.
  */
+#include "debug.h"
 #include "dma.h"
 #include "log.h"
 #include "memory.h"
@@ -30,7 +31,7 @@ static bool held(struct samsara_vm *vm, u64 n)
 {
 	u64 at = READ_ONCE(vm->replay.pause_at);
 
-	return at && n > at;
+	return READ_ONCE(vm->replay.frozen) || (at && n > at);
 }
 
 /* After the record's commit, before the next one. */
@@ -75,6 +76,8 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 	lockdep_assert_held(&vm->commit_lock);
 	for (;;) {
 		if (!vm->replay.have_rec) {
+			vm->replay.before.pos = vm->vm_ring.pos;
+			vm->replay.before.stream = vm->vm_stream;
 			r = samsara_ring_get(&vm->vm_ring, &vm->vm_stream, vm->scratch, rec);
 			if (!r)
 				return false;
@@ -429,6 +432,7 @@ void samsara_replay_done(struct samsara_vcpu *sv)
 				   samsara_stat(sv)->samsara_landing_steps);
 	mutex_lock(&vm->commit_lock);
 	vm->replay.runner = NULL;
+	samsara_debug_committed(sv);
 	WRITE_ONCE(vm->replay.alone, false);
 	sv->replay.begun = false;
 	if (samsara_alive(vm)) {

@@ -31,9 +31,11 @@
 #include "core/smr_order.h"
 #include "core/smr_policy.h"
 #include "arch.h"
+#include "checkpoint.h"
 #include "contended.h"
 #include "copies.h"
 #include "counter.h"
+#include "debug.h"
 #include "ept.h"
 #include "land.h"
 #include "map.h"
@@ -115,6 +117,7 @@ struct samsara_divergence {
 struct samsara_replay {
 	bool ended;		/* the stream is complete */
 	bool have_rec;		/* rec was taken from the ring and is not done */
+	struct samsara_reading before;	/* rec was */
 	struct smr_cursor items;	/* of rec */
 	u64 *withheld;		/* the entry of the page that the chunk ends before */
 	/* replay_order.c; under commit_lock: */
@@ -151,6 +154,8 @@ struct samsara_vcpu {
 	bool asked_for_msr;	/* KVM_RUN has returned for user space to answer RDMSR or WRMSR */
 	bool event_deferred;	/* KVM_REQ_EVENT taken back to finish an event or instruction */
 	bool stepping;		/* the monitor trap flag is on */
+	unsigned long breakpoints;	/* of DR7, while they are in the VMCS */
+	unsigned long guest_dr7;	/* meanwhile */
 	bool end_requested;	/* someone waits for a page this vCPU uses; under vm->pages_lock */
 
 	/* The chunk or section being made or replayed, and what it began with. */
@@ -193,6 +198,7 @@ struct samsara_vcpu {
 	struct samsara_ownership own;
 	struct samsara_landing landing;
 	struct samsara_replay replay;
+	struct samsara_debug debug;
 };
 
 /* How far a replay has come; under commit_lock. */
@@ -200,7 +206,8 @@ struct samsara_vm_replay {
 	u64 done;		/* number of the last commit done */
 	u64 begun;		/* the last of those that have begun */
 	u64 pause_at;		/* none after this one begins, 0: all may */
-	u32 pauses;		/* times that was set */
+	bool frozen;		/* none begins: a vCPU steps, and may stop */
+	u32 pauses;		/* times that one of these was set */
 	struct samsara_vcpu *runner;	/* does the next one */
 	bool alone;		/* and no chunk may begin before it is done */
 	u64 coarse;		/* commits up to this one may stamp what they left as it was */
@@ -208,6 +215,7 @@ struct samsara_vm_replay {
 	u32 nr_ended;		/* vCPUs whose streams are complete */
 	struct smr_record rec;	/* of the VM's stream */
 	bool have_rec;		/* rec was taken from the ring and is not done */
+	struct samsara_reading before;	/* rec was */
 };
 
 struct samsara_vm {
@@ -263,6 +271,8 @@ struct samsara_vm {
 	struct eventfd_ctx *eventfd;
 
 	struct samsara_vm_replay replay;
+	struct samsara_resume resume;
+	struct kvm_samsara_debug debug;	/* changes while no vCPU is in KVM_RUN */
 	struct samsara_divergence divergence;
 };
 

@@ -14,6 +14,7 @@
 #include <linux/vmalloc.h>
 
 #include "check.h"
+#include "checkpoint.h"
 #include "copies.h"
 #include "counter.h"
 #include "ept.h"
@@ -25,53 +26,7 @@
 #include "samsara.h"
 #include "start.h"
 #include "state.h"
-
-/* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
-static void hide_from_lockdep(struct kvm_vcpu *vcpu)
-{
-#ifdef CONFIG_DEBUG_LOCK_ALLOC
-	if (vcpu->vcpu_idx)
-		mutex_release(&vcpu->mutex.dep_map, _THIS_IP_);
-#endif
-}
-
-static void show_to_lockdep(struct kvm_vcpu *vcpu)
-{
-#ifdef CONFIG_DEBUG_LOCK_ALLOC
-	if (vcpu->vcpu_idx)
-		mutex_acquire(&vcpu->mutex.dep_map, 0, 1, _THIS_IP_);
-#endif
-}
-
-/* The first @n of them. */
-static void unlock_vcpus(struct kvm *kvm, unsigned long n)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (i == n)
-			break;
-		show_to_lockdep(vcpu);
-		mutex_unlock(&vcpu->mutex);
-	}
-}
-
-/* All vCPUs, or none: -EBUSY if one is in KVM_RUN or another ioctl. */
-static int lock_vcpus(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (!mutex_trylock(&vcpu->mutex)) {
-			unlock_vcpus(kvm, i);
-			return -EBUSY;
-		}
-		hide_from_lockdep(vcpu);
-	}
-	return 0;
-}
+#include "vm.h"
 
 /* Exactly those that the configuration announces, with ids from 0 on? */
 static bool has_its_vcpus(struct samsara_vm *vm)
@@ -109,13 +64,13 @@ static int lock_vcpus_at_rest(struct kvm *kvm)
 	unsigned long i;
 	int r;
 
-	r = lock_vcpus(kvm);
+	r = samsara_lock_vcpus(kvm);
 	if (r)
 		return r;
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		if (at_rest(vcpu))
 			continue;
-		unlock_vcpus(kvm, atomic_read(&kvm->online_vcpus));
+		samsara_unlock_vcpus(kvm);
 		return -EBUSY;
 	}
 	return 0;
@@ -142,7 +97,7 @@ static void thaw(struct samsara_vm *vm, bool started)
 	struct kvm *kvm = vm->kvm;
 
 	WRITE_ONCE(vm->starting, false);
-	unlock_vcpus(kvm, vm->nr_vcpus);
+	samsara_unlock_vcpus(kvm);
 	mutex_lock(&kvm->lock);
 	vm->started = started;
 	mutex_unlock(&kvm->lock);
@@ -182,6 +137,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 		free_vcpu(sv);
 		return NULL;
 	}
+	samsara_resume_vcpu(sv);
 	samsara_ring_init(&sv->ring, vm->rings_area + sv->id * vm->ring_stride,
 			  vm->config.ring_bytes);
 	return sv;
@@ -228,6 +184,7 @@ static int take_memory(struct samsara_vm *vm)
 
 	mutex_lock(&vm->kvm->slots_lock);
 	r = samsara_memory_init(vm);
+	r = r ?: samsara_resume_slots(vm);
 	if (!r) {
 		map = samsara_map_from_kvm(vm);
 		if (IS_ERR(map))
@@ -272,6 +229,7 @@ static int prepare(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 	r = take_memory(vm);
 	r = r ?: samsara_memory_digest(vm, &vm->memory.digest);
 	r = r ?: alloc_vcpus(vm, vcpus);
+	samsara_resume_vm(vm);
 	r = r ?: start_stream(vm);
 	if (r)
 		samsara_free_started(vm, vcpus);
@@ -306,6 +264,7 @@ static void begin(struct samsara_vm *vm, struct samsara_vcpu **vcpus)
 			vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
 		clear_stat(&vcpu->stat);
 		samsara_regs_settle(vcpu);
+		samsara_resume_regs(vm->vcpus[vcpu->vcpu_id]);
 		/* Its mutex is held: KVM_RUN sees all of it. */
 		WRITE_ONCE(vcpu->arch.samsara, vm->vcpus[vcpu->vcpu_id]);
 	}
@@ -344,14 +303,14 @@ int samsara_release(struct samsara_vm *vm)
 
 	lockdep_assert_held_write(&vm->in_use);
 	mutex_lock(&kvm->lock);
-	r = replay ? lock_vcpus(kvm) : lock_vcpus_at_rest(kvm);
+	r = replay ? samsara_lock_vcpus(kvm) : lock_vcpus_at_rest(kvm);
 	if (!r) {
 		kvm_for_each_vcpu(i, vcpu, kvm) {
 			if (replay && to_samsara(vcpu))
 				forget_replay(to_samsara(vcpu));
 			WRITE_ONCE(vcpu->arch.samsara, NULL);
 		}
-		unlock_vcpus(kvm, atomic_read(&kvm->online_vcpus));
+		samsara_unlock_vcpus(kvm);
 	}
 	mutex_unlock(&kvm->lock);
 	return r;

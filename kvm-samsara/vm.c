@@ -147,3 +147,55 @@ void samsara_start_world(struct samsara_vm *vm)
 	if (atomic_dec_and_test(&vm->world_stopped))
 		wake_up_all(&vm->wq);
 }
+
+/* lockdep can't hold as many locks as there may be vCPUs: it sees that of the first one. */
+static void hide_from_lockdep(struct kvm_vcpu *vcpu)
+{
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	if (vcpu->vcpu_idx)
+		mutex_release(&vcpu->mutex.dep_map, _THIS_IP_);
+#endif
+}
+
+static void show_to_lockdep(struct kvm_vcpu *vcpu)
+{
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	if (vcpu->vcpu_idx)
+		mutex_acquire(&vcpu->mutex.dep_map, 0, 1, _THIS_IP_);
+#endif
+}
+
+/* The first @n of them. */
+static void unlock_first_vcpus(struct kvm *kvm, unsigned long n)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (i == n)
+			break;
+		show_to_lockdep(vcpu);
+		mutex_unlock(&vcpu->mutex);
+	}
+}
+
+/* All vCPUs, or none: -EBUSY if one is in KVM_RUN or another ioctl. */
+int samsara_lock_vcpus(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (!mutex_trylock(&vcpu->mutex)) {
+			unlock_first_vcpus(kvm, i);
+			return -EBUSY;
+		}
+		hide_from_lockdep(vcpu);
+	}
+	return 0;
+}
+
+void samsara_unlock_vcpus(struct kvm *kvm)
+{
+	unlock_first_vcpus(kvm, atomic_read(&kvm->online_vcpus));
+}

@@ -16,6 +16,17 @@ void samsara_request_end(struct samsara_vcpu *sv);
 int samsara_bring_to_boundary(struct samsara_vm *vm);
 int samsara_stop_world(struct samsara_vm *vm);
 void samsara_start_world(struct samsara_vm *vm);
+int samsara_lock_vcpus(struct kvm *kvm);
+void samsara_unlock_vcpus(struct kvm *kvm);
+
+/*
+ * User space wants its thread back and has said so before KVM_RUN, where there was no sleep
+ * to interrupt: a completion of an exit comes before KVM looks for that.
+ */
+static inline bool samsara_unwanted(struct samsara_vcpu *sv)
+{
+	return READ_ONCE(sv->vcpu->run->immediate_exit);
+}
 
 /*
  * A vCPU's thread, in KVM_RUN: sleep until @cond.  True if a signal came; KVM_RUN
@@ -26,7 +37,10 @@ void samsara_start_world(struct samsara_vm *vm);
 	int __r;								\
 										\
 	kvm_vcpu_srcu_read_unlock((sv)->vcpu);					\
-	__r = wait_event_interruptible((sv)->vm->wq, cond);			\
+	if (samsara_unwanted(sv))						\
+		__r = (cond) ? 0 : -EINTR;					\
+	else									\
+		__r = wait_event_interruptible((sv)->vm->wq, cond);		\
 	kvm_vcpu_srcu_read_lock((sv)->vcpu);					\
 	if (__r)								\
 		(sv)->vcpu->run->exit_reason = KVM_EXIT_INTR;			\
@@ -36,7 +50,7 @@ void samsara_start_world(struct samsara_vm *vm);
 /* The same, without sleeping: has a signal come? */
 static inline bool samsara_interrupted(struct samsara_vcpu *sv)
 {
-	if (!signal_pending(current))
+	if (!signal_pending(current) && !samsara_unwanted(sv))
 		return false;
 	sv->vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return true;

@@ -135,6 +135,12 @@ bool samsara_breakpoint_fires_here(struct samsara_vcpu *sv)
 	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_MOV_SS);
 }
 
+/* Has the guest breakpoints itself, or may it be told of some? */
+bool samsara_guest_breaks(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.switch_db_regs || (vmcs_readl(GUEST_DR7) & 0xff);
+}
+
 /*
  * CPUID offers no hypercall, but KVM serves some all the same; one writes the host's
  * clock to guest memory, which would not be in the log.

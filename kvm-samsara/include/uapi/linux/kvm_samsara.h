@@ -36,6 +36,11 @@
 #define KVM_SAMSARA_GRP_MAP		7	/* set: one of KVM_SAMSARA_MAP_*, while recording */
 #define KVM_SAMSARA_GRP_STATE		8	/* get, set: struct kvm_samsara_vcpu_state */
 #define KVM_SAMSARA_GRP_PAUSE		9	/* set: __u64, in replay: see below */
+#define KVM_SAMSARA_GRP_DEBUG		10	/* set: struct kvm_samsara_debug, in replay */
+#define KVM_SAMSARA_GRP_PLACE		11	/* get: struct kvm_samsara_place, in replay */
+#define KVM_SAMSARA_GRP_PROGRESS	12	/* get, and before START set: struct kvm_samsara_progress */
+#define KVM_SAMSARA_GRP_SLOTS		13	/* get, and before START set: struct kvm_samsara_slots */
+#define KVM_SAMSARA_GRP_CHANGED		14	/* get: struct kvm_samsara_changed, in replay */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
@@ -99,8 +104,122 @@ struct kvm_samsara_vcpu_state {
 
 #define KVM_SAMSARA_STATE_MAX		65536
 
+/*
+ * Where a vCPU is in a chunk: conditional branches and near branches taken since its start, RIP
+ * and RCX.
+ */
+struct kvm_samsara_position {
+	__u64 branches;
+	__u64 jumps;
+	__u64 rip;
+	__u64 rcx;
+};
+
+/*
+ * KVM_SAMSARA_GRP_DEBUG: attr->attr is 0.  What a debugger looks for in a replay that has been
+ * started, in place of what it looked for before; no vCPU may be in KVM_RUN.  Where a vCPU comes to
+ * it, KVM_RUN returns with KVM_EXIT_DEBUG, and goes on when it is called again.
+ * kvm_run->debug.arch has the linear address of the next instruction and, in dr6, bit i + 1 for
+ * point[i], bit 14 for STEP, and none for GOTO.  Nobody commits while a vCPU has stopped.
+ */
+struct kvm_samsara_debug_point {
+	__u64 addr;		/* linear; a multiple of len */
+	__u32 type;		/* KVM_SAMSARA_POINT_* */
+	__u32 len;		/* 1, 2, 4 or 8 bytes; EXECUTE: 1 */
+	__u64 reserved;
+};
+
+#define KVM_SAMSARA_POINT_EXECUTE	0	/* before the instruction there */
+#define KVM_SAMSARA_POINT_WRITE		1	/* after the one that writes there */
+#define KVM_SAMSARA_POINT_ACCESS	3	/* after the one that reads or writes there */
+
+#define KVM_SAMSARA_DEBUG_POINTS	3
+
+struct kvm_samsara_debug {
+	__u32 flags;		/* KVM_SAMSARA_DEBUG_* */
+	__u32 vcpu;		/* STEP: it stops after every instruction */
+	__u32 nr_points;
+	__u32 reserved;
+	__u64 commit;		/* GOTO: its vCPU stops in this chunk, ... */
+	struct kvm_samsara_position pos;	/* ... here, or where it has passed it */
+	struct kvm_samsara_debug_point point[KVM_SAMSARA_DEBUG_POINTS];
+};
+
+#define KVM_SAMSARA_DEBUG_STEP		1u
+#define KVM_SAMSARA_DEBUG_GOTO		2u
+/* GOTO: where both counts are not below those of pos for the first time */
+#define KVM_SAMSARA_DEBUG_AT_LEAST	4u
+#define KVM_SAMSARA_DEBUG_ALL		7u
+
+/* KVM_SAMSARA_GRP_PLACE: attr->attr is the vCPU, which must not be in KVM_RUN. */
+struct kvm_samsara_place {
+	__u64 commit;		/* of the open chunk; 0: none */
+	struct kvm_samsara_position pos;	/* in it; else RIP and RCX */
+	__u64 last_commit;	/* of this vCPU; 0: none yet */
+	__u32 last_type;	/* enum smr_type */
+	__u32 last_end;		/* how its last chunk ended, */
+	__u64 last_chunk;	/* the number of that commit, */
+	struct kvm_samsara_position last_pos;	/* and where it ended */
+	__u64 reserved[3];
+};
+
 /* Memory slots a recorded VM may have. */
 #define KVM_SAMSARA_MAX_SLOTS		32
+
+/*
+ * Replays that begin somewhere else.  Where a replay is paused between two commits, and no
+ * vCPU has a chunk open or an exit to finish, guest memory, the vCPUs' state, SLOTS, and the
+ * PROGRESS of each stream are all there is of it.  Another replay to which they are given before
+ * START goes on from there; its rings begin with the byte at `offset`.
+ *
+ * KVM_SAMSARA_GRP_PROGRESS: attr->attr is a vCPU, or their number for the VM's stream.
+ */
+struct kvm_samsara_progress {
+	__u64 offset;		/* in the stream, of the next record */
+	__u64 commit_seq;	/* coding state there: struct smr_stream */
+	__u64 branches;
+	__u64 jumps;
+	__u64 tsc;
+	__u64 done;		/* the VM's: last commit done; the others are of vCPUs: */
+	__u64 chain;		/* digest of all commits */
+	__u64 state_digest;	/* at the last one */
+	__u64 last_tsc;		/* in an input */
+	__u64 cr0_shadow;	/* of the VMCS, which no ioctl tells */
+	__u64 cr4_shadow;
+	__u64 pending_debug;
+	__u32 access_rights[8];	/* of ES, CS, SS, DS, FS, GS, LDTR, TR */
+	__u64 last_commit;	/* as in struct kvm_samsara_place */
+	__u32 last_type;
+	__u32 last_end;
+	__u64 last_chunk;
+	struct kvm_samsara_position last_pos;
+	__u64 reserved[3];
+};
+
+/* KVM_SAMSARA_GRP_SLOTS: attr->attr is 0.  Where guest memory is. */
+struct kvm_samsara_slot {
+	__u64 gpa;
+	__u64 size;
+	__u64 ram;		/* RAM address of the first byte */
+	__u32 flags;		/* KVM_SAMSARA_SLOT_* */
+	__u32 reserved;
+};
+
+#define KVM_SAMSARA_SLOT_READONLY	1u
+
+struct kvm_samsara_slots {
+	__u32 nr;		/* 1..KVM_SAMSARA_MAX_SLOTS */
+	__u32 reserved;
+	struct kvm_samsara_slot slot[KVM_SAMSARA_MAX_SLOTS];
+};
+
+/* KVM_SAMSARA_GRP_CHANGED: attr->attr is 0.  Which pages commits have written. */
+struct kvm_samsara_changed {
+	__u64 since;		/* commits after this one */
+	__u64 ram;		/* RAM address of the first page */
+	__u64 npages;		/* of one block */
+	__u64 uaddr;		/* for a bit each, in whole words of 64 bits */
+};
 
 /*
  * KVM_SAMSARA_GRP_TUNABLE: attr->attr; attr->addr points to the __u64.  What each
