@@ -35,7 +35,7 @@ help:
 	@echo 'make install         on a real Intel host: KVM modules through DKMS (root; DESTDIR)'
 	@echo 'make uninstall       undo that'
 	@echo 'Parts:'
-	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests io programs stock cloud testbed'
+	@echo '  sources bochs host-kernel guest-kernel io-kernel modules qemu tools guests io programs stock cloud gdb testbed'
 	@echo 'More builds, to check the patches:'
 	@echo '  modules-debian     external modules for Debian'\''s kernel'
 	@echo '  modules-intree     inside the patched kernel tree'
@@ -124,6 +124,10 @@ cloud: guests
 		CLOUD=$(BUILD)/cloud-parts $(BUILD)/cloud/cloud.img
 	@ln -sf ../cloud-parts/vmlinuz $(BUILD)/cloud/vmlinuz
 
+# gdb, for the simulated host
+gdb: sources
+	@scripts/build-gdb.sh
+
 # what tests/testbed/run needs, without the modules and QEMU
 testbed: bochs host-kernel $(BUILD)/testbed/hostcon $(BUILD)/testbed/exits \
 	 $(BUILD)/testbed/asked $(BUILD)/testbed/t_perf $(BUILD)/testbed/t_kvm
@@ -146,10 +150,10 @@ demo-disk: deps
 	@$(MAKE) --no-print-directory all io
 	@tests/e2e/demo --disk
 
-check: all stock io
+check: all stock io gdb
 	@scripts/check.sh unit model lint testbed pmu docs e2e
 
-check-full: all stock programs io cloud
+check-full: all stock programs io cloud gdb
 	@scripts/check.sh unit model lint testbed pmu docs full
 
 check-debug: all modules-debug io
@@ -171,7 +175,7 @@ coverage: check-deps
 check-docs: all io
 	@scripts/check.sh docs
 
-check-e2e: all stock io
+check-e2e: all stock io gdb
 	@scripts/check.sh e2e
 
 qemu-debian: sources
@@ -197,6 +201,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel io-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests io programs stock cloud testbed demo demo-disk check check-full check-debug \
+	qemu-full qemu-debian tools guests io programs stock cloud gdb testbed demo demo-disk check check-full check-debug \
 	check-unit check-testbed check-docs \
 	check-e2e lint coverage bench bench-io install uninstall clean

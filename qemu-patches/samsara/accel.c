@@ -37,6 +37,9 @@ static void vm_state_change(void *opaque, bool running, RunState state)
     } else if (!running && state == RUN_STATE_SHUTDOWN) {
         samsara_record_stop();
     }
+    if (samsara_opts.replay) {
+        samsara_debug_state_change(running);
+    }
 }
 
 /* Registered before all others, so that guest memory is still untouched. */
@@ -159,7 +162,14 @@ bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret)
     if (samsara_recordable) {
         return samsara_record_exit(cpu, run, ret);
     }
-    return qatomic_read(&samsara_running) && samsara_replay_exit(cpu, run, ret);
+    if (!qatomic_read(&samsara_running)) {
+        return false;
+    }
+    if (run->exit_reason == KVM_EXIT_DEBUG) {
+        *ret = samsara_debug_exit(cpu, run);
+        return true;
+    }
+    return samsara_replay_exit(cpu, run, ret);
 }
 
 bool samsara_do_put_registers(int level)

@@ -115,6 +115,22 @@ bool samsara_consoles_load(Error **errp)
     return true;
 }
 
+/* What the guest has set, and how much it has written */
+GByteArray *samsara_consoles_get_state(void)
+{
+    GByteArray *state = g_byte_array_new();
+
+    g_byte_array_append(state, (uint8_t *)&written, sizeof(written));
+    g_byte_array_append(state, (uint8_t *)consoles, sizeof(consoles));
+    return state;
+}
+
+void samsara_consoles_set_state(const GByteArray *state)
+{
+    memcpy(&written, state->data, sizeof(written));
+    memcpy(consoles, state->data + sizeof(written), sizeof(consoles));
+}
+
 static void show(uint8_t c)
 {
     if (qatomic_fetch_inc(&written) < shown) {

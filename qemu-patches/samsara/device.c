@@ -106,6 +106,54 @@ int samsara_device_pause(uint64_t commit)
     return set_attr(KVM_SAMSARA_GRP_PAUSE, 0, &commit);
 }
 
+int samsara_device_changed(uint64_t since, uint64_t ram, uint64_t npages,
+                           unsigned long *bits)
+{
+    struct kvm_samsara_changed changed = {
+        .since = since,
+        .ram = ram,
+        .npages = npages,
+        .uaddr = (uintptr_t)bits,
+    };
+
+    return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_CHANGED, 0,
+                       &changed);
+}
+
+int samsara_device_get_progress(unsigned stream,
+                                struct kvm_samsara_progress *progress)
+{
+    return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_PROGRESS, stream,
+                       progress);
+}
+
+int samsara_device_set_progress(unsigned stream,
+                                struct kvm_samsara_progress *progress)
+{
+    return set_attr(KVM_SAMSARA_GRP_PROGRESS, stream, progress);
+}
+
+int samsara_device_get_slots(struct kvm_samsara_slots *slots)
+{
+    return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_SLOTS, 0, slots);
+}
+
+int samsara_device_set_slots(struct kvm_samsara_slots *slots)
+{
+    return set_attr(KVM_SAMSARA_GRP_SLOTS, 0, slots);
+}
+
+int samsara_device_debug(struct kvm_samsara_debug *debug)
+{
+    return set_attr(KVM_SAMSARA_GRP_DEBUG, 0, debug);
+}
+
+int samsara_device_place(unsigned long vcpu, struct kvm_samsara_place *place)
+{
+    memset(place, 0, sizeof(*place));
+    return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_PLACE, vcpu, place);
+}
+
 int samsara_device_status(struct kvm_samsara_status *st)
 {
     memset(st, 0, sizeof(*st));

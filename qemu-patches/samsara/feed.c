@@ -61,6 +61,28 @@ bool samsara_feed_open(Error **errp)
     return use_images(errp);
 }
 
+bool samsara_feed_skip(unsigned ring, uint64_t bytes, Error **errp)
+{
+    g_autofree void *buf = g_malloc(64 * KiB);
+    struct smr_err err = { };
+    int n;
+
+    while (bytes) {
+        n = smr_log_read(logs[ring], buf, MIN(bytes, 64 * KiB), &err);
+        if (n < 0) {
+            error_setg(errp, "%s", smr_file_errstr(&err));
+            return false;
+        }
+        if (!n) {
+            error_setg(errp, "%s: the log has become shorter",
+                       samsara_opts.replay);
+            return false;
+        }
+        bytes -= n;
+    }
+    return true;
+}
+
 void samsara_feed_close(void)
 {
     unsigned i;

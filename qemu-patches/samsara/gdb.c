@@ -2,7 +2,12 @@
  * Record and replay of multiprocessor KVM guests: debuggers
  *
  * A debugger may look at a guest that is recorded or replayed, but not change
- * what it does: breakpoints, single steps and writes are refused.
+ * it: writes are refused, and in a recording breakpoints and single steps, too.
+ * In a replay these are the kernel's, which keeps them out of the guest
+ * (debug.c), and it can be walked backwards.
+ *
+ * What comes in are requests of gdb's remote protocol ("GDB Remote Serial
+ * Protocol" in gdb's manual).
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -15,52 +20,209 @@
 #include "samsara.h"
 #include "samsara-int.h"
 
-/* Requests of gdb's remote protocol that are refused, whatever follows */
-static const char * const refused[] = {
-    "Z",                        /* breakpoints and watchpoints */
-    "s",                        /* single step */
-    "M", "X",                   /* memory */
-    "G", "P",                   /* registers */
-};
+#define OK      "OK"
+#define REFUSED "E22"
+#define LATER   NULL            /* where the guest stops */
 
-/* vCont;ACTION[:THREAD][;ACTION[:THREAD]]... */
-static bool steps(const char *packet)
+static bool waits;              /* the debugger, for the guest to stop */
+
+static void tell_once(const char *what)
 {
-    return strstart(packet, "vCont;", NULL) &&
-           (strstr(packet, ";s") || strstr(packet, ";S"));
+    static const char *told;
+
+    if (told != what) {
+        error_report("samsara: gdb: %s", what);
+        told = what;
+    }
+}
+
+static const char *refuse_changes(void)
+{
+    tell_once(samsara_recordable
+              ? "breakpoints, watchpoints, single steps and writes don't work "
+                "while a guest is recorded; registers and memory can be read"
+              : "the guest of a replay does what it did: registers and memory "
+                "can't be written");
+    return REFUSED;
+}
+
+/* THREAD or pPROCESS.THREAD, hexadecimal; a thread is a vCPU, from 1 on */
+static CPUState *thread(const char *text)
+{
+    const char *dot = strchr(text, '.');
+    unsigned long id;
+
+    if (*text == 'p' && dot) {
+        text = dot + 1;
+    }
+    if (qemu_strtoul(text, NULL, 16, &id) < 0 || id < 1 || id > INT_MAX) {
+        return NULL;
+    }
+    return qemu_get_cpu(id - 1);
+}
+
+/* Breakpoints: TYPE,ADDR,KIND */
+
+static bool parse_point(const char *text, struct kvm_samsara_debug_point *point)
+{
+    static const uint32_t types[] = {
+        KVM_SAMSARA_POINT_EXECUTE,      /* "software": in memory elsewhere */
+        KVM_SAMSARA_POINT_EXECUTE,
+        KVM_SAMSARA_POINT_WRITE,
+        KVM_SAMSARA_POINT_ACCESS,       /* read: no processor has that */
+        KVM_SAMSARA_POINT_ACCESS,
+    };
+    unsigned type = text[0] - '0';
+    unsigned int kind;
+
+    if (type >= ARRAY_SIZE(types) || text[1] != ',') {
+        return false;
+    }
+    *point = (struct kvm_samsara_debug_point) { .type = types[type] };
+    if (sscanf(text + 2, "%" SCNx64 ",%x", (uint64_t *)&point->addr,
+               &kind) != 2) {
+        return false;
+    }
+    point->len = point->type == KVM_SAMSARA_POINT_EXECUTE ? 1 : kind;
+    return point->len && point->len <= 8 && is_power_of_2(point->len) &&
+           QEMU_IS_ALIGNED(point->addr, point->len);
+}
+
+static const char *change_point(bool insert, const char *text)
+{
+    struct kvm_samsara_debug_point point;
+
+    if (!parse_point(text, &point)) {
+        return REFUSED;
+    }
+    if (!insert) {
+        samsara_debug_remove(&point);
+        return OK;
+    }
+    if (!samsara_debug_insert(&point)) {
+        tell_once("a replay has room for three breakpoints and watchpoints");
+        return REFUSED;
+    }
+    return OK;
+}
+
+/* Running */
+
+static const char *run_on(CPUState *step)
+{
+    waits = true;
+    samsara_debug_forward(step ? step->cpu_index : -1);
+    return LATER;
+}
+
+/* ;ACTION[:THREAD]..., with at most one that steps */
+static const char *run_actions(const char *actions)
+{
+    g_auto(GStrv) action = g_strsplit(actions, ";", -1);
+    int i;
+
+    for (i = 0; action[i]; i++) {
+        const char *colon = strchr(action[i], ':');
+
+        if (g_ascii_tolower(action[i][0]) == 's') {
+            CPUState *cpu = colon ? thread(colon + 1) : NULL;
+
+            return run_on(cpu ?: samsara_debug_cpu());
+        }
+    }
+    return run_on(NULL);
+}
+
+static const char *run_back(bool step)
+{
+    waits = true;
+    if (step) {
+        samsara_debug_step_back(samsara_debug_cpu());
+    } else {
+        samsara_debug_continue_back();
+    }
+    return LATER;
+}
+
+/* What stops a vCPU in the middle of a chunk */
+static bool needs_serial(const char *packet)
+{
+    return packet[0] == 'Z' || packet[0] == 's' || packet[0] == 'b' ||
+           (strstart(packet, "vCont;", NULL) && strpbrk(packet + 5, "sS"));
+}
+
+/* True: @packet is none of ours, or QEMU is to see it, too. */
+static bool handle_in_replay(const char *packet, const char **reply)
+{
+    const char *rest;
+
+    *reply = LATER;
+    if (needs_serial(packet) &&
+        samsara_replay_mode() != KVM_SAMSARA_MODE_REPLAY) {
+        tell_once("breakpoints, watchpoints and steps need -replay "
+                  "mode=serial");
+        *reply = REFUSED;
+    } else if (strstart(packet, "vCont;", &rest)) {
+        *reply = run_actions(rest);
+    } else if (!strcmp(packet, "c")) {
+        *reply = run_on(NULL);
+    } else if (!strcmp(packet, "s")) {
+        *reply = run_on(samsara_debug_cpu());
+    } else if (!strcmp(packet, "bc") || !strcmp(packet, "bs")) {
+        *reply = run_back(packet[1] == 's');
+    } else if (packet[0] == 'Z' || packet[0] == 'z') {
+        *reply = change_point(packet[0] == 'Z', packet + 1);
+    } else if (packet[0] && strchr("csMXGP", packet[0])) {
+        *reply = refuse_changes();
+    } else {
+        if (strstart(packet, "Hc", &rest)) {
+            samsara_debug_choose(thread(rest));
+        } else if (packet[0] == 'D') {
+            samsara_debug_remove_all();
+        } else if (packet[0] == 'k' || strstart(packet, "vKill", NULL)) {
+            /* QEMU's status would be 0, which says that it was exact */
+            samsara_replay_interrupted();
+        }
+        return true;
+    }
+    return false;
 }
 
 static bool changes_guest(const char *packet)
 {
-    int i;
+    const char *actions;
 
-    for (i = 0; i < ARRAY_SIZE(refused); i++) {
-        if (strstart(packet, refused[i], NULL)) {
-            return true;
-        }
+    if (strstart(packet, "vCont;", &actions)) {
+        return *actions == 's' || *actions == 'S' || strstr(actions, ";s") ||
+               strstr(actions, ";S");
     }
     /* "c" goes on, "cADDR" goes on elsewhere */
-    return steps(packet) || (packet[0] == 'c' && packet[1]);
+    return (packet[0] && strchr("ZzsMXGP", packet[0])) ||
+           (packet[0] == 'c' && packet[1]);
 }
 
-bool samsara_do_refuse_gdb(const char *packet)
+bool samsara_do_gdb(const char *packet, const char **reply)
 {
-    static bool told;
+    if (samsara_opts.replay) {
+        samsara_replay_stay(packet[0] != 'D');
+        return !handle_in_replay(packet, reply);
+    }
+    *reply = REFUSED;
+    return changes_guest(packet) && refuse_changes();
+}
 
-    /* QEMU's status would be 0, which says that the replay was exact */
-    if (samsara_opts.replay &&
-        (packet[0] == 'k' || strstart(packet, "vKill", NULL))) {
-        samsara_replay_interrupted();
+const char *samsara_do_gdb_stop(void)
+{
+    bool waited = waits;
+
+    if (!samsara_opts.replay) {
+        return "";
     }
-    if (!changes_guest(packet)) {
-        return false;
-    }
-    if (!told) {
-        error_report("samsara: gdb: breakpoints, watchpoints, single steps and "
-                     "writes don't work while a guest is %s; registers and "
-                     "memory can be read",
-                     samsara_recordable ? "recorded" : "replayed");
-        told = true;
-    }
-    return true;
+    waits = false;
+    return waited ? samsara_debug_history() : NULL;
+}
+
+bool samsara_gdb_reverses(void)
+{
+    return samsara_opts.replay;
 }

@@ -115,6 +115,17 @@ static QemuOptsList replay_opts = {
             .help = "directory for what the guest's disks, networks and "
                     "consoles have got from it",
         }, {
+            .name = "checkpoints",
+            .type = QEMU_OPT_NUMBER,
+            .help = "commits from one place to go back to, to the next; "
+                    "default: twice a second, from the first seek or "
+                    "debugger on",
+        }, {
+            .name = "checkpoint-memory",
+            .type = QEMU_OPT_SIZE,
+            .help = "most memory for them; default: a quarter of what the "
+                    "host has left",
+        }, {
             .name = "max-memory",
             .type = QEMU_OPT_SIZE,
             .help = "most memory the guest may have; default: what the host "

@@ -58,6 +58,10 @@ static const struct {
       "exit or pause when the replay has ended" },
     { "replay-export", offsetof(SamsaraOpts, export), true,
       "Directory for what disks, networks and consoles have got" },
+    { "replay-checkpoints", offsetof(SamsaraOpts, checkpoints), false,
+      "Commits from one place to go back to, to the next" },
+    { "replay-checkpoint-memory", offsetof(SamsaraOpts, checkpoint_memory),
+      false, "Most memory for places to go back to" },
     { "replay-max-memory", offsetof(SamsaraOpts, max_memory), false,
       "Most memory a replayed guest may have" },
 };

@@ -213,6 +213,14 @@ static uint64_t host_memory(void)
            ? kib * KiB : 0;
 }
 
+uint64_t samsara_checkpoint_memory(void)
+{
+    if (!samsara_opts.checkpoint_memory) {
+        samsara_opts.checkpoint_memory = host_memory() / 4;
+    }
+    return samsara_opts.checkpoint_memory;
+}
+
 /* All of it will be pinned: a file may not take the host down. */
 static bool check_host_memory(Error **errp)
 {

@@ -33,6 +33,9 @@
 #define FEED_MS     50
 /* vCPUs may be showing output when the kernel has done the last commit */
 #define PARK_MS     5000
+/* Checkpoints: from one to the next, and commits that may pass meanwhile */
+#define CHECKPOINT_MS   500
+#define CHECKPOINT_LEAD 32
 
 static struct {
     QemuThread thread;
@@ -41,7 +44,14 @@ static struct {
     unsigned parked;            /* vCPUs that have nothing left to do */
     uint64_t pause_at;          /* commit where the kernel pauses; 0: none */
     uint64_t target;            /* commit that was asked for; 0: none */
+    QEMUBHFunc *arrived;        /* what comes there */
     bool held;                  /* it pauses, until the VM is continued */
+    bool stays;                 /* whatever at-end= says */
+    bool goes_back;             /* somebody has: checkpoints are worth while */
+    uint64_t checkpoint_at;     /* commit where there is to be one; 0: none */
+    int64_t checkpoint_ms;      /* when the last one was made */
+    bool checkpointing;         /* the main thread is about to make it */
+    bool vcpu_waits;            /* for the main thread */
     int64_t ended_ms;           /* when the kernel was seen to have ended */
     bool finished;
     int code;                   /* exit status, as soon as it is known */
@@ -81,8 +91,10 @@ static void pause_bh(void *opaque)
 /* The guest stays where it is, for whoever wants to look at it. */
 static void hold(void)
 {
+    QEMUBHFunc *next = qatomic_read(&rep.target) ? rep.arrived : pause_bh;
+
     if (settle(SAMSARA_EXIT_EXACT)) {
-        aio_bh_schedule_oneshot(qemu_get_aio_context(), pause_bh, NULL);
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), next, NULL);
     }
 }
 
@@ -105,6 +117,16 @@ static void report_divergence(const struct kvm_samsara_status *st)
                  (uint64_t)st->div_expected, (uint64_t)st->div_got);
 }
 
+/* The kernel pauses where somebody wants to look at the guest next. */
+static int set_pause(void)
+{
+    uint64_t at = qatomic_read(&rep.pause_at);
+    uint64_t checkpoint = qatomic_read(&rep.checkpoint_at);
+
+    return samsara_device_pause(at && checkpoint ? MIN(at, checkpoint)
+                                                 : at ?: checkpoint);
+}
+
 /* The guest is where it was after @commit. */
 static bool export(uint64_t commit)
 {
@@ -118,7 +140,8 @@ static bool export(uint64_t commit)
         return false;
     }
     if (next != rep.pause_at) {
-        ret = samsara_device_pause(next);
+        rep.pause_at = next;
+        ret = set_pause();
     }
     if (ret < 0) {
         error_report("samsara: the kernel can't pause a replay: %s",
@@ -126,7 +149,6 @@ static bool export(uint64_t commit)
         finish_replay(SAMSARA_EXIT_KERNEL);
         return false;
     }
-    rep.pause_at = next;
     return true;
 }
 
@@ -144,12 +166,77 @@ static void arrived(uint64_t commit)
     }
     qatomic_set(&rep.held, true);
     qatomic_set(&rep.target, 0);
-    aio_bh_schedule_oneshot(qemu_get_aio_context(), pause_bh, NULL);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), rep.arrived, NULL);
+}
+
+/* Checkpoints */
+
+/* Where there is to be one, if the guest comes there. */
+static void plan_checkpoint(uint64_t commit)
+{
+    qatomic_set(&rep.checkpoint_at, commit);
+    set_pause();
+}
+
+/* A vCPU may be in the middle of an exit there: then a little later. */
+static void make_checkpoint(void *opaque)
+{
+    struct kvm_samsara_status st;
+    uint64_t next = 0;
+
+    if (runstate_is_running() && !rep.vcpu_waits) {
+        pause_all_vcpus();
+        samsara_device_status(&st);
+        if (st.state == KVM_SAMSARA_STATE_REPLAYING &&
+            (st.commits > rep.checkpoint_at ||
+             samsara_checkpoint_take(st.commits) == -EBUSY)) {
+            next = st.commits + 1;
+        }
+        rep.checkpoint_ms = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+        plan_checkpoint(next);
+        resume_all_vcpus();
+    }
+    qatomic_set(&rep.checkpointing, false);
+}
+
+static bool wants_checkpoint(uint64_t commits, int64_t now)
+{
+    uint64_t since = samsara_checkpoint_last();
+
+    if (commits < since) {
+        return false;
+    }
+    return samsara_opts.checkpoints
+           ? commits + CHECKPOINT_LEAD >= since + samsara_opts.checkpoints
+           : qatomic_read(&rep.goes_back) &&
+             now - rep.checkpoint_ms >= CHECKPOINT_MS;
+}
+
+/* By the feeder, now and then, while the guest runs. */
+static void look_after_checkpoints(uint64_t commits, int64_t now)
+{
+    uint64_t at = qatomic_read(&rep.checkpoint_at);
+
+    if (qatomic_read(&rep.checkpointing)) {
+        return;
+    }
+    if (!at && wants_checkpoint(commits, now)) {
+        plan_checkpoint(commits + CHECKPOINT_LEAD);
+    } else if (at && commits >= at) {
+        qatomic_set(&rep.checkpointing, true);
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), make_checkpoint, NULL);
+    }
+}
+
+void samsara_replay_vcpu_waits(bool waits)
+{
+    rep.vcpu_waits = waits;
 }
 
 static bool pauses_at_end(void)
 {
     return qatomic_read(&rep.target) || qatomic_read(&rep.held) ||
+           qatomic_read(&rep.stays) ||
            (samsara_opts.at_end && !strcmp(samsara_opts.at_end, "pause"));
 }
 
@@ -200,6 +287,8 @@ static void check_end(void)
         if (qatomic_read(&rep.pause_at) &&
             st.commits >= qatomic_read(&rep.pause_at)) {
             arrived(st.commits);
+        } else {
+            look_after_checkpoints(st.commits, now);
         }
         break;
     case KVM_SAMSARA_STATE_STOPPED:
@@ -258,10 +347,27 @@ static bool load(Error **errp)
     return samsara_ram_load(errp) && samsara_consoles_load(errp);
 }
 
-static bool begin(Error **errp)
+/* The logs, from the checkpoint on */
+static bool open_logs(uint64_t commit, Error **errp)
+{
+    unsigned i;
+
+    if (!samsara_feed_open(errp)) {
+        return false;
+    }
+    for (i = 0; i < samsara_device.nr_rings; i++) {
+        if (!samsara_feed_skip(i, samsara_checkpoint_offset(commit, i),
+                               errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool begin(uint64_t commit, Error **errp)
 {
     if (!samsara_device_config(samsara_replay_mode(), stop_at(), errp) ||
-        !samsara_feed_open(errp) ||
+        !open_logs(commit, errp) ||
         !samsara_device_ram(samsara_blocks, samsara_nr_blocks, errp)) {
         return false;
     }
@@ -289,7 +395,7 @@ void samsara_replay_start(void)
         exit(SAMSARA_EXIT_FILE);
     }
     samsara_host_compare();
-    if (!load(&err) || !begin(&err)) {
+    if (!load(&err) || !begin(0, &err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
@@ -303,6 +409,7 @@ void samsara_replay_start(void)
         exit(rep.code);
     }
     run();
+    samsara_checkpoint_init();
 }
 
 /* Positions */
@@ -326,22 +433,30 @@ static void forget_replay(void)
     rep.pause_at = 0;
     rep.target = 0;
     rep.held = false;
+    rep.checkpoint_at = 0;
     rep.ended_ms = 0;
     rep.finished = false;
     rep.code = UNSETTLED;
 }
 
-static void begin_again(void)
+uint64_t samsara_replay_rewind(uint64_t commit)
 {
     Error *err = NULL;
 
     forget_replay();
     samsara_ram_clear();
-    if (!load(&err) || !samsara_screen_rewind(&err) || !begin(&err)) {
+    if (load(&err) && samsara_screen_rewind(&err)) {
+        samsara_checkpoint_load(commit);
+        if (begin(commit, &err)) {
+            samsara_checkpoint_resume(commit, &err);
+        }
+    }
+    if (err) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
     run();
+    return samsara_checkpoint_before(commit);
 }
 
 /* Can the guest get there by going on?  The vCPUs stand still. */
@@ -357,10 +472,29 @@ static bool is_ahead(uint64_t commit)
             (commit == st.commits && qatomic_read(&rep.held)));
 }
 
+void samsara_replay_pause(uint64_t commit, QEMUBHFunc *arrived)
+{
+    qatomic_set(&rep.pause_at, commit);
+    rep.arrived = arrived;
+    qatomic_set(&rep.target, commit);
+    qatomic_set(&rep.held, false);
+    set_pause();
+}
+
+void samsara_replay_stay(bool stays)
+{
+    qatomic_set(&rep.stays, stays);
+    qatomic_set(&rep.goes_back, true);
+}
+
+bool samsara_replay_ended(void)
+{
+    return qatomic_load_acquire(&rep.finished);
+}
+
 void samsara_replay_seek(uint64_t commit, Error **errp)
 {
     bool running = runstate_is_running();
-    int ret;
 
     if (!samsara_opts.replay || !qatomic_read(&samsara_running)) {
         error_setg(errp, "No recording is being replayed");
@@ -380,20 +514,15 @@ void samsara_replay_seek(uint64_t commit, Error **errp)
     }
     /* without an event: that means that it is there */
     pause_all_vcpus();
+    qatomic_set(&rep.goes_back, true);
     if (!is_ahead(commit)) {
-        begin_again();
+        samsara_replay_rewind(commit);
     }
     if (!commit) {
         vm_stop(RUN_STATE_PAUSED);
         return;
     }
-    qatomic_set(&rep.pause_at, commit);
-    qatomic_set(&rep.target, commit);
-    qatomic_set(&rep.held, false);
-    ret = samsara_device_pause(commit);
-    if (ret < 0) {
-        error_setg_errno(errp, -ret, "The kernel can't pause a replay");
-    }
+    samsara_replay_pause(commit, pause_bh);
     if (running) {
         resume_all_vcpus();
     } else {
@@ -406,7 +535,7 @@ void samsara_replay_continued(void)
     if (qatomic_read(&rep.held)) {
         qatomic_set(&rep.pause_at, 0);
         qatomic_set(&rep.held, false);
-        samsara_device_pause(0);
+        set_pause();
     }
 }
 

@@ -9,7 +9,7 @@
  *
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
- * 4  record.c replay.c export.c
+ * 4  debug.c record.c replay.c checkpoint.c export.c
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
@@ -112,6 +112,8 @@ typedef struct SamsaraOpts {
     char *export;               /* replay: directory for what devices got */
     char *at_end;               /* of the replay; NULL: exit */
     uint64_t max_memory;        /* of a replayed guest; 0: what the host has */
+    uint64_t checkpoints;       /* commits from one to the next; 0: by itself */
+    uint64_t checkpoint_memory; /* for them; 0: part of what the host has */
     char *cpu;                  /* argument of -cpu, NULL if none */
 
     /* -replay: the open file */
@@ -206,6 +208,17 @@ int samsara_device_status(struct kvm_samsara_status *st);
 uint64_t samsara_device_committed(void);
 /* Replay: no commit after this one begins; 0: all may */
 int samsara_device_pause(uint64_t commit);
+/* Pages that commits after @since have changed, as bits */
+int samsara_device_changed(uint64_t since, uint64_t ram, uint64_t npages,
+                           unsigned long *bits);
+int samsara_device_get_progress(unsigned stream,
+                                struct kvm_samsara_progress *progress);
+int samsara_device_set_progress(unsigned stream,
+                                struct kvm_samsara_progress *progress);
+int samsara_device_get_slots(struct kvm_samsara_slots *slots);
+int samsara_device_set_slots(struct kvm_samsara_slots *slots);
+int samsara_device_debug(struct kvm_samsara_debug *debug);
+int samsara_device_place(unsigned long vcpu, struct kvm_samsara_place *place);
 int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len);
 /* KVM_SAMSARA_MAP_* */
 int samsara_device_map(uint64_t what);
@@ -241,6 +254,8 @@ bool samsara_check_vcpus(Error **errp);
 /* console.c: serial and debug consoles */
 char *samsara_consoles_to_text(void);
 bool samsara_consoles_load(Error **errp);
+GByteArray *samsara_consoles_get_state(void);
+void samsara_consoles_set_state(const GByteArray *state);
 void samsara_console_out(uint16_t port, unsigned size, unsigned count,
                          const uint8_t *data);
 
@@ -295,6 +310,8 @@ bool samsara_ram_create(Error **errp);
 bool samsara_ram_load(Error **errp);
 /* The replay begins again: all zero, as it was before that */
 void samsara_ram_clear(void);
+/* -replay checkpoint-memory= */
+uint64_t samsara_checkpoint_memory(void);
 /* The block at a RAM address, NULL: none */
 SamsaraBlock *samsara_ram_at(uint64_t ram);
 
@@ -386,6 +403,8 @@ bool samsara_record_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 /* feed.c: from the file to the kernel's rings */
 /* All logs from their beginning; the device is configured. */
 bool samsara_feed_open(Error **errp);
+/* What comes before is nobody's business any more. */
+bool samsara_feed_skip(unsigned ring, uint64_t bytes, Error **errp);
 void samsara_feed_close(void);
 /*
  * Fills the rings; by one thread at a time.  Returns > 0 if something was done,
@@ -399,11 +418,53 @@ void samsara_replay_start(void);
 void samsara_replay_seek(uint64_t commit, Error **errp);
 /* The last commit that can be replayed */
 uint64_t samsara_replay_limit(void);
+/*
+ * The guest is where it was after a commit up to @commit, which is returned;
+ * the vCPUs are paused.
+ */
+uint64_t samsara_replay_rewind(uint64_t commit);
+/* Nothing is done after @commit, but @arrived in the main thread. */
+void samsara_replay_pause(uint64_t commit, QEMUBHFunc *arrived);
+/* A debugger is there: QEMU does not exit at the end, and makes checkpoints. */
+void samsara_replay_stay(bool stays);
+/* A vCPU waits for the main thread, and must not run on. */
+void samsara_replay_vcpu_waits(bool waits);
+/* Is it over, or has it failed? */
+bool samsara_replay_ended(void);
 /* The VM runs again, for whatever reason. */
 void samsara_replay_continued(void);
 /* Somebody ends QEMU before the replay has ended: exits. */
 G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);
+
+/* checkpoint.c: places from which a replay can go on */
+void samsara_checkpoint_init(void);
+int samsara_checkpoint_take(uint64_t commit);
+/* Commit of the last one, or of the last one up to @commit; 0: none */
+uint64_t samsara_checkpoint_last(void);
+uint64_t samsara_checkpoint_before(uint64_t commit);
+void samsara_checkpoint_load(uint64_t commit);
+void samsara_checkpoint_resume(uint64_t commit, Error **errp);
+uint64_t samsara_checkpoint_offset(uint64_t commit, unsigned stream);
+
+/* debug.c: a debugger's way through a replay; the VM is stopped */
+/* False: there is no room for one more. */
+bool samsara_debug_insert(const struct kvm_samsara_debug_point *point);
+bool samsara_debug_remove(const struct kvm_samsara_debug_point *point);
+void samsara_debug_remove_all(void);
+/* The vCPU that the debugger means: chosen, or the one that has stopped */
+CPUState *samsara_debug_cpu(void);
+void samsara_debug_choose(CPUState *cpu);
+/* The guest goes on until a point, or this vCPU (-1: none) has done a step. */
+void samsara_debug_forward(int step);
+/* It goes to the last point before this, or to the vCPU's last instruction. */
+void samsara_debug_continue_back(void);
+void samsara_debug_step_back(CPUState *cpu);
+/* The guest is at an end of the replay: gdb's word for it, or "". */
+const char *samsara_debug_history(void);
+void samsara_debug_state_change(bool running);
+/* KVM_EXIT_DEBUG.  Returns 0 to go on, or QEMU's EXCP_*. */
+int samsara_debug_exit(CPUState *cpu, struct kvm_run *run);
 
 /* export.c: -replay export= */
 bool samsara_export_open(struct smr_reader *r, uint64_t limit, Error **errp);

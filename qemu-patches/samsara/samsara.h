@@ -163,7 +163,8 @@ bool samsara_do_put_registers(int level);
 void samsara_do_cpuid(CPUState *cpu, struct kvm_cpuid_entry2 *entry);
 void samsara_do_log_sync(const MemoryRegionSection *section);
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret);
-bool samsara_do_refuse_gdb(const char *packet);
+bool samsara_do_gdb(const char *packet, const char **reply);
+const char *samsara_do_gdb_stop(void);
 
 /*
  * Write to guest memory on behalf of a device model, as a commit of its own.
@@ -257,12 +258,28 @@ static inline bool samsara_exit(CPUState *cpu, struct kvm_run *run, int *ret)
     return unlikely(samsara_device_used) && samsara_do_exit(cpu, run, ret);
 }
 
-/* Returns true if a debugger's request would change what the guest does. */
-static inline bool samsara_refuse_gdb(const char *packet)
+/*
+ * A debugger's request.  Returns true if QEMU has nothing to do with it; then
+ * *reply is the answer, or NULL: it comes when the guest stops.
+ */
+static inline bool samsara_gdb(const char *packet, const char **reply)
 {
     return unlikely(qatomic_read(&samsara_frozen)) &&
-           samsara_do_refuse_gdb(packet);
+           samsara_do_gdb(packet, reply);
 }
+
+/*
+ * The guest has stopped.  What to add to what the debugger is told; NULL: it
+ * is not told, since it has not asked.
+ */
+static inline const char *samsara_gdb_stop(void)
+{
+    return unlikely(qatomic_read(&samsara_frozen)) ? samsara_do_gdb_stop()
+                                                   : "";
+}
+
+/* A replay can go back. */
+bool samsara_gdb_reverses(void);
 
 #else
 
@@ -298,7 +315,17 @@ static inline void *samsara_cache_ptr(void *ptr)
     return ptr;
 }
 
-static inline bool samsara_refuse_gdb(const char *packet)
+static inline bool samsara_gdb(const char *packet, const char **reply)
+{
+    return false;
+}
+
+static inline const char *samsara_gdb_stop(void)
+{
+    return "";
+}
+
+static inline bool samsara_gdb_reverses(void)
 {
     return false;
 }

@@ -238,8 +238,12 @@ static void add_msr(CPUState *cpu, GArray *msrs, uint32_t index)
             return;
         }
     }
-    /* only what can be put back */
-    if (!skip_msr(index) && get_msr(cpu, index, &e) && set_msr(cpu, &e)) {
+    /*
+     * only what can be put back; nothing can while a guest is replayed, but
+     * then the others never change
+     */
+    if (!skip_msr(index) && get_msr(cpu, index, &e) &&
+        (samsara_opts.replay || set_msr(cpu, &e))) {
         g_array_append_val(msrs, e);
     }
 }

@@ -488,6 +488,14 @@ max_size()
 	expect max-size-go $PASS 'max-size=[0-9]* is reached; the guest goes on'
 }
 
+to_gdb()	# PACKET: without its frame
+{
+	local sum
+	sum=$(printf %s "$1" | od -An -v -tu1 | tr -s ' \n' '  ' | sed 's/ $//; s/ /+/g; s/^+//')
+	printf '+$%s#%02x' "$1" $(((sum) & 255)) >&9
+	sleep 0.1
+}
+
 # A debugger looks at a replay and can't change it; neither can the monitor.
 debugger()
 {
@@ -499,18 +507,16 @@ debugger()
 		-chardev pipe,id=gdb,path="$TMP/gdb" -gdb chardev:gdb
 	cat "$TMP/gdb.out" > "$TMP/gdb.packets" &
 	exec 9<> "$TMP/gdb.in"
-	# breakpoint, watchpoint, steps, memory, register
-	# shellcheck disable=SC2016
-	for p in '$Z0,1000,1#d4' '$Z2,1000,8#dd' '$s#73' '$vCont;s:1#23' '$M1000,1:00#05' \
-		 '$P0=0000000000000000#bd'; do
-		printf '+%s' "$p" >&9
-		packets=$((packets + 1))
-		sleep 0.1
+	# what a debugger may do: three breakpoints and watchpoints, read memory
+	for p in Z0,1000,1 Z1,2000,1 Z2,3000,8 m1000,4; do
+		to_gdb "$p"
 	done
-	# what a debugger may do: read memory
-	# shellcheck disable=SC2016
-	printf '+%s' '$m1000,4#8e' >&9
-	sleep 0.1
+	# one more, a watchpoint that no processor has, memory, a register, another way
+	for p in Z0,4000,1 Z2,3001,8 M1000,1:00 P0=0000000000000000 c1000; do
+		to_gdb "$p"
+		packets=$((packets + 1))
+	done
+	to_gdb D
 	ask '"system_reset"'
 	ask_human 'system_reset'
 	ask_human 'nmi'
@@ -524,8 +530,9 @@ debugger()
 		not_ok gdb "$refused of $packets packets refused"
 	elif ! grep -Eq '[$][0-9a-f]{8}#' "$TMP/gdb.packets"; then
 		not_ok gdb 'memory was not read'
-	elif [ "$(grep -c 'gdb: breakpoints' "$TMP/gdb.err")" != 1 ]; then
-		not_ok gdb 'not one message'
+	elif [ "$(grep -c 'gdb: a replay has room' "$TMP/gdb.err")" != 1 ] ||
+	     [ "$(grep -c 'gdb: the guest of a replay' "$TMP/gdb.err")" != 1 ]; then
+		not_ok gdb 'not one message for each'
 	else
 		ok gdb "$refused packets refused"
 	fi

@@ -1,0 +1,501 @@
+/*
+ * Record and replay of multiprocessor KVM guests: a debugger's way through a
+ * replay, forwards and back
+ *
+ * The kernel stops vCPUs at breakpoints, watchpoints, after an instruction, or
+ * at a place in a chunk (KVM_SAMSARA_GRP_DEBUG).  Forwards, that is all.
+ *
+ * Backwards the replay begins again before the place that is looked for:
+ *
+ * continue: everything up to HERE is run (SCAN); the last breakpoint or
+ *      watchpoint that was met on the way is the place.  With a watchpoint the
+ *      guest has to be brought to where the instruction is still to come, so
+ *      that the debugger sees the old value: one step back from there.
+ * step: the guest goes to a place shortly before the one that the step is to
+ *      lead away from (APPROACH), and from there in steps until it is there
+ *      (WALK); the step before that was the place.
+ *
+ * Then it begins once more and goes to the place (RETURN).
+ *
+ * All of it happens in the main thread, with the vCPUs out of KVM_RUN, but for
+ * samsara_debug_exit().  The VM counts as running all the while.
+ *
+ * This work is licensed under the terms of the GNU GPL, version 2 or later.
+ * See the COPYING file in the top-level directory.
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "block/aio.h"
+#include "exec/gdbstub.h"
+#include "qemu/main-loop.h"
+#include "qapi/error.h"
+#include "cpu.h"
+#include "sysemu/cpus.h"
+#include "sysemu/runstate.h"
+#include "samsara.h"
+#include "samsara-int.h"
+#include "trace.h"
+
+/* kvm_run->debug.arch.dr6 */
+#define HITS_MASK   0xeU
+#define HIT(i)      (2U << (i))
+/* VMX basic exit reason */
+#define END_HLT     12
+
+/* In the chunk of a commit, or, with a commit only, where that is done. */
+typedef struct Place {
+    uint64_t commit;
+    bool in_chunk;
+    int vcpu;
+    struct kvm_samsara_position pos;
+} Place;
+
+typedef enum Phase {
+    STAND,                      /* nobody has asked for anything */
+    FORWARD,
+    SCAN,
+    APPROACH,
+    WALK,
+    RETURN,
+} Phase;
+
+static struct {
+    struct kvm_samsara_debug_point point[KVM_SAMSARA_DEBUG_POINTS];
+    unsigned nr_points;
+    CPUState *cpu;              /* that the debugger means; NULL: the first */
+    Phase phase;
+    int step;                   /* FORWARD: the vCPU that steps, or -1 */
+    Place here;                 /* where the way back begins */
+    uint64_t base;              /* commit where the scan has begun */
+    bool found;
+    Place best;                 /* the last place before here */
+    uint32_t hits;              /* that were met there */
+    const char *history;        /* one of its ends is where the guest is */
+    void (*next)(void);         /* what comes after a vCPU's stop */
+    CPUWatchpoint watchpoint;   /* for QEMU's gdbstub */
+} dbg = {
+    .step = -1,
+};
+
+static bool same_place(const Place *a, const Place *b)
+{
+    return a->commit == b->commit && a->in_chunk == b->in_chunk &&
+           (!a->in_chunk || !memcmp(&a->pos, &b->pos, sizeof(a->pos)));
+}
+
+CPUState *samsara_debug_cpu(void)
+{
+    return dbg.cpu ?: first_cpu;
+}
+
+void samsara_debug_choose(CPUState *cpu)
+{
+    if (cpu) {
+        dbg.cpu = cpu;
+    }
+}
+
+/* Points */
+
+bool samsara_debug_insert(const struct kvm_samsara_debug_point *point)
+{
+    if (dbg.nr_points == KVM_SAMSARA_DEBUG_POINTS) {
+        return false;
+    }
+    dbg.point[dbg.nr_points++] = *point;
+    return true;
+}
+
+bool samsara_debug_remove(const struct kvm_samsara_debug_point *point)
+{
+    unsigned i;
+
+    for (i = 0; i < dbg.nr_points; i++) {
+        if (!memcmp(&dbg.point[i], point, sizeof(*point))) {
+            dbg.point[i] = dbg.point[--dbg.nr_points];
+            return true;
+        }
+    }
+    return false;
+}
+
+void samsara_debug_remove_all(void)
+{
+    dbg.nr_points = 0;
+}
+
+/* The kernel looks for the points, or for no points, and for what is given. */
+static void look_for(bool points, uint32_t flags, int vcpu, const Place *place)
+{
+    struct kvm_samsara_debug debug = {
+        .flags = flags,
+        .vcpu = vcpu,
+    };
+
+    if (points) {
+        memcpy(debug.point, dbg.point, sizeof(debug.point));
+        debug.nr_points = dbg.nr_points;
+    }
+    if (place) {
+        debug.commit = place->commit;
+        debug.pos = place->pos;
+    }
+    /* it has nothing to do where the replay has ended */
+    samsara_device_debug(&debug);
+}
+
+/* Places */
+
+static void get_place(CPUState *cpu, struct kvm_samsara_place *place)
+{
+    samsara_device_place(kvm_arch_vcpu_id(cpu), place);
+}
+
+static Place chunk_place(CPUState *cpu)
+{
+    struct kvm_samsara_place place = { };
+
+    get_place(cpu, &place);
+    return (Place) {
+        .commit = place.commit,
+        .in_chunk = place.commit,
+        .vcpu = cpu->cpu_index,
+        .pos = place.pos,
+    };
+}
+
+/* Where the guest is: in the chunk of one vCPU, or between two commits. */
+static Place current_place(void)
+{
+    struct kvm_samsara_status st;
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        Place place = chunk_place(cpu);
+
+        if (place.in_chunk) {
+            return place;
+        }
+    }
+    samsara_device_status(&st);
+    return (Place) { .commit = st.commits };
+}
+
+/* The guest stands */
+
+static void stop_at(CPUState *cpu)
+{
+    dbg.phase = STAND;
+    dbg.cpu = cpu;
+    if (!runstate_is_running()) {
+        /* it has to stop, or nobody is told */
+        vm_prepare_start(false);
+    }
+    gdb_set_stop_cpu(cpu);
+    vm_stop(RUN_STATE_DEBUG);
+}
+
+static void stand_here(void *opaque)
+{
+    if (dbg.phase == RETURN) {
+        stop_at(qemu_get_cpu(dbg.best.vcpu));
+    }
+}
+
+/* The replay has nothing before this. */
+static void stand_at_beginning(void)
+{
+    samsara_replay_rewind(0);
+    dbg.history = "replaylog:begin;";
+    stop_at(first_cpu);
+}
+
+const char *samsara_debug_history(void)
+{
+    const char *history = dbg.history;
+
+    dbg.history = NULL;
+    return history ?: samsara_replay_ended() ? "replaylog:end;" : "";
+}
+
+/* What the debugger is told: the watchpoint, if it is one */
+static void report_hits(CPUState *cpu, uint32_t hits)
+{
+    unsigned i;
+
+    for (i = 0; i < dbg.nr_points; i++) {
+        if ((hits & HIT(i)) &&
+            dbg.point[i].type != KVM_SAMSARA_POINT_EXECUTE) {
+            dbg.watchpoint.vaddr = dbg.point[i].addr;
+            dbg.watchpoint.flags =
+                dbg.point[i].type == KVM_SAMSARA_POINT_WRITE ? BP_MEM_WRITE
+                                                             : BP_MEM_ACCESS;
+            cpu->watchpoint_hit = &dbg.watchpoint;
+        }
+    }
+}
+
+static bool is_watched(uint32_t hits)
+{
+    unsigned i;
+
+    for (i = 0; i < dbg.nr_points; i++) {
+        if ((hits & HIT(i)) &&
+            dbg.point[i].type != KVM_SAMSARA_POINT_EXECUTE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ways back; the vCPUs are out of KVM_RUN */
+
+static void go(Phase phase)
+{
+    dbg.phase = phase;
+    if (runstate_is_running()) {
+        resume_all_vcpus();
+    } else {
+        vm_start();
+    }
+}
+
+static void return_to_best(void)
+{
+    samsara_replay_rewind(dbg.best.commit - 1);
+    look_for(false, KVM_SAMSARA_DEBUG_GOTO, 0, &dbg.best);
+    go(RETURN);
+}
+
+static void return_to_commit(uint64_t commit, int vcpu)
+{
+    if (!commit) {
+        stand_at_beginning();
+        return;
+    }
+    samsara_replay_rewind(commit);
+    dbg.best = (Place) { .commit = commit, .vcpu = vcpu };
+    look_for(false, 0, 0, NULL);
+    samsara_replay_pause(commit, stand_here);
+    go(RETURN);
+}
+
+/* A step back from a place in a chunk */
+static void step_back_in_chunk(const Place *from)
+{
+    Place before = *from;
+
+    before.pos.branches -= !!before.pos.branches;
+    before.pos.jumps -= !!before.pos.jumps;
+    dbg.here = *from;
+    samsara_replay_rewind(from->commit - 1);
+    look_for(false, KVM_SAMSARA_DEBUG_GOTO | KVM_SAMSARA_DEBUG_AT_LEAST, 0,
+             &before);
+    go(APPROACH);
+}
+
+/* The same from where the vCPU's last commit is done */
+static void step_back_over_commit(CPUState *cpu)
+{
+    struct kvm_samsara_place place = { };
+    Place from = { .in_chunk = true, .vcpu = cpu->cpu_index };
+
+    get_place(cpu, &place);
+    from.commit = place.last_commit;
+    from.pos = place.last_pos;
+    if (!place.last_commit) {
+        stand_at_beginning();
+    } else if (place.last_type == SMR_SECTION) {
+        /* one of those for the instruction that the chunk has ended with */
+        return_to_commit(place.last_chunk, cpu->cpu_index);
+    } else if (place.last_type != SMR_CHUNK) {
+        return_to_commit(place.last_commit - 1, cpu->cpu_index);
+    } else if (place.last_end == END_HLT) {
+        /* that was the last instruction, and no section of its own */
+        dbg.best = from;
+        return_to_best();
+    } else {
+        step_back_in_chunk(&from);
+    }
+}
+
+static void step_back_again(void)
+{
+    step_back_over_commit(qemu_get_cpu(dbg.here.vcpu));
+}
+
+static void walk(void)
+{
+    look_for(false, KVM_SAMSARA_DEBUG_STEP, dbg.here.vcpu, NULL);
+    go(WALK);
+}
+
+static void scan(void);
+
+static void scan_over(void)
+{
+    if (!dbg.found && dbg.base) {
+        /* what comes before the checkpoint */
+        dbg.here = (Place) { .commit = dbg.base };
+        scan();
+    } else if (!dbg.found) {
+        stand_at_beginning();
+    } else if (is_watched(dbg.hits)) {
+        Place hit = dbg.best;
+
+        step_back_in_chunk(&hit);
+    } else {
+        return_to_best();
+    }
+}
+
+/* The next thing to do, unless somebody else has stopped the VM. */
+static void proceed(void *opaque)
+{
+    samsara_replay_vcpu_waits(false);
+    if (dbg.phase != STAND) {
+        pause_all_vcpus();
+        dbg.next();
+    }
+}
+
+static void scan(void)
+{
+    dbg.base = samsara_replay_rewind(dbg.here.commit - 1);
+    if (dbg.here.in_chunk) {
+        look_for(true, KVM_SAMSARA_DEBUG_GOTO, 0, &dbg.here);
+    } else {
+        look_for(true, 0, 0, NULL);
+        dbg.next = scan_over;
+        samsara_replay_pause(dbg.here.commit, proceed);
+    }
+    go(SCAN);
+}
+
+/* Stops of vCPUs, by their threads */
+
+/* The vCPU waits while the main thread decides. */
+static int ask_main_thread(CPUState *cpu, void (*next)(void))
+{
+    cpu->stopped = true;
+    dbg.next = next;
+    samsara_replay_vcpu_waits(true);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), proceed, NULL);
+    return EXCP_HALTED;
+}
+
+static int stopped_in_scan(CPUState *cpu, const Place *place, uint32_t hits)
+{
+    bool here = dbg.here.in_chunk && (!hits || same_place(place, &dbg.here));
+
+    if (hits && (!here || is_watched(hits))) {
+        dbg.found = true;
+        dbg.best = *place;
+        dbg.hits = hits;
+    }
+    return here ? ask_main_thread(cpu, scan_over) : 0;
+}
+
+static int stopped_in_walk(CPUState *cpu, const Place *place)
+{
+    if (same_place(place, &dbg.here) || place->commit != dbg.here.commit) {
+        return ask_main_thread(cpu, return_to_best);
+    }
+    dbg.best = *place;
+    return 0;
+}
+
+static int stopped_in_approach(CPUState *cpu, const Place *place)
+{
+    if (same_place(place, &dbg.here)) {
+        return ask_main_thread(cpu, step_back_again);
+    }
+    dbg.best = *place;
+    return ask_main_thread(cpu, walk);
+}
+
+static int stopped(CPUState *cpu, uint32_t hits)
+{
+    Place place = chunk_place(cpu);
+
+    trace_samsara_debug_stop(cpu->cpu_index, dbg.phase, place.commit,
+                             place.pos.branches, place.pos.rip, hits);
+    switch (dbg.phase) {
+    case SCAN:
+        return stopped_in_scan(cpu, &place, hits);
+    case APPROACH:
+        return stopped_in_approach(cpu, &place);
+    case WALK:
+        return stopped_in_walk(cpu, &place);
+    case RETURN:
+        report_hits(cpu, dbg.hits);
+        break;
+    default:
+        report_hits(cpu, hits);
+        break;
+    }
+    dbg.phase = STAND;
+    dbg.cpu = cpu;
+    /* until the main thread has stopped the VM */
+    samsara_replay_vcpu_waits(true);
+    return EXCP_DEBUG;
+}
+
+int samsara_debug_exit(CPUState *cpu, struct kvm_run *run)
+{
+    int ret;
+
+    qemu_mutex_lock_iothread();
+    ret = stopped(cpu, run->debug.arch.dr6 & HITS_MASK);
+    qemu_mutex_unlock_iothread();
+    return ret;
+}
+
+/* What the debugger asks for, with the VM stopped */
+
+void samsara_debug_forward(int step)
+{
+    dbg.step = step;
+    dbg.phase = FORWARD;
+    vm_start();
+}
+
+void samsara_debug_step_back(CPUState *cpu)
+{
+    Place from = chunk_place(cpu);
+
+    dbg.hits = 0;
+    if (from.in_chunk) {
+        step_back_in_chunk(&from);
+    } else {
+        step_back_over_commit(cpu);
+    }
+}
+
+void samsara_debug_continue_back(void)
+{
+    dbg.here = current_place();
+    dbg.found = false;
+    dbg.hits = 0;
+    if (!dbg.here.in_chunk && !dbg.here.commit) {
+        stand_at_beginning();
+    } else {
+        scan();
+    }
+}
+
+void samsara_debug_state_change(bool running)
+{
+    if (!running) {
+        /* perhaps somebody else has stopped it on its way */
+        dbg.phase = STAND;
+        samsara_replay_vcpu_waits(false);
+        return;
+    }
+    if (dbg.phase == STAND || dbg.phase == FORWARD) {
+        look_for(true, dbg.step >= 0 ? KVM_SAMSARA_DEBUG_STEP : 0,
+                 MAX(dbg.step, 0), NULL);
+        dbg.step = -1;
+    }
+}

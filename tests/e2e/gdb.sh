@@ -1,0 +1,179 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# gdb on replays, inside the simulated host: breakpoints, watchpoints and steps, forwards
+# and back, and the replay is exact afterwards.
+#
+#	gdb.sh [--list] [PATTERN]...	see choose() in expect.sh
+#
+# Prints "ok NAME ..." or "not ok NAME: reason" for each case.
+
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/e2e/expect.sh
+. "$(dirname "$0")/expect.sh"
+# shellcheck source=tests/e2e/qmp.sh
+. "$(dirname "$0")/qmp.sh"
+choose "$@"
+
+# debug NAME FILE GUEST: gdb does what stdin says with the replay; what it prints is in
+# $TMP/NAME.gdb.  False: QEMU has not ended with an exact replay
+debug()
+{
+	local name=$1
+	{
+		printf '%s\n' 'set pagination off' 'set confirm off' 'set width 0' \
+			'set remotetimeout 60' "target remote $TMP/gdb.socket"
+		cat
+	} > "$TMP/$name.commands"
+	start_qemu "$name" -S -display none -replay "file=$2" \
+		-chardev "socket,id=gdb,path=$TMP/gdb.socket,server=on,wait=off" -gdb chardev:gdb
+	wait_for "$name" '"return"' || return 1
+	timeout 120 /work/gdb/gdb -nx -batch -x "$TMP/$name.commands" "/work/symbols/$3" \
+		> "$TMP/$name.gdb" 2>&1 || { WHY="gdb: status $?"; return 1; }
+	ask '"quit"'
+	end_qemu
+	grep -q 'replay exact' "$TMP/$name.err" || { WHY="status $RC"; return 1; }
+}
+
+# says NAME REGEX...: lines that match come in this order in what gdb has said
+says()
+{
+	local name=$1 from=1 at
+	shift
+	for regex; do
+		at=$(tail -n +$from "$TMP/$name.gdb" | grep -nEm 1 -e "$regex") ||
+			{ WHY="no $regex from line $from"; return 1; }
+		from=$((from + ${at%%:*}))
+	done
+}
+
+# record_until NAME WORD: of the machine that machine() described; its guest has to say so
+record_until()
+{
+	local name=$1 base=$TMP/$1 i
+	for i in 1 2 3 4 5; do
+		record "$base" "seed=$i"
+		[ "$RC" = $PASS ] || { not_ok "$name" "status $RC"; return 1; }
+		! grep -q "$2" "$base.out" || return 0
+	done
+	not_ok "$name" "no $2" "$base.out"
+	return 1
+}
+
+finish()	# NAME: by what the last command says
+{
+	if [ $? = 0 ]; then
+		ok "$1" "$(grep -c . "$TMP/$1.gdb") lines"
+	else
+		[ ! -d /proc/$pid ] || kill -9 $pid
+		not_ok "$1" "$WHY" "$TMP/$1.gdb" "$TMP/$1.err"
+	fi
+}
+
+# The store that gave a seat away, from where that shows
+guilty()
+{
+	wanted gdb-guilty || return 0
+	machine overbook 2 'n=20000' 0xe9
+	record_until gdb-guilty 'booked by' || return
+	debug gdb-guilty "$TMP/gdb-guilty.smr" overbook <<- 'EOF' &&
+	break overbooked
+	continue
+	printf "seat %u has %u\n", seat, seat_of[seat]
+	printf "is not %u\n", cpu + 1
+	set $seat = seat
+	watch -l seat_of[seat]
+	reverse-continue
+	printf "now %u\n", seat_of[$seat]
+	info threads
+	backtrace
+	stepi
+	printf "after the store %u\n", seat_of[$seat]
+	reverse-stepi
+	printf "before it %u\n", seat_of[$seat]
+	reverse-continue
+	printf "first %u\n", seat_of[$seat]
+	delete
+	continue
+	EOF
+		says gdb-guilty 'Breakpoint 1, overbooked' '^seat [0-9]+ has [12]$' '^is not [12]$' \
+			'Hardware watchpoint 2: -location' '^now [12]$' 'in book ' \
+			'^after the store [12]$' '^before it [12]$' \
+			'Hardware watchpoint 2: -location' '^first 0$' 'No more reverse-execution' &&
+		thieves
+	finish gdb-guilty
+}
+
+# Do the two who had the seat differ?
+thieves()
+{
+	local had has
+	had=$(sed -n 's/^is not //p' "$TMP/gdb-guilty.gdb")
+	has=$(sed -n 's/^seat .* has //p' "$TMP/gdb-guilty.gdb")
+	[ "$had" != "$has" ] &&
+		grep -qx "now $had" "$TMP/gdb-guilty.gdb" &&
+		grep -qx "after the store $has" "$TMP/gdb-guilty.gdb" &&
+		grep -qx "before it $had" "$TMP/gdb-guilty.gdb" && return
+	WHY="had $had, has $has"
+	return 1
+}
+
+# steps COUNT: gdb's commands for so many steps forwards, and the same back
+steps()
+{
+	# shellcheck disable=SC2016 # they are gdb's
+	local where='printf "at %d %d %lx %lx %lx %lx\n", $n, $_thread, $rip, $rsp, $rcx, $rax'
+	cat <<- EOF
+	set \$n = 0
+	$where
+	while \$n < $1
+	stepi
+	set \$n = \$n + 1
+	$where
+	end
+	while \$n > 0
+	reverse-stepi
+	set \$n = \$n - 1
+	$where
+	end
+	EOF
+}
+
+# same_places NAME COUNT: is each place the same on both ways?
+same_places()
+{
+	local places
+	places=$(grep '^at ' "$TMP/$1.gdb" | sort -u | wc -l)
+	[ "$(grep -c '^at ' "$TMP/$1.gdb")" = $((2 * $2 + 1)) ] &&
+		[ "$places" = $(($2 + 1)) ] && return
+	WHY="$places places, not $(($2 + 1))"
+	return 1
+}
+
+# walk NAME GUEST FUNCTION SKIP COUNT: steps from where it is called after SKIP times
+walk()
+{
+	local name=gdb-walk-$1
+	wanted "$name" || return 0
+	machine "$2" 2 '' 0xe9
+	record "$TMP/$name"
+	[ "$RC" = $PASS ] || { not_ok "$name" "status $RC"; return; }
+	{
+		printf '%s\n' "break $3" "ignore 1 $4" continue 'delete'
+		steps "$5"
+		echo continue
+	} > "$TMP/$name.walk"
+	debug "$name" "$TMP/$name.smr" "$2" < "$TMP/$name.walk" && same_places "$name" "$5" &&
+		says "$name" "$3" 'No more reverse-execution'
+	finish "$name"
+}
+
+guilty
+walk ports mmio port_reads 0 15
+walk memory mmio memory_reads 0 10
+walk string mmio store_string 1 12
+walk fault repmovs page_fault 2 12
+walk interrupt ipistorm on_irq 5 12
+walk exceptions fault exceptions 0 12
+walk single-steps fault single_step 0 12
