@@ -24,6 +24,7 @@ help:
 	@echo 'make                 build everything for the simulated host'
 	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
 	@echo 'make demo-disk       the same with a PC that has a disk and a network'
+	@echo 'make demo-gdb        gdb goes back through a replay to the store that did the damage'
 	@echo 'make check           all tests; check-unit, -testbed, -docs, -e2e, lint: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
@@ -146,6 +147,10 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/demo
 
+demo-gdb: deps
+	@$(MAKE) --no-print-directory all gdb
+	@tests/e2e/demo --gdb
+
 demo-disk: deps
 	@$(MAKE) --no-print-directory all io
 	@tests/e2e/demo --disk
@@ -201,6 +206,6 @@ clean:
 
 .PHONY: all help deps check-deps sources bochs host-kernel guest-kernel io-kernel \
 	debug-kernel modules modules-debug modules-debian modules-intree qemu \
-	qemu-full qemu-debian tools guests io programs stock cloud gdb testbed demo demo-disk check check-full check-debug \
+	qemu-full qemu-debian tools guests io programs stock cloud gdb testbed demo demo-disk demo-gdb check check-full check-debug \
 	check-unit check-testbed check-docs \
 	check-e2e lint coverage bench bench-io install uninstall clean

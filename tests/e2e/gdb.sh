@@ -5,6 +5,7 @@
 # and back, and the replay is exact afterwards.
 #
 #	gdb.sh [--list] [PATTERN]...	see choose() in expect.sh
+#	gdb.sh --show [PATTERN]...	what gdb was told, and has said, too
 #
 # Prints "ok NAME ..." or "not ok NAME: reason" for each case.
 
@@ -14,6 +15,8 @@
 . "$(dirname "$0")/expect.sh"
 # shellcheck source=tests/e2e/qmp.sh
 . "$(dirname "$0")/qmp.sh"
+show=
+[ "${1:-}" != --show ] || { show=1; shift; }
 choose "$@"
 
 # debug NAME FILE GUEST: gdb does what stdin says with the replay; what it prints is in
@@ -24,6 +27,7 @@ debug()
 	{
 		printf '%s\n' 'set pagination off' 'set confirm off' 'set width 0' \
 			'set remotetimeout 60' "target remote $TMP/gdb.socket"
+		[ -z "$show" ] || echo 'set trace-commands on'
 		cat
 	} > "$TMP/$name.commands"
 	start_qemu "$name" -S -display none -replay "file=$2" \
@@ -31,6 +35,7 @@ debug()
 	wait_for "$name" '"return"' || return 1
 	timeout 120 /work/gdb/gdb -nx -batch -x "$TMP/$name.commands" "/work/symbols/$3" \
 		> "$TMP/$name.gdb" 2>&1 || { WHY="gdb: status $?"; return 1; }
+	[ -z "$show" ] || grep -Ev 'host encoding|file a bug|^$' "$TMP/$name.gdb"
 	ask '"quit"'
 	end_qemu
 	grep -q 'replay exact' "$TMP/$name.err" || { WHY="status $RC"; return 1; }
@@ -100,7 +105,7 @@ guilty()
 		says gdb-guilty 'Breakpoint 1, overbooked' '^seat [0-9]+ has [12]$' '^is not [12]$' \
 			'Hardware watchpoint 2: -location' '^now [12]$' 'in book ' \
 			'^after the store [12]$' '^before it [12]$' \
-			'Hardware watchpoint 2: -location' '^first 0$' 'No more reverse-execution' &&
+			'Hardware watchpoint 2: -location' '^first [012]$' 'No more reverse-execution' &&
 		thieves
 	finish gdb-guilty
 }
