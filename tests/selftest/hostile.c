@@ -28,6 +28,7 @@
 
 static const struct hostile_case * const groups[] = {
 	abi_cases, start_cases, log_cases, memory_cases, map_cases, state_cases, again_cases, pause_cases,
+	debug_cases,
 };
 
 /* Shared with the process that runs the case. */

@@ -11,7 +11,7 @@ struct hostile_case {
 
 /* Each file's cases, ended by one without a name. */
 extern const struct hostile_case abi_cases[], start_cases[], log_cases[], memory_cases[], map_cases[],
-	state_cases[], again_cases[], pause_cases[];
+	state_cases[], again_cases[], pause_cases[], debug_cases[];
 
 /* How a case ends; it runs in a process of its own.  Whoever returns has passed. */
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

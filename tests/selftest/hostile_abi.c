@@ -51,7 +51,7 @@ do {										\
 	REFUSED(version, 0, EINVAL);
 	REFUSED(version, KVM_SAMSARA_ABI_VERSION + 1, EINVAL);
 	REFUSED(mode, 0, EINVAL);
-	REFUSED(mode, KVM_SAMSARA_MODE_RECORD_CREW + 1, EINVAL);
+	REFUSED(mode, KVM_SAMSARA_MODE_REPLAY_PARALLEL + 1, EINVAL);
 	REFUSED(mode, ~0u, EINVAL);
 	REFUSED(nr_vcpus, 0, EINVAL);
 	REFUSED(nr_vcpus, 65, EINVAL);
@@ -120,7 +120,7 @@ static void tunables(void)
 	} range[] = {
 		{ 256, 1ul << 32 }, { 256, 1ul << 32 }, { 0, 1 }, { 1, 1000 }, { 16, 2048 },
 		{ 0, 1 << 20 }, { 0, 1 }, { 1, 1 << 20 }, { 50, 1000000 }, { 0, 1 }, { 0, 1 },
-		{ 0, 10 }, { 0, ~0u },
+		{ 0, 10 }, { 0, ~0u }, { 0, 1 },
 	};
 	struct vm vm;
 	__u64 v, was;
