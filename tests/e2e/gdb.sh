@@ -175,10 +175,10 @@ walk()
 }
 
 guilty
-walk ports mmio port_reads 0 15
-walk memory mmio memory_reads 0 10
-walk string mmio store_string 1 12
-walk fault repmovs page_fault 2 12
-walk interrupt ipistorm on_irq 5 12
-walk exceptions fault exceptions 0 12
-walk single-steps fault single_step 0 12
+walk ports mmio port_reads 0 8
+walk memory mmio memory_reads 0 8
+walk string mmio store_string 1 8
+walk fault repmovs page_fault 2 8
+walk interrupt ipistorm on_irq 5 8
+walk exceptions fault exceptions 0 8
+walk single-steps fault single_step 0 8

@@ -250,7 +250,7 @@ static void test_recover(void **state)
 	assert_int_equal(run_on("verify", path2, ""), 0);
 	for (cut.len = b.len; cut.len > 64; cut.len -= 64)
 		assert_recovered(&cut);
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < 20; i++) {
 		/* Most of the file is its header. */
 		at = i % 6 ? SMR_FILE_HEADER_SIZE + rng_below(&rng, b.len - SMR_FILE_HEADER_SIZE) :
 			     rng_below(&rng, b.len);

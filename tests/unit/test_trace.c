@@ -130,7 +130,7 @@ static void test_damaged(void **state)
 	free(text);
 	generate(&whole);
 	b = slurp(path);
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < 20; i++) {
 		size_t at = SMR_FILE_HEADER_SIZE + rng_below(&rng, b.len - SMR_FILE_HEADER_SIZE);
 
 		b.p[at] ^= 16;
