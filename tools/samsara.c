@@ -319,7 +319,7 @@ static int parse(int argc, char **argv, struct options *o, const struct command 
 int main(int argc, char **argv)
 {
 	struct options o = { .stream = ANY_STREAM, .to = U64_MAX };
-	const struct command *c;
+	const struct command *c = NULL;
 	char *shown, *output_shown;
 	int status;
 
