@@ -144,7 +144,7 @@ int samsara_progress_set(struct samsara_vm *vm, u64 stream,
 	return 0;
 }
 
-/* Returns 0; -ENODATA: there is no map; -EFAULT. */
+/* Returns 0; -ENODATA: there is no map; -ENOMEM; -EFAULT. */
 int samsara_slots_get(struct samsara_vm *vm, struct kvm_samsara_slots __user *uaddr)
 {
 	struct kvm_samsara_slots *slots;

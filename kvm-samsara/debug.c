@@ -161,17 +161,7 @@ unsigned long samsara_debug_load(struct samsara_vcpu *sv)
 	set_resume_flag(sv);
 	for (i = 0; i < debug->nr_points; i++) {
 		dr7 |= ENABLE(i + 1) | CONTROL(i + 1, control(&debug->point[i]));
-		switch (i) {
-		case 0:
-			set_debugreg(debug->point[i].addr, 1);
-			break;
-		case 1:
-			set_debugreg(debug->point[i].addr, 2);
-			break;
-		case 2:
-			set_debugreg(debug->point[i].addr, 3);
-			break;
-		}
+		set_debugreg(debug->point[i].addr, i + 1);
 	}
 	return dr7;
 }

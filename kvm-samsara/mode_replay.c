@@ -397,8 +397,7 @@ static int leave_replay(struct samsara_vcpu *sv, int r)
 
 /*
  * Inside a chunk.  Returns 1: the guest runs on; 0: it has come to its end, or the replay has, or
- * to where the debugger wants to look at it;
- * or -EINTR.
+ * to where the debugger wants to look at it; or -EINTR.
  */
 static int go_on(struct samsara_vcpu *sv)
 {

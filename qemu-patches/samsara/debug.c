@@ -219,34 +219,31 @@ const char *samsara_debug_history(void)
     return history ?: samsara_replay_ended() ? "replaylog:end;" : "";
 }
 
+/* The last watchpoint among what was met, NULL: none */
+static const struct kvm_samsara_debug_point *watched(uint32_t hits)
+{
+    unsigned i = dbg.nr_points;
+
+    while (i--) {
+        if ((hits & HIT(i)) &&
+            dbg.point[i].type != KVM_SAMSARA_POINT_EXECUTE) {
+            return &dbg.point[i];
+        }
+    }
+    return NULL;
+}
+
 /* What the debugger is told: the watchpoint, if it is one */
 static void report_hits(CPUState *cpu, uint32_t hits)
 {
-    unsigned i;
+    const struct kvm_samsara_debug_point *point = watched(hits);
 
-    for (i = 0; i < dbg.nr_points; i++) {
-        if ((hits & HIT(i)) &&
-            dbg.point[i].type != KVM_SAMSARA_POINT_EXECUTE) {
-            dbg.watchpoint.vaddr = dbg.point[i].addr;
-            dbg.watchpoint.flags =
-                dbg.point[i].type == KVM_SAMSARA_POINT_WRITE ? BP_MEM_WRITE
-                                                             : BP_MEM_ACCESS;
-            cpu->watchpoint_hit = &dbg.watchpoint;
-        }
+    if (point) {
+        dbg.watchpoint.vaddr = point->addr;
+        dbg.watchpoint.flags = point->type == KVM_SAMSARA_POINT_WRITE
+                               ? BP_MEM_WRITE : BP_MEM_ACCESS;
+        cpu->watchpoint_hit = &dbg.watchpoint;
     }
-}
-
-static bool is_watched(uint32_t hits)
-{
-    unsigned i;
-
-    for (i = 0; i < dbg.nr_points; i++) {
-        if ((hits & HIT(i)) &&
-            dbg.point[i].type != KVM_SAMSARA_POINT_EXECUTE) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Ways back; the vCPUs are out of KVM_RUN */
@@ -341,7 +338,7 @@ static void scan_over(void)
         scan();
     } else if (!dbg.found) {
         stand_at_beginning();
-    } else if (is_watched(dbg.hits)) {
+    } else if (watched(dbg.hits)) {
         Place hit = dbg.best;
 
         step_back_in_chunk(&hit);
@@ -389,7 +386,7 @@ static int stopped_in_scan(CPUState *cpu, const Place *place, uint32_t hits)
 {
     bool here = dbg.here.in_chunk && (!hits || same_place(place, &dbg.here));
 
-    if (hits && (!here || is_watched(hits))) {
+    if (hits && (!here || watched(hits))) {
         dbg.found = true;
         dbg.best = *place;
         dbg.hits = hits;

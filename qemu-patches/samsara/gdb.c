@@ -144,11 +144,18 @@ static const char *run_back(bool step)
     return LATER;
 }
 
+/* vCont;ACTION[:THREAD][;ACTION[:THREAD]]... */
+static bool steps(const char *packet)
+{
+    return strstart(packet, "vCont;", NULL) &&
+           (strstr(packet, ";s") || strstr(packet, ";S"));
+}
+
 /* What stops a vCPU in the middle of a chunk */
 static bool needs_serial(const char *packet)
 {
     return packet[0] == 'Z' || packet[0] == 's' || packet[0] == 'b' ||
-           (strstart(packet, "vCont;", NULL) && strpbrk(packet + 5, "sS"));
+           steps(packet);
 }
 
 /* True: @packet is none of ours, or QEMU is to see it, too. */
@@ -190,14 +197,8 @@ static bool handle_in_replay(const char *packet, const char **reply)
 
 static bool changes_guest(const char *packet)
 {
-    const char *actions;
-
-    if (strstart(packet, "vCont;", &actions)) {
-        return *actions == 's' || *actions == 'S' || strstr(actions, ";s") ||
-               strstr(actions, ";S");
-    }
     /* "c" goes on, "cADDR" goes on elsewhere */
-    return (packet[0] && strchr("ZzsMXGP", packet[0])) ||
+    return steps(packet) || (packet[0] && strchr("ZzsMXGP", packet[0])) ||
            (packet[0] == 'c' && packet[1]);
 }
 
