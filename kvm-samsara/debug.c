@@ -11,9 +11,10 @@
  * A place in the chunk of a commit is a position (position.c): the debugger gets those of
  * its stops, and may ask to be taken to one (land.c).
  *
- * Serial replay does one chunk at a time: while its vCPU has stopped in the middle,
- * nobody commits.  One that has stopped between chunks keeps the others from committing
- * by vm->replay.frozen, or they would be somewhere else each time.
+ * Chunks are done one at a time, in parallel replay, too (parallel_get_ready()): while the
+ * vCPU of one has stopped in the middle, nobody commits.  One that has stopped between chunks
+ * keeps the others from committing by vm->replay.frozen, or they would be somewhere else each
+ * time.
  *
  * A guest that uses breakpoints itself has the debug registers.  Instructions are looked at
  * one by one then, and watchpoints see nothing.  Nor do they see what KVM and devices write.
@@ -33,9 +34,15 @@ static_assert(KVM_SAMSARA_DEBUG_POINTS == 3);
 #define ENABLE(nr)	(DR_GLOBAL_ENABLE << ((nr) * DR_ENABLE_SIZE))
 #define CONTROL(nr, c)	((unsigned long)(c) << (DR_CONTROL_SHIFT + (nr) * DR_CONTROL_SIZE))
 
-static bool is_on(const struct samsara_vcpu *sv)
+static bool wants_stops(const struct kvm_samsara_debug *debug)
 {
-	return sv->vm->debug.flags || sv->vm->debug.nr_points;
+	return debug->flags || debug->nr_points;
+}
+
+/* Changes only while no vCPU is in KVM_RUN. */
+bool samsara_debug_is_on(const struct samsara_vm *vm)
+{
+	return wants_stops(&vm->debug);
 }
 
 static bool steps(const struct samsara_vcpu *sv)
@@ -151,7 +158,7 @@ unsigned long samsara_debug_load(struct samsara_vcpu *sv)
 	bool on_steps;
 	u32 i;
 
-	if (likely(!is_on(sv)))
+	if (likely(!samsara_debug_is_on(sv->vm)))
 		return 0;
 	on_steps = debug->nr_points && samsara_guest_breaks(sv->vcpu);
 	if (steps(sv) || on_steps)
@@ -183,7 +190,7 @@ bool samsara_debug_look(struct samsara_vcpu *sv, u32 hits)
 /* An instruction of the guest's is over. */
 void samsara_debug_completed(struct samsara_vcpu *sv)
 {
-	if (likely(!is_on(sv)))
+	if (likely(!samsara_debug_is_on(sv->vm)))
 		return;
 	if (steps(sv))
 		sv->debug.stepped = true;
@@ -247,7 +254,7 @@ void samsara_debug_goes_on(struct samsara_vcpu *sv)
  */
 bool samsara_debug_stops(struct samsara_vcpu *sv)
 {
-	if (likely(!is_on(sv)))
+	if (likely(!samsara_debug_is_on(sv->vm)))
 		return false;
 	if (is_at_instruction(sv))
 		sv->debug.hits |= new_breakpoints_here(sv);
@@ -344,6 +351,17 @@ static bool is_sound(const struct samsara_vm *vm, const struct kvm_samsara_debug
 	return true;
 }
 
+/* A chunk runs on copies, or others may run beside it. */
+static bool is_parallel(const struct samsara_vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i]->replay.begun)
+			return true;
+	return false;
+}
+
 static void change(struct samsara_vm *vm, const struct kvm_samsara_debug *debug)
 {
 	struct samsara_vcpu *sv;
@@ -364,7 +382,7 @@ static void change(struct samsara_vm *vm, const struct kvm_samsara_debug *debug)
 
 /*
  * Returns 0; -EINVAL: no replay, or the points; -EBUSY: a vCPU is in KVM_RUN or another
- * ioctl; -EFAULT.
+ * ioctl, or in a chunk beside which others run; -EFAULT.
  */
 int samsara_debug_set(struct samsara_vm *vm, const struct kvm_samsara_debug __user *uaddr)
 {
@@ -379,7 +397,10 @@ int samsara_debug_set(struct samsara_vm *vm, const struct kvm_samsara_debug __us
 	mutex_lock(&vm->kvm->lock);
 	r = samsara_lock_vcpus(vm->kvm);
 	if (!r) {
-		change(vm, &debug);
+		if (wants_stops(&debug) && is_parallel(vm))
+			r = -EBUSY;
+		else
+			change(vm, &debug);
 		samsara_unlock_vcpus(vm->kvm);
 	}
 	mutex_unlock(&vm->kvm->lock);

@@ -31,6 +31,7 @@ struct samsara_debug {
 	struct smr_position last_pos;	/* where it ended */
 };
 
+bool samsara_debug_is_on(const struct samsara_vm *vm);
 unsigned long samsara_debug_load(struct samsara_vcpu *sv);
 bool samsara_debug_look(struct samsara_vcpu *sv, u32 hits);
 void samsara_debug_completed(struct samsara_vcpu *sv);

@@ -387,8 +387,7 @@ static int set_pause(struct samsara_vm *vm, const u64 __user *uaddr)
 
 static int set_debug(struct samsara_vm *vm, const void __user *uaddr)
 {
-	/* In parallel replay a vCPU that stops is not where the others are. */
-	if (vm->mode != &samsara_mode_replay)
+	if (!vm->mode || !vm->mode->from_log)
 		return -EINVAL;
 	return samsara_debug_set(vm, uaddr);
 }

@@ -10,12 +10,16 @@
  * it reads is the same whichever of them are done meanwhile (design.rst, "Parallel replay").
  * With tune.replay_check set a log that breaks this rule is reported.
  *
+ * Under a debugger, whose breakpoints are met in the order of commits, chunks are replayed one
+ * by one, on guest memory itself: when one has stopped in the middle, memory is what it sees.
+ *
  * A chunk beside which nobody can run is replayed as serial replay does, on guest memory
  * itself, and needs no copies: those of serial phases, which may write all of memory.  So is
  * the rest of a chunk that has made too many copies.  Nobody runs beside it, or he could see what
  * it writes and takes back before its commit, which is in no write-set.
  */
 #include "copies.h"
+#include "debug.h"
 #include "ept.h"
 #include "log.h"
 #include "memory.h"
@@ -49,7 +53,9 @@ static bool leaves_no_flags(const struct samsara_vcpu *sv)
 
 static int parallel_get_ready(struct samsara_vcpu *sv)
 {
-	return leaves_no_flags(sv) ? samsara_replay_wait_alone(sv) : samsara_replay_wait_start(sv);
+	if (leaves_no_flags(sv) || samsara_debug_is_on(sv->vm))
+		return samsara_replay_wait_alone(sv);
+	return samsara_replay_wait_start(sv);
 }
 
 /* What is committed up to start_seq must not be hidden by an older copy. */

@@ -3,14 +3,21 @@
  * replay, forwards and back
  *
  * The kernel stops vCPUs at breakpoints, watchpoints, after an instruction, or
- * at a place in a chunk (KVM_SAMSARA_GRP_DEBUG).  Forwards, that is all.
+ * at a place in a chunk (KVM_SAMSARA_GRP_DEBUG).  Forwards, that is all, as
+ * long as there are no more points than the kernel can look for.  If there are,
+ * a stretch of the replay is run once for each group of them (SEARCH): the
+ * first group's goes to where it stops or the stretch ends, the next one's from
+ * the beginning of the stretch (COME) to there, or to where that one stops
+ * before.  So nothing has to be known about which of two places comes first.
  *
  * Backwards the replay begins again before the place that is looked for:
  *
  * continue: everything up to HERE is run (SCAN); the last breakpoint or
- *      watchpoint that was met on the way is the place.  With a watchpoint the
- *      guest has to be brought to where the instruction is still to come, so
- *      that the debugger sees the old value: one step back from there.
+ *      watchpoint that was met on the way is the place.  Another group of
+ *      points is looked for from there on (COME), or, if there was none, from
+ *      where the scan has begun.  With a watchpoint the guest has to be brought
+ *      to where the instruction is still to come, so that the debugger sees the
+ *      old value: one step back from there.
  * step: the guest goes to a place shortly before the one that the step is to
  *      lead away from (APPROACH), and from there in steps until it is there
  *      (WALK); the step before that was the place.
@@ -39,9 +46,12 @@
 
 /* kvm_run->debug.arch.dr6 */
 #define HITS_MASK   0xeU
-#define HIT(i)      (2U << (i))
 /* VMX basic exit reason */
 #define END_HLT     12
+/* Commits of a search's first stretch; each is twice as long as the last one */
+#define STRETCH     1024
+/* For look_for(): the debugger's points are not looked for. */
+#define NO_POINTS   UINT_MAX
 
 /* In the chunk of a commit, or, with a commit only, where that is done. */
 typedef struct Place {
@@ -54,23 +64,29 @@ typedef struct Place {
 typedef enum Phase {
     STAND,                      /* nobody has asked for anything */
     FORWARD,
+    SEARCH,
     SCAN,
+    COME,
     APPROACH,
     WALK,
     RETURN,
 } Phase;
 
 static struct {
-    struct kvm_samsara_debug_point point[KVM_SAMSARA_DEBUG_POINTS];
-    unsigned nr_points;
     CPUState *cpu;              /* that the debugger means; NULL: the first */
     Phase phase;
     int step;                   /* FORWARD: the vCPU that steps, or -1 */
     Place here;                 /* where the way back begins */
-    uint64_t base;              /* commit where the scan has begun */
+    Place from;                 /* where the search or the scan begins, */
+    Place to;                   /* and where it ends */
+    Phase pass;                 /* SEARCH or SCAN, */
+    unsigned group;             /* for the points of this group */
+    uint64_t stretch;           /* commits of the search */
     bool found;
-    Place best;                 /* the last place before here */
-    uint32_t hits;              /* that were met there */
+    Place best;                 /* what was found */
+    uint32_t hits;              /* that were met there, */
+    unsigned hit_group;         /* points of this group */
+    unsigned next_group;        /* COME: which pass comes then */
     const char *history;        /* one of its ends is where the guest is */
     void (*next)(void);         /* what comes after a vCPU's stop */
     CPUWatchpoint watchpoint;   /* for QEMU's gdbstub */
@@ -96,51 +112,24 @@ void samsara_debug_choose(CPUState *cpu)
     }
 }
 
-/* Points */
-
-bool samsara_debug_insert(const struct kvm_samsara_debug_point *point)
-{
-    if (dbg.nr_points == KVM_SAMSARA_DEBUG_POINTS) {
-        return false;
-    }
-    dbg.point[dbg.nr_points++] = *point;
-    return true;
-}
-
-bool samsara_debug_remove(const struct kvm_samsara_debug_point *point)
-{
-    unsigned i;
-
-    for (i = 0; i < dbg.nr_points; i++) {
-        if (!memcmp(&dbg.point[i], point, sizeof(*point))) {
-            dbg.point[i] = dbg.point[--dbg.nr_points];
-            return true;
-        }
-    }
-    return false;
-}
-
-void samsara_debug_remove_all(void)
-{
-    dbg.nr_points = 0;
-}
-
-/* The kernel looks for the points, or for no points, and for what is given. */
-static void look_for(bool points, uint32_t flags, int vcpu, const Place *place)
+/* The kernel looks for a group of points, or NO_POINTS, and what is given. */
+static void look_for(unsigned group, uint32_t flags, int vcpu,
+                     const Place *place)
 {
     struct kvm_samsara_debug debug = {
         .flags = flags,
         .vcpu = vcpu,
     };
 
-    if (points) {
-        memcpy(debug.point, dbg.point, sizeof(debug.point));
-        debug.nr_points = dbg.nr_points;
+    if (group != NO_POINTS) {
+        samsara_points_get(group, &debug);
     }
+    dbg.group = group;
     if (place) {
         debug.commit = place->commit;
         debug.pos = place->pos;
     }
+    samsara_replay_one_by_one(debug.flags || debug.nr_points);
     /* it has nothing to do where the replay has ended */
     samsara_device_debug(&debug);
 }
@@ -219,24 +208,11 @@ const char *samsara_debug_history(void)
     return history ?: samsara_replay_ended() ? "replaylog:end;" : "";
 }
 
-/* The last watchpoint among what was met, NULL: none */
-static const struct kvm_samsara_debug_point *watched(uint32_t hits)
-{
-    unsigned i = dbg.nr_points;
-
-    while (i--) {
-        if ((hits & HIT(i)) &&
-            dbg.point[i].type != KVM_SAMSARA_POINT_EXECUTE) {
-            return &dbg.point[i];
-        }
-    }
-    return NULL;
-}
-
 /* What the debugger is told: the watchpoint, if it is one */
-static void report_hits(CPUState *cpu, uint32_t hits)
+static void report_hits(CPUState *cpu, unsigned group, uint32_t hits)
 {
-    const struct kvm_samsara_debug_point *point = watched(hits);
+    const struct kvm_samsara_debug_point *point =
+        samsara_points_watched(group, hits);
 
     if (point) {
         dbg.watchpoint.vaddr = point->addr;
@@ -261,7 +237,7 @@ static void go(Phase phase)
 static void return_to_best(void)
 {
     samsara_replay_rewind(dbg.best.commit - 1);
-    look_for(false, KVM_SAMSARA_DEBUG_GOTO, 0, &dbg.best);
+    look_for(NO_POINTS, KVM_SAMSARA_DEBUG_GOTO, 0, &dbg.best);
     go(RETURN);
 }
 
@@ -273,7 +249,7 @@ static void return_to_commit(uint64_t commit, int vcpu)
     }
     samsara_replay_rewind(commit);
     dbg.best = (Place) { .commit = commit, .vcpu = vcpu };
-    look_for(false, 0, 0, NULL);
+    look_for(NO_POINTS, 0, 0, NULL);
     samsara_replay_pause(commit, stand_here);
     go(RETURN);
 }
@@ -287,7 +263,7 @@ static void step_back_in_chunk(const Place *from)
     before.pos.jumps -= !!before.pos.jumps;
     dbg.here = *from;
     samsara_replay_rewind(from->commit - 1);
-    look_for(false, KVM_SAMSARA_DEBUG_GOTO | KVM_SAMSARA_DEBUG_AT_LEAST, 0,
+    look_for(NO_POINTS, KVM_SAMSARA_DEBUG_GOTO | KVM_SAMSARA_DEBUG_AT_LEAST, 0,
              &before);
     go(APPROACH);
 }
@@ -324,27 +300,8 @@ static void step_back_again(void)
 
 static void walk(void)
 {
-    look_for(false, KVM_SAMSARA_DEBUG_STEP, dbg.here.vcpu, NULL);
+    look_for(NO_POINTS, KVM_SAMSARA_DEBUG_STEP, dbg.here.vcpu, NULL);
     go(WALK);
-}
-
-static void scan(void);
-
-static void scan_over(void)
-{
-    if (!dbg.found && dbg.base) {
-        /* what comes before the checkpoint */
-        dbg.here = (Place) { .commit = dbg.base };
-        scan();
-    } else if (!dbg.found) {
-        stand_at_beginning();
-    } else if (watched(dbg.hits)) {
-        Place hit = dbg.best;
-
-        step_back_in_chunk(&hit);
-    } else {
-        return_to_best();
-    }
 }
 
 /* The next thing to do, unless somebody else has stopped the VM. */
@@ -357,17 +314,121 @@ static void proceed(void *opaque)
     }
 }
 
+/* One stretch, once for each group of points */
+
+static void pass_over(void);
+
+static void prepare_pass(unsigned group)
+{
+    dbg.phase = dbg.pass;
+    if (dbg.to.in_chunk) {
+        samsara_replay_continued();
+        look_for(group, KVM_SAMSARA_DEBUG_GOTO, 0, &dbg.to);
+    } else {
+        look_for(group, 0, 0, NULL);
+        dbg.next = pass_over;
+        samsara_replay_pause(dbg.to.commit, proceed);
+    }
+}
+
+static void run_pass(unsigned group)
+{
+    prepare_pass(group);
+    go(dbg.pass);
+}
+
+static void run_next_pass(void)
+{
+    run_pass(dbg.next_group);
+}
+
+/* From a place that is behind */
+static void run_pass_from(unsigned group, const Place *from)
+{
+    uint64_t at = samsara_replay_rewind(from->commit - from->in_chunk);
+
+    dbg.next_group = group;
+    if (from->in_chunk) {
+        look_for(NO_POINTS, KVM_SAMSARA_DEBUG_GOTO, 0, from);
+    } else if (at == from->commit) {
+        run_next_pass();
+        return;
+    } else {
+        look_for(NO_POINTS, 0, 0, NULL);
+        dbg.next = run_next_pass;
+        samsara_replay_pause(from->commit, proceed);
+    }
+    go(COME);
+}
+
 static void scan(void)
 {
-    dbg.base = samsara_replay_rewind(dbg.here.commit - 1);
-    if (dbg.here.in_chunk) {
-        look_for(true, KVM_SAMSARA_DEBUG_GOTO, 0, &dbg.here);
+    dbg.pass = SCAN;
+    dbg.to = dbg.here;
+    dbg.from = (Place) {
+        .commit = samsara_replay_rewind(dbg.here.commit - 1),
+    };
+    run_pass(0);
+}
+
+static void scan_over(void)
+{
+    if (!dbg.found && dbg.from.commit) {
+        /* what comes before the checkpoint */
+        dbg.here = dbg.from;
+        scan();
+    } else if (!dbg.found) {
+        stand_at_beginning();
+    } else if (samsara_points_watched(dbg.hit_group, dbg.hits)) {
+        Place hit = dbg.best;
+
+        step_back_in_chunk(&hit);
     } else {
-        look_for(true, 0, 0, NULL);
-        dbg.next = scan_over;
-        samsara_replay_pause(dbg.here.commit, proceed);
+        return_to_best();
     }
-    go(SCAN);
+}
+
+/* From where the guest is; it goes on afterwards. */
+static void prepare_search(uint64_t stretch)
+{
+    dbg.pass = SEARCH;
+    dbg.stretch = stretch;
+    dbg.from = current_place();
+    /* Behind the end it can't pause: it ends. */
+    dbg.to = (Place) {
+        .commit = MIN(dbg.from.commit + stretch, samsara_replay_limit() + 1),
+    };
+    prepare_pass(0);
+}
+
+static void search_over(void)
+{
+    if (dbg.found) {
+        CPUState *cpu = qemu_get_cpu(dbg.best.vcpu);
+
+        report_hits(cpu, dbg.hit_group, dbg.hits);
+        stop_at(cpu);
+    } else if (samsara_replay_ended()) {
+        dbg.phase = STAND;
+        vm_stop(RUN_STATE_PAUSED);
+    } else {
+        /* where the next stretch's passes begin */
+        samsara_checkpoint_take(dbg.to.commit);
+        prepare_search(2 * dbg.stretch);
+        go(SEARCH);
+    }
+}
+
+static void pass_over(void)
+{
+    if (dbg.group + 1 < samsara_points_groups()) {
+        run_pass_from(dbg.group + 1, dbg.pass == SCAN && dbg.found
+                                     ? &dbg.best : &dbg.from);
+    } else if (dbg.pass == SCAN) {
+        scan_over();
+    } else {
+        search_over();
+    }
 }
 
 /* Stops of vCPUs, by their threads */
@@ -382,16 +443,32 @@ static int ask_main_thread(CPUState *cpu, void (*next)(void))
     return EXCP_HALTED;
 }
 
+static void found(const Place *place, uint32_t hits)
+{
+    dbg.found = true;
+    dbg.best = *place;
+    dbg.hits = hits;
+    dbg.hit_group = dbg.group;
+}
+
 static int stopped_in_scan(CPUState *cpu, const Place *place, uint32_t hits)
 {
-    bool here = dbg.here.in_chunk && (!hits || same_place(place, &dbg.here));
+    bool here = dbg.to.in_chunk && (!hits || same_place(place, &dbg.to));
 
-    if (hits && (!here || watched(hits))) {
-        dbg.found = true;
-        dbg.best = *place;
-        dbg.hits = hits;
+    if (hits && (!here || samsara_points_watched(dbg.group, hits))) {
+        found(place, hits);
     }
-    return here ? ask_main_thread(cpu, scan_over) : 0;
+    return here ? ask_main_thread(cpu, pass_over) : 0;
+}
+
+/* The first stop of a pass is its last. */
+static int stopped_in_search(CPUState *cpu, const Place *place, uint32_t hits)
+{
+    if (hits) {
+        found(place, hits);
+    }
+    dbg.to = *place;
+    return ask_main_thread(cpu, pass_over);
 }
 
 static int stopped_in_walk(CPUState *cpu, const Place *place)
@@ -419,6 +496,10 @@ static int stopped(CPUState *cpu, uint32_t hits)
     trace_samsara_debug_stop(cpu->cpu_index, dbg.phase, place.commit,
                              place.pos.branches, place.pos.rip, hits);
     switch (dbg.phase) {
+    case SEARCH:
+        return stopped_in_search(cpu, &place, hits);
+    case COME:
+        return ask_main_thread(cpu, run_next_pass);
     case SCAN:
         return stopped_in_scan(cpu, &place, hits);
     case APPROACH:
@@ -426,10 +507,10 @@ static int stopped(CPUState *cpu, uint32_t hits)
     case WALK:
         return stopped_in_walk(cpu, &place);
     case RETURN:
-        report_hits(cpu, dbg.hits);
+        report_hits(cpu, dbg.hit_group, dbg.hits);
         break;
     default:
-        report_hits(cpu, hits);
+        report_hits(cpu, dbg.group, hits);
         break;
     }
     dbg.phase = STAND;
@@ -488,11 +569,19 @@ void samsara_debug_state_change(bool running)
         /* perhaps somebody else has stopped it on its way */
         dbg.phase = STAND;
         samsara_replay_vcpu_waits(false);
+        samsara_replay_stopped();
         return;
     }
-    if (dbg.phase == STAND || dbg.phase == FORWARD) {
-        look_for(true, dbg.step >= 0 ? KVM_SAMSARA_DEBUG_STEP : 0,
-                 MAX(dbg.step, 0), NULL);
-        dbg.step = -1;
+    if (dbg.phase != STAND && dbg.phase != FORWARD) {
+        return;
     }
+    if (dbg.step >= 0) {
+        look_for(0, KVM_SAMSARA_DEBUG_STEP, dbg.step, NULL);
+    } else if (samsara_points_groups() > 1) {
+        dbg.found = false;
+        prepare_search(STRETCH);
+    } else {
+        look_for(0, 0, 0, NULL);
+    }
+    dbg.step = -1;
 }

@@ -23,6 +23,8 @@
 #define OK      "OK"
 #define REFUSED "E22"
 #define LATER   NULL            /* where the guest stops */
+/* Bytes of a watchpoint */
+#define MAX_WATCHED 256
 
 static bool waits;              /* the debugger, for the guest to stop */
 
@@ -61,9 +63,10 @@ static CPUState *thread(const char *text)
     return qemu_get_cpu(id - 1);
 }
 
-/* Breakpoints: TYPE,ADDR,KIND */
+/* Breakpoints and watchpoints: TYPE,ADDR,KIND */
 
-static bool parse_point(const char *text, struct kvm_samsara_debug_point *point)
+static bool parse_point(const char *text, uint32_t *type, uint64_t *addr,
+                        unsigned *len)
 {
     static const uint32_t types[] = {
         KVM_SAMSARA_POINT_EXECUTE,      /* "software": in memory elsewhere */
@@ -72,35 +75,63 @@ static bool parse_point(const char *text, struct kvm_samsara_debug_point *point)
         KVM_SAMSARA_POINT_ACCESS,       /* read: no processor has that */
         KVM_SAMSARA_POINT_ACCESS,
     };
-    unsigned type = text[0] - '0';
-    unsigned int kind;
+    unsigned i = text[0] - '0';
 
-    if (type >= ARRAY_SIZE(types) || text[1] != ',') {
+    if (i >= ARRAY_SIZE(types) || text[1] != ',' ||
+        sscanf(text + 2, "%" SCNx64 ",%x", addr, len) != 2) {
         return false;
     }
-    *point = (struct kvm_samsara_debug_point) { .type = types[type] };
-    if (sscanf(text + 2, "%" SCNx64 ",%x", (uint64_t *)&point->addr,
-               &kind) != 2) {
-        return false;
+    *type = types[i];
+    if (*type == KVM_SAMSARA_POINT_EXECUTE) {
+        *len = 1;
     }
-    point->len = point->type == KVM_SAMSARA_POINT_EXECUTE ? 1 : kind;
-    return point->len && point->len <= 8 && is_power_of_2(point->len) &&
-           QEMU_IS_ALIGNED(point->addr, point->len);
+    return *len && *len <= MAX_WATCHED && *addr <= UINT64_MAX - *len;
+}
+
+/* The longest piece at @addr that a processor can watch */
+static unsigned piece_of(uint64_t addr, unsigned len)
+{
+    unsigned piece = 8;
+
+    while (piece > len || !QEMU_IS_ALIGNED(addr, piece)) {
+        piece /= 2;
+    }
+    return piece;
+}
+
+static bool change_points(bool insert, uint32_t type, uint64_t addr,
+                          unsigned len)
+{
+    while (len) {
+        struct kvm_samsara_debug_point point = {
+            .type = type,
+            .addr = addr,
+            .len = piece_of(addr, len),
+        };
+
+        if (!insert) {
+            samsara_points_remove(&point);
+        } else if (!samsara_points_insert(&point)) {
+            return false;
+        }
+        addr += point.len;
+        len -= point.len;
+    }
+    return true;
 }
 
 static const char *change_point(bool insert, const char *text)
 {
-    struct kvm_samsara_debug_point point;
+    unsigned len;
+    uint32_t type;
+    uint64_t addr;
 
-    if (!parse_point(text, &point)) {
+    if (!parse_point(text, &type, &addr, &len)) {
         return REFUSED;
     }
-    if (!insert) {
-        samsara_debug_remove(&point);
-        return OK;
-    }
-    if (!samsara_debug_insert(&point)) {
-        tell_once("a replay has room for three breakpoints and watchpoints");
+    if (!change_points(insert, type, addr, len)) {
+        change_points(false, type, addr, len);
+        tell_once("there are too many breakpoints and watchpoints");
         return REFUSED;
     }
     return OK;
@@ -151,25 +182,13 @@ static bool steps(const char *packet)
            (strstr(packet, ";s") || strstr(packet, ";S"));
 }
 
-/* What stops a vCPU in the middle of a chunk */
-static bool needs_serial(const char *packet)
-{
-    return packet[0] == 'Z' || packet[0] == 's' || packet[0] == 'b' ||
-           steps(packet);
-}
-
 /* True: @packet is none of ours, or QEMU is to see it, too. */
 static bool handle_in_replay(const char *packet, const char **reply)
 {
     const char *rest;
 
     *reply = LATER;
-    if (needs_serial(packet) &&
-        samsara_replay_mode() != KVM_SAMSARA_MODE_REPLAY) {
-        tell_once("breakpoints, watchpoints and steps need -replay "
-                  "mode=serial");
-        *reply = REFUSED;
-    } else if (strstart(packet, "vCont;", &rest)) {
+    if (strstart(packet, "vCont;", &rest)) {
         *reply = run_actions(rest);
     } else if (!strcmp(packet, "c")) {
         *reply = run_on(NULL);
@@ -185,7 +204,7 @@ static bool handle_in_replay(const char *packet, const char **reply)
         if (strstart(packet, "Hc", &rest)) {
             samsara_debug_choose(thread(rest));
         } else if (packet[0] == 'D') {
-            samsara_debug_remove_all();
+            samsara_points_remove_all();
         } else if (packet[0] == 'k' || strstart(packet, "vKill", NULL)) {
             /* QEMU's status would be 0, which says that it was exact */
             samsara_replay_interrupted();

@@ -93,8 +93,8 @@ static QemuOptsList replay_opts = {
         }, {
             .name = "mode",
             .type = QEMU_OPT_STRING,
-            .help = "serial: chunks one by one in commit order (default); "
-                    "parallel: vCPUs run in parallel, as in the recording",
+            .help = "parallel: vCPUs run in parallel, as in the recording "
+                    "(default); serial: chunks one by one in commit order",
         }, {
             .name = "stop-at",
             .type = QEMU_OPT_NUMBER,

@@ -48,8 +48,8 @@ static const struct {
     { "replay", offsetof(SamsaraOpts, replay), true,
       "Replay the execution recorded in this file" },
     { "replay-mode", offsetof(SamsaraOpts, replay_mode), true,
-      "serial (default): chunks one by one in commit order; parallel: vCPUs "
-      "run in parallel, as they did in the recording" },
+      "parallel (default): vCPUs run in parallel, as they did in the "
+      "recording; serial: chunks one by one in commit order" },
     { "replay-stop-at", offsetof(SamsaraOpts, stop_at), false,
       "End the replay after this commit" },
     { "replay-images", offsetof(SamsaraOpts, images), true,

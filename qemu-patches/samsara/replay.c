@@ -33,6 +33,8 @@
 #define FEED_MS     50
 /* vCPUs may be showing output when the kernel has done the last commit */
 #define PARK_MS     5000
+/* How long the VM may go on to commit its chunks, when it is to stop */
+#define SETTLE_MS   10000
 /* Checkpoints: from one to the next, and commits that may pass meanwhile */
 #define CHECKPOINT_MS   500
 #define CHECKPOINT_LEAD 32
@@ -42,7 +44,10 @@ static struct {
     bool leave;                 /* the thread is to end */
     uint64_t limit;             /* last commit that will be replayed */
     unsigned parked;            /* vCPUs that have nothing left to do */
+    QemuMutex pause_lock;       /* who tells the kernel where to pause */
     uint64_t pause_at;          /* commit where the kernel pauses; 0: none */
+    uint64_t settle_at;         /* the same, for the VM's stop */
+    bool one_by_one;            /* no chunk runs beside another */
     uint64_t target;            /* commit that was asked for; 0: none */
     QEMUBHFunc *arrived;        /* what comes there */
     bool held;                  /* it pauses, until the VM is continued */
@@ -120,11 +125,13 @@ static void report_divergence(const struct kvm_samsara_status *st)
 /* The kernel pauses where somebody wants to look at the guest next. */
 static int set_pause(void)
 {
-    uint64_t at = qatomic_read(&rep.pause_at);
-    uint64_t checkpoint = qatomic_read(&rep.checkpoint_at);
+    uint64_t at;
 
-    return samsara_device_pause(at && checkpoint ? MIN(at, checkpoint)
-                                                 : at ?: checkpoint);
+    QEMU_LOCK_GUARD(&rep.pause_lock);
+    at = MIN_NON_ZERO(qatomic_read(&rep.pause_at),
+                      qatomic_read(&rep.checkpoint_at));
+    return samsara_device_pause(MIN_NON_ZERO(at,
+                                             qatomic_read(&rep.settle_at)));
 }
 
 /* The guest is where it was after @commit. */
@@ -213,15 +220,17 @@ static bool wants_checkpoint(uint64_t commits, int64_t now)
 }
 
 /* By the feeder, now and then, while the guest runs. */
-static void look_after_checkpoints(uint64_t commits, int64_t now)
+static void look_after_checkpoints(const struct kvm_samsara_status *st,
+                                   int64_t now)
 {
     uint64_t at = qatomic_read(&rep.checkpoint_at);
+    uint64_t commits = st->commits;
 
     if (qatomic_read(&rep.checkpointing)) {
         return;
     }
     if (!at && wants_checkpoint(commits, now)) {
-        plan_checkpoint(commits + CHECKPOINT_LEAD);
+        plan_checkpoint(MAX(commits, st->begun) + CHECKPOINT_LEAD);
     } else if (at && commits >= at) {
         qatomic_set(&rep.checkpointing, true);
         aio_bh_schedule_oneshot(qemu_get_aio_context(), make_checkpoint, NULL);
@@ -288,7 +297,7 @@ static void check_end(void)
             st.commits >= qatomic_read(&rep.pause_at)) {
             arrived(st.commits);
         } else {
-            look_after_checkpoints(st.commits, now);
+            look_after_checkpoints(&st, now);
         }
         break;
     case KVM_SAMSARA_STATE_STOPPED:
@@ -386,10 +395,78 @@ static void run(void)
                        QEMU_THREAD_JOINABLE);
 }
 
+static bool vcpus_run(void)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (!cpu->stopped) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No chunk is open, and none begins. */
+static bool is_settled(void)
+{
+    struct kvm_samsara_status st;
+
+    if (samsara_device_status(&st) < 0 ||
+        st.state != KVM_SAMSARA_STATE_REPLAYING) {
+        return true;
+    }
+    if (st.begun > rep.settle_at) {
+        qatomic_set(&rep.settle_at, st.begun);
+        set_pause();
+        return false;
+    }
+    return st.begun <= st.commits;
+}
+
+/*
+ * Chunks run side by side, each on what the recording's chunk had seen: in the
+ * middle of them memory and vCPUs are not what they were at any time in the
+ * recording.  So those that have begun are brought to their ends, and the VM
+ * stops at a commit.
+ */
+static void settle_chunks(void)
+{
+    int64_t until = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + SETTLE_MS;
+
+    if (!runstate_is_running() || rep.one_by_one || !vcpus_run()) {
+        return;
+    }
+    while (!is_settled()) {
+        if (qemu_clock_get_ms(QEMU_CLOCK_REALTIME) > until) {
+            warn_report("samsara: the VM stops in the middle of chunks");
+            break;
+        }
+        qemu_mutex_unlock_iothread();
+        g_usleep(1000);
+        qemu_mutex_lock_iothread();
+    }
+}
+
+void samsara_replay_one_by_one(bool on)
+{
+    rep.one_by_one = on;
+}
+
+/* The VM has stopped: what it stops for later is to be met. */
+void samsara_replay_stopped(void)
+{
+    if (qatomic_read(&rep.settle_at)) {
+        qatomic_set(&rep.settle_at, 0);
+        set_pause();
+    }
+}
+
 void samsara_replay_start(void)
 {
     Error *err = NULL;
 
+    qemu_mutex_init(&rep.pause_lock);
     if (!samsara_check_vcpus(&err)) {
         error_reportf_err(err, "%s: ", samsara_opts.replay);
         exit(SAMSARA_EXIT_FILE);
@@ -407,6 +484,9 @@ void samsara_replay_start(void)
     }
     if (!export(0)) {
         exit(rep.code);
+    }
+    if (samsara_replay_mode() == KVM_SAMSARA_MODE_REPLAY_PARALLEL) {
+        samsara_before_stop = settle_chunks;
     }
     run();
     samsara_checkpoint_init();
@@ -434,6 +514,7 @@ static void forget_replay(void)
     rep.target = 0;
     rep.held = false;
     rep.checkpoint_at = 0;
+    rep.settle_at = 0;
     rep.ended_ms = 0;
     rep.finished = false;
     rep.code = UNSETTLED;

@@ -13,7 +13,7 @@
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
- * 0  refuse-commands.c barrier.c session.c
+ * 0  refuse-commands.c points.c barrier.c session.c
  * .. floors-end
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
@@ -431,6 +431,9 @@ void samsara_replay_stay(bool stays);
 void samsara_replay_vcpu_waits(bool waits);
 /* Is it over, or has it failed? */
 bool samsara_replay_ended(void);
+/* As soon as the VM runs: the kernel looks for what a debugger wants. */
+void samsara_replay_one_by_one(bool on);
+void samsara_replay_stopped(void);
 /* The VM runs again, for whatever reason. */
 void samsara_replay_continued(void);
 /* Somebody ends QEMU before the replay has ended: exits. */
@@ -447,11 +450,18 @@ void samsara_checkpoint_load(uint64_t commit);
 void samsara_checkpoint_resume(uint64_t commit, Error **errp);
 uint64_t samsara_checkpoint_offset(uint64_t commit, unsigned stream);
 
-/* debug.c: a debugger's way through a replay; the VM is stopped */
+/* points.c: what a debugger looks for, in groups for the kernel */
 /* False: there is no room for one more. */
-bool samsara_debug_insert(const struct kvm_samsara_debug_point *point);
-bool samsara_debug_remove(const struct kvm_samsara_debug_point *point);
-void samsara_debug_remove_all(void);
+bool samsara_points_insert(const struct kvm_samsara_debug_point *point);
+void samsara_points_remove(const struct kvm_samsara_debug_point *point);
+void samsara_points_remove_all(void);
+unsigned samsara_points_groups(void);
+void samsara_points_get(unsigned group, struct kvm_samsara_debug *debug);
+/* @hits: bits of kvm_run->debug.arch.dr6 */
+const struct kvm_samsara_debug_point *samsara_points_watched(unsigned group,
+                                                             uint32_t hits);
+
+/* debug.c: a debugger's way through a replay; the VM is stopped */
 /* The vCPU that the debugger means: chosen, or the one that has stopped */
 CPUState *samsara_debug_cpu(void);
 void samsara_debug_choose(CPUState *cpu);

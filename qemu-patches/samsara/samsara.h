@@ -127,6 +127,16 @@ static inline void samsara_reset_end(void)
     }
 }
 
+/* The VM is about to stop, and goes on afterwards: its vCPUs still run. */
+extern void (*samsara_before_stop)(void);
+
+static inline void samsara_stop_begin(void)
+{
+    if (unlikely(samsara_before_stop)) {
+        samsara_before_stop();
+    }
+}
+
 #ifdef NEED_CPU_H
 
 #include "exec/memory.h"

@@ -22,6 +22,7 @@ bool samsara_device_used;
 
 bool (*samsara_write)(void *host, const void *buf, size_t len);
 void (*samsara_after_reset)(void);
+void (*samsara_before_stop)(void);
 SamsaraRegister *samsara_register_written;
 void (*samsara_packet_starts)(SamsaraPacketStart *start);
 void (*samsara_packet_delivered)(const SamsaraPacketStart *start,
@@ -58,10 +59,10 @@ uint32_t samsara_record_mode(void)
 
 uint32_t samsara_replay_mode(void)
 {
-    const char *mode = samsara_opts.replay_mode ?: "serial";
+    const char *mode = samsara_opts.replay_mode ?: "parallel";
 
-    return strcmp(mode, "parallel") ? KVM_SAMSARA_MODE_REPLAY
-                                    : KVM_SAMSARA_MODE_REPLAY_PARALLEL;
+    return strcmp(mode, "serial") ? KVM_SAMSARA_MODE_REPLAY_PARALLEL
+                                  : KVM_SAMSARA_MODE_REPLAY;
 }
 
 bool samsara_stop_on_error(void)

@@ -174,7 +174,43 @@ walk()
 	finish "$name"
 }
 
+# repeated N COMMAND: gdb's commands to do it so often, and to tell where that was
+repeated()
+{
+	# shellcheck disable=SC2016 # they are gdb's
+	printf '%s\n' 'set $n = 0' "while \$n < $1" "$2" \
+		'printf "at %d %lx %lx\n", $_thread, $rip, $rsp' 'set $n = $n + 1' end
+}
+
+# More breakpoints than a processor has: the guest stops where it stops with three of
+# them, whichever group of points these are in.
+many()
+{
+	local name=gdb-many n
+	wanted $name || return 0
+	machine ipistorm 2 'n=300' 0xe9
+	record "$TMP/$name"
+	[ "$RC" = $PASS ] || { not_ok $name "status $RC"; return; }
+	for n in few many; do
+		{
+			[ $n = few ] || printf 'break *%d\n' 1 2
+			printf 'break %s\n' on_irq on_nmi on_ack
+			[ $n = few ] || printf 'break *%d\n' 3 4
+			repeated 12 continue
+			repeated 11 reverse-continue
+			printf '%s\n' delete continue
+		} > "$TMP/$name.$n"
+		debug $name "$TMP/$name.smr" ipistorm < "$TMP/$name.$n" || { finish $name; return; }
+		grep '^at ' "$TMP/$name.gdb" > "$TMP/$name.$n.stops"
+	done
+	WHY='other stops'
+	cmp -s "$TMP/$name.few.stops" "$TMP/$name.many.stops" &&
+		[ "$(sort -u "$TMP/$name.few.stops" | wc -l)" -gt 3 ]
+	finish $name
+}
+
 guilty
+many
 walk ports mmio port_reads 0 8
 walk memory mmio memory_reads 0 8
 walk string mmio store_string 1 8

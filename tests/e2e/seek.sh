@@ -63,7 +63,7 @@ walk()
 {
 	local name=$1 file=$2 last=$3 n=0 known
 	: > "$TMP/$name.seen"
-	start_qemu "$name" -display none -replay "file=$file,at-end=pause,mode=parallel"
+	start_qemu "$name" -display none -replay "file=$file,at-end=pause"
 	while [ $n -lt "$4" ]; do
 		n=$((n + 1))
 		# every third one again
@@ -83,11 +83,30 @@ walk()
 	done
 }
 
+# stops NAME FILE COMMITS TIMES: a parallel replay, stopped at any time, is at a commit
+stops()
+{
+	local name=$1 n=0 stops
+	: > "$TMP/$name.seen"
+	start_qemu "$name" -S -display none -replay "file=$2,at-end=pause"
+	wait_for "$name" '"return"'
+	while [ $n -lt "$4" ]; do
+		n=$((n + 1))
+		stops=$(count "$name" '"STOP"')
+		ask '"cont"'
+		ask '"stop"'
+		until_more "$name" '"STOP"' "$stops" || { WHY="stop $n: never"; return 1; }
+		state "$name"
+		[ "$AT" -lt "$3" ] || { WHY="only $n stops"; [ $n -gt 4 ]; return; }
+		echo "$AT $STATE" >> "$TMP/$name.seen"
+	done
+}
+
 # The same places one after the other, in another QEMU: a serial replay.
 straight()	# NAME FILE
 {
 	local name=$1-straight commit known
-	start_qemu "$name" -display none -replay "file=$2,at-end=pause"
+	start_qemu "$name" -display none -replay "file=$2,at-end=pause,mode=serial"
 	sort -nu "$TMP/$1.seen" > "$TMP/$1.sorted"
 	while read -r commit known; do
 		seek "$name" "$commit" || { WHY="straight: never at commit $commit"; return 1; }
@@ -96,25 +115,27 @@ straight()	# NAME FILE
 	done < "$TMP/$1.sorted"
 }
 
-# end_exactly NAME: from where it is to the end
+# end_exactly NAME: from AT to the end
 end_exactly()
 {
 	local stops
 	stops=$(count "$1" '"STOP"')
-	ask '"cont"'
-	until_more "$1" '"STOP"' "$stops" || { WHY='no end'; return 1; }
+	if [ "$AT" != "$COMMITS" ]; then
+		ask '"cont"'
+		until_more "$1" '"STOP"' "$stops" || { WHY='no end'; return 1; }
+	fi
 	ask '"quit"'
 	end_qemu
 	grep -q 'replay exact' "$TMP/$1.err" || { WHY="status $RC"; return 1; }
 }
 
-# walks NAME TIMES: of the machine that machine() described
+# walks NAME walk|stops TIMES: of the machine that machine() described
 walks()
 {
 	local name=$1 base=$TMP/$1
 	record "$base"
 	[ "$RC" = $PASS ] || { not_ok "$name" "status $RC"; return; }
-	if walk "$name-walk" "$base.smr" "$COMMITS" "$2" && end_exactly "$name-walk" &&
+	if "$2" "$name-walk" "$base.smr" "$COMMITS" "$3" && end_exactly "$name-walk" &&
 	   straight "$name-walk" "$base.smr" && end_exactly "$name-walk-straight"; then
 		ok "$name commits=$COMMITS, $(sort -nu "$base-walk.seen" | wc -l) places"
 	else
@@ -127,14 +148,21 @@ seek_racey()
 {
 	wanted seek-racey || return 0
 	machine racey 2 'n=20000' 0xe9
-	walks seek-racey 30
+	walks seek-racey walk 30
 }
 
 seek_serial_console()
 {
 	wanted seek-linux || return 0
 	machine linux 2 '' ''
-	walks seek-linux 6
+	walks seek-linux walk 6
+}
+
+seek_stops()
+{
+	wanted seek-stops || return 0
+	machine linux 4 '' ''
+	walks seek-stops stops 8
 }
 
 # refusal NAME REGEX: of the last command
@@ -157,6 +185,7 @@ seek_refused()
 	ask '"samsara-seek", "arguments": {"commit": 0}'
 	ask '"query-samsara"'
 	refusal seek-refused '"commits": 0' || return
+	AT=0
 	end_exactly seek-refused || { not_ok seek-refused "$WHY"; return; }
 	mkdir -p "$TMP/exported"
 	start_qemu seek-refused -S -display none -replay "file=$base.smr,export=$TMP/exported"
@@ -169,5 +198,6 @@ seek_refused()
 
 seek_racey
 seek_serial_console
+seek_stops
 seek_refused
 exit $((failures > 0))

@@ -305,6 +305,45 @@ static void replay_again_devices(void)
 	replay_again(&setup);
 }
 
+/* Steps can't be asked for while chunks run side by side. */
+static bool is_refused_steps(struct vm *vm)
+{
+	struct kvm_samsara_debug steps = { .flags = KVM_SAMSARA_DEBUG_STEP }, none = {};
+	struct kvm_samsara_status st;
+	bool open;
+
+	vm_get_status(vm, &st);
+	open = st.begun > st.commits;
+	if (open)
+		must_fail(vm_set_attr(vm, KVM_SAMSARA_GRP_DEBUG, 0, &steps), EBUSY, "steps");
+	must_work(vm_set_attr(vm, KVM_SAMSARA_GRP_DEBUG, 0, &none), "nothing");
+	return open;
+}
+
+static void debug_of_open_chunks(void)
+{
+	unsigned int i, refused = 0;
+	struct kvm_samsara_status st;
+	struct vm vm, rep;
+
+	record(&vm, &racing, &st);
+	start_replay(&rep, &vm);
+	for (i = 0; i < 100 && !refused && commits(&rep) < st.commits / 2; i++) {
+		run(&rep);
+		usleep(20 * i);
+		vm_interrupt(&rep);
+		vm_stop_serving(&rep);
+		refused += is_refused_steps(&rep);
+	}
+	if (!refused)
+		fail("no chunk was open at commit %llu of %llu", commits(&rep), st.commits);
+	run(&rep);
+	must_end_exactly(&rep, &vm, st.commits);
+	note("refused after %u stops", i);
+	vm_destroy(&vm);
+	streams_free(vm.stream, racing.nr_vcpus);
+}
+
 static void in_parallel(void (*fn)(void))
 {
 	replay_mode = KVM_SAMSARA_MODE_REPLAY_PARALLEL;
@@ -342,6 +381,11 @@ static void replay_again_devices_parallel(void)
 	in_parallel(replay_again_devices);
 }
 
+static void debug_of_open_chunks_parallel(void)
+{
+	in_parallel(debug_of_open_chunks);
+}
+
 const struct hostile_case pause_cases[] = {
 	{ "pause-steps", pause_steps },
 	{ "pause-ends", pause_ends },
@@ -356,5 +400,6 @@ const struct hostile_case pause_cases[] = {
 	{ "pause-killed-parallel", pause_killed_parallel },
 	{ "replay-again-races-parallel", replay_again_races_parallel },
 	{ "replay-again-devices-parallel", replay_again_devices_parallel },
+	{ "debug-of-open-chunks", debug_of_open_chunks_parallel },
 	{}
 };

@@ -121,6 +121,8 @@ struct kvm_samsara_position {
  * it, KVM_RUN returns with KVM_EXIT_DEBUG, and goes on when it is called again.
  * kvm_run->debug.arch has the linear address of the next instruction and, in dr6, bit i + 1 for
  * point[i], bit 14 for STEP, and none for GOTO.  Nobody commits while a vCPU has stopped.
+ * EBUSY in parallel replay, where chunks run side by side as long as nothing is looked for: a chunk
+ * is open; with a pause at kvm_samsara_status.begun all are done before it begins to hold.
  */
 struct kvm_samsara_debug_point {
 	__u64 addr;		/* linear; a multiple of len */
