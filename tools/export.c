@@ -167,19 +167,6 @@ static bool begin_disks(const struct options *o, struct smr_reader *r)
 	return true;
 }
 
-/* QEMU wants commas in a value twice. */
-static char *put_value(char *p, const char *key, const char *value)
-{
-	p = stpcpy(stpcpy(p, key), "=");
-	for (; *value; value++) {
-		if (*value == ',')
-			*p++ = ',';
-		*p++ = *value;
-	}
-	*p = '\0';
-	return p;
-}
-
 static char *replay_argument(const struct options *o)
 {
 	const char *images = o->images ? o->images : "";
@@ -195,9 +182,8 @@ static char *replay_argument(const struct options *o)
 }
 
 /* In the child. */
-static void replay(const struct options *o)
+static void replay(const struct options *o, const char *qemu)
 {
-	const char *qemu = getenv("QEMU") ? getenv("QEMU") : "qemu-system-x86_64";
 	char *text = join(o->output, "serial.txt"), *arg = replay_argument(o);
 	int out = text ? open(text, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600) : -1;
 
@@ -210,6 +196,7 @@ static void replay(const struct options *o)
 
 int cmd_export(const struct options *o, struct smr_reader *r)
 {
+	const char *qemu;
 	int status;
 	pid_t pid;
 
@@ -220,12 +207,13 @@ int cmd_export(const struct options *o, struct smr_reader *r)
 			"samsara: export: --from, --to and --symbols are of --perfetto\n");
 		return EXIT_USAGE;
 	}
-	if (!begin_disks(o, r))
+	qemu = find_qemu(NULL);
+	if (!qemu || !begin_disks(o, r))
 		return EXIT_UNREADABLE;
 	fflush(NULL);
 	pid = fork();
 	if (!pid)
-		replay(o);
+		replay(o, qemu);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (pid < 0) {

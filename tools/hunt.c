@@ -144,22 +144,15 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* "file=FILE,OPTIONS"; QEMU wants commas of a file name twice. */
+/* "file=FILE,OPTIONS" */
 static char *record_argument(const struct hunt *h)
 {
 	char *arg = malloc(strlen("file=,") + 2 * strlen(h->file) + strlen(h->options) + 1);
-	const char *s;
 	char *p;
 
 	if (!arg)
 		return NULL;
-	p = stpcpy(arg, "file=");
-	for (s = h->file; *s; s++) {
-		if (*s == ',')
-			*p++ = ',';
-		*p++ = *s;
-	}
-	*p = '\0';
+	p = put_value(arg, "file", h->file);
 	if (*h->options)
 		sprintf(p, ",%s", h->options);
 	return arg;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* samsara: look into recordings without QEMU; record until a run fails. */
+/* samsara: look into recordings without QEMU; replay them; record until a run fails. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -77,6 +77,7 @@ static void usage(void)
 	printf("usage: samsara COMMAND FILE [OUTPUT] [OPTION]...\n\n");
 	for (i = 0; i < NR_COMMANDS; i++)
 		printf("  %-8s %s\n", commands[i].name, commands[i].help);
+	printf("  %-8s %s\n", "replay", "repeat what was recorded, by QEMU");
 	printf("  %-8s %s\n\n", "hunt", "record until a run fails");
 	printf("samsara COMMAND --help tells the options of each; --version\n\n%s", status_help);
 }
@@ -325,6 +326,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "hunt"))
 		return cmd_hunt(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "replay"))
+		return cmd_replay(argc - 1, argv + 1);
 	status = parse(argc, argv, &o, &c);
 	if (status >= 0)
 		return status;

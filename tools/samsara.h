@@ -20,6 +20,8 @@ enum exit_status {
 	EXIT_USAGE	= 64,
 	/* of samsara diff */
 	EXIT_DIFFERENT	= 1,
+	/* of samsara replay, as QEMU's */
+	EXIT_SETUP	= 1,
 };
 
 #define MAX_STREAMS	(SMR_FILE_MAX_VCPUS + 1)
@@ -54,11 +56,20 @@ int cmd_report(const struct options *o, struct smr_reader *r);
 int cmd_export(const struct options *o, struct smr_reader *r);
 /* samsara export --perfetto */
 int export_trace(const struct options *o, struct smr_reader *r);
-/* Has options of its own. */
+/* Have options of their own. */
 int cmd_hunt(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 
 /* An option's value: digits only, and no more than fits; @base as of strtoull(). */
 bool get_number(const char *text, int base, u64 *v);
+
+/*
+ * The QEMU that can replay: @given, or $QEMU, or what is in PATH.  NULL after an error
+ * message.
+ */
+const char *find_qemu(const char *given);
+/* "KEY=VALUE", with each comma twice, as QEMU wants it.  Returns its end. */
+char *put_value(char *p, const char *key, const char *value);
 
 /* What a terminal may show of @text; free() it.  NULL: out of memory. */
 char *printable(const char *text);

@@ -171,5 +171,5 @@ void print_summary(const struct options *o, const struct smr_reader *r,
 	if (x->damage.code)
 		printf("  damage      %s\n", smr_file_errstr(&x->damage));
 	if (x->initial && x->replayable)
-		printf("  replay it   qemu-system-x86_64 -display none -replay file=%s\n", o->shown);
+		printf("  replay it   samsara replay %s\n", o->shown);
 }

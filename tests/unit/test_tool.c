@@ -439,6 +439,91 @@ static void test_hunt_fails(void **state)
 	assert_int_equal(run_tool("hunt --help"), 0);
 }
 
+/* What it would replay with is a script that says what it was given. */
+static int replay_with(const char *qemu, const char *script, const char *arguments)
+{
+	char command[600], name[80];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/%s", files_dir, qemu);
+	f = fopen(name, "w");
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n[ \"$*\" != '-replay help' ] || exit %s\n"
+		"printf '<%%s>' %s \"$@\"\nexit 4\n", script, qemu);
+	fclose(f);
+	assert_int_equal(chmod(name, 0755), 0);
+	snprintf(command, sizeof(command), "replay %s", arguments);
+	return run_tool(command);
+}
+
+static void test_replay(void **state)
+{
+	char arguments[400];
+
+	(void)state;
+	/* by its name, with a file's comma, options of -replay and of QEMU, and QEMU's status */
+	generate(&whole);
+	snprintf(arguments, sizeof(arguments), "%s,x", path);
+	assert_int_equal(rename(path, arguments), 0);
+	snprintf(arguments, sizeof(arguments),
+		 "--qemu %s/q --images a,b --replay stop-at=3 %s,x -s -display gtk", files_dir,
+		 path);
+	assert_int_equal(replay_with("q", "0", arguments), 4);
+	snprintf(arguments, sizeof(arguments),
+		 "<q><-display><none><-replay><file=%s,,x,images=a,,b,stop-at=3><-s><-display><gtk>",
+		 path);
+	assert_says(arguments);
+	/* nothing to replay */
+	assert_int_equal(run_tool("replay /nowhere/run.smr"), 2);
+	assert_says("can't open");
+	assert_int_equal(run_tool("replay"), 64);
+	assert_int_equal(run_tool("replay --what x"), 64);
+	assert_int_equal(run_tool("replay --help"), 0);
+}
+
+static void test_replay_environment(void **state)
+{
+	char qemu[80];
+
+	(void)state;
+	generate(&whole);
+	snprintf(qemu, sizeof(qemu), "%s/q", files_dir);
+	setenv("QEMU", qemu, 1);
+	assert_int_equal(replay_with("q", "0", path), 4);
+	assert_int_equal(replay_with("q", "1", path), 1);
+	assert_says("/q: this QEMU can't replay");
+	unlink(qemu);
+	assert_int_equal(run_on("replay", path, ""), 1);
+	assert_says("/q: No such file");
+	unsetenv("QEMU");
+}
+
+/* Of those in PATH, one that can replay */
+static void test_replay_path(void **state)
+{
+	char *before = strdup(getenv("PATH")), *after;
+
+	(void)state;
+	generate(&whole);
+	assert_non_null(before);
+	after = malloc(strlen(before) + 80);
+	assert_non_null(after);
+	sprintf(after, "%s:%s", files_dir, before);
+	setenv("PATH", after, 1);
+	assert_int_equal(replay_with("qemu-system-x86_64", "0", path), 4);
+	assert_says("<qemu-system-x86_64>");
+	assert_int_equal(replay_with("qemu-samsara", "0", path), 4);
+	assert_says("<qemu-samsara>");
+	assert_int_equal(replay_with("qemu-samsara", "1", path), 4);
+	assert_says("<qemu-system-x86_64>");
+	setenv("PATH", "/nowhere", 1);
+	assert_int_equal(run_on("replay", path, ""), 1);
+	assert_says("neither qemu-samsara nor qemu-system-x86_64 is in PATH");
+	setenv("PATH", before, 1);
+	free(before);
+	free(after);
+}
+
 /* What was named is there; everything else is as it was. */
 static void test_pack(void **state)
 {
@@ -501,7 +586,8 @@ static void test_completion(void **state)
 	complete("re", "re", "samsara");
 	assert_int_equal(lines_with("report"), 1);
 	assert_int_equal(lines_with("recover"), 1);
-	assert_int_equal(lines(), 2);
+	assert_int_equal(lines_with("replay"), 1);
+	assert_int_equal(lines(), 3);
 	complete("''", "", "samsara");
 	assert_says("\nhunt\n");
 	assert_says("\n--version\n");
@@ -511,6 +597,8 @@ static void test_completion(void **state)
 	assert_int_equal(lines_with("--images"), 0);
 	complete("hunt --t", "--t", "hunt");
 	assert_string_equal(out, "--time-limit\n");
+	complete("replay --r", "--r", "replay");
+	assert_string_equal(out, "--replay\n");
 	complete("dump x --vcpu ''", "", "--vcpu");
 	assert_string_equal(out, "vm\n");
 	complete("hunt -- /bin/ca", "/bin/ca", "--");
@@ -537,6 +625,9 @@ int main(void)
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_hunt),
 		cmocka_unit_test(test_hunt_fails),
+		cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_replay_environment),
+		cmocka_unit_test(test_replay_path),
 	};
 
 	return cmocka_run_group_tests_name("tool", tests, files_set_up, files_tear_down);
