@@ -151,6 +151,7 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
         samsara_record_init();
         qemu_add_exit_notifier(&exit_notifier);
     } else {
+        samsara_replay_init();
         qemu_register_shutdown_notifier(&shutdown_notifier);
         samsara_refuse_commands();
     }

@@ -10,6 +10,8 @@
 
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
 #include "qapi/error.h"
 #include "cpu.h"
 #include "hw/char/serial.h"
@@ -42,6 +44,14 @@ static struct {
 static unsigned nr_consoles;
 /* Bytes of output since the replay began, and what was shown already */
 static uint64_t written, shown;
+
+/*
+ * For each line, the commit with which it was whole, in the order of these: of
+ * all that was replayed so far, from the beginning on, however often.
+ */
+#define MAX_LINES (16 * MiB)
+static GArray *lines;
+static QemuMutex lines_lock;
 
 static int add_line(Object *obj, void *opaque)
 {
@@ -105,6 +115,10 @@ bool samsara_consoles_load(Error **errp)
     if (!text) {
         return false;
     }
+    if (!lines) {
+        qemu_mutex_init(&lines_lock);
+        lines = g_array_new(false, false, sizeof(uint64_t));
+    }
     memset(consoles, 0, sizeof(consoles));
     nr_consoles = 0;
     written = 0;
@@ -130,6 +144,71 @@ void samsara_consoles_set_state(const GByteArray *state)
     memcpy(&written, state->data, sizeof(written));
     memcpy(consoles, state->data + sizeof(written), sizeof(consoles));
 }
+
+/* Lines */
+
+/* How many there are up to @commit; who calls it has the lock. */
+static guint count_lines(uint64_t commit)
+{
+    guint low = 0, high = lines->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+
+        if (g_array_index(lines, uint64_t, middle) <= commit) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/*
+ * This vCPU has ended so many by an exit; its last commit is the one that has
+ * done it.  Other vCPUs may have told of later ones before.
+ */
+static void add_lines(CPUState *cpu, unsigned n)
+{
+    struct kvm_samsara_place place;
+    guint at;
+
+    if (samsara_device_place(kvm_arch_vcpu_id(cpu), &place) < 0) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&lines_lock);
+    at = count_lines(place.last_commit);
+    if (at && g_array_index(lines, uint64_t, at - 1) == place.last_commit) {
+        /* it was replayed before */
+        return;
+    }
+    while (n-- && lines->len < MAX_LINES) {
+        uint64_t commit = place.last_commit;
+
+        g_array_insert_val(lines, at, commit);
+    }
+}
+
+uint64_t samsara_console_lines(uint64_t commit)
+{
+    if (!lines) {
+        return 0;
+    }
+    QEMU_LOCK_GUARD(&lines_lock);
+    return count_lines(commit);
+}
+
+uint64_t samsara_console_commit(uint64_t line)
+{
+    if (!lines) {
+        return 0;
+    }
+    QEMU_LOCK_GUARD(&lines_lock);
+    return line && line <= lines->len
+           ? g_array_index(lines, uint64_t, line - 1) : 0;
+}
+
+/* Output */
 
 static void show(uint8_t c)
 {
@@ -160,9 +239,10 @@ static bool serial_out(unsigned i, unsigned offset, uint8_t value)
     }
 }
 
-static void out_byte(uint16_t port, uint8_t value)
+/* Returns how many lines it has ended. */
+static unsigned out_byte(uint16_t port, uint8_t value)
 {
-    unsigned i;
+    unsigned i, ended = 0;
 
     for (i = 0; i < nr_consoles; i++) {
         unsigned offset = (uint16_t)(port - consoles[i].base);
@@ -170,19 +250,25 @@ static void out_byte(uint16_t port, uint8_t value)
         if ((consoles[i].kind == KIND_SERIAL && serial_out(i, offset, value)) ||
             (consoles[i].kind == KIND_DEBUGCON && offset == 0)) {
             show(value);
+            ended += value == '\n';
         }
     }
+    return ended;
 }
 
-void samsara_console_out(uint16_t port, unsigned size, unsigned count,
-                         const uint8_t *data)
+bool samsara_console_out(CPUState *cpu, uint16_t port, unsigned size,
+                         unsigned count, const uint8_t *data)
 {
-    unsigned i, b;
+    unsigned i, b, ended = 0;
 
     for (i = 0; i < count; i++) {
         /* wider writes reach the neighbouring registers, as in a real UART */
         for (b = 0; b < size; b++) {
-            out_byte(port + b, *data++);
+            ended += out_byte(port + b, *data++);
         }
     }
+    if (ended) {
+        add_lines(cpu, ended);
+    }
+    return ended;
 }

@@ -17,6 +17,22 @@
 #include "samsara.h"
 #include "samsara-int.h"
 
+/* Where a replay is, and how far that is */
+static void tell_position(SamsaraInfo *info)
+{
+    info->has_last_commit = true;
+    info->last_commit = samsara_replay_limit();
+    info->has_share = true;
+    info->share = info->last_commit
+                  ? (double)info->commits / info->last_commit : 0;
+    info->has_time = true;
+    info->time = samsara_position_time(info->commits);
+    info->has_last_time = true;
+    info->last_time = samsara_position_time(info->last_commit);
+    info->has_console_lines = true;
+    info->console_lines = samsara_console_lines(info->commits);
+}
+
 SamsaraInfo *qmp_query_samsara(Error **errp)
 {
     static const SamsaraState states[] = {
@@ -53,8 +69,9 @@ SamsaraInfo *qmp_query_samsara(Error **errp)
     info->exclusive = st.exclusive;
     info->serial_phases = st.serial_phases;
     info->log_bytes = st.log_bytes;
-    info->has_last_commit = samsara_opts.replay;
-    info->last_commit = samsara_replay_limit();
+    if (samsara_opts.replay) {
+        tell_position(info);
+    }
     return info;
 }
 
@@ -119,16 +136,37 @@ SamsaraInfo *qmp_samsara_record_stop(Error **errp)
     return qmp_query_samsara(errp);
 }
 
-void qmp_samsara_seek(uint64_t commit, Error **errp)
+void qmp_samsara_seek(bool has_commit, uint64_t commit,
+                      bool has_time, uint64_t time,
+                      bool has_console_line, uint64_t console_line,
+                      Error **errp)
 {
-    samsara_replay_seek(commit, errp);
+    struct smr_seek where = { .kind = SMR_AT_COMMIT, .n = commit };
+
+    if (has_commit + has_time + has_console_line != 1) {
+        error_setg(errp, "One of commit, time and console-line is needed");
+        return;
+    }
+    if (has_time) {
+        where = (struct smr_seek) { .kind = SMR_AT_TIME, .n = time };
+    } else if (has_console_line) {
+        where = (struct smr_seek) { .kind = SMR_AT_LINE, .n = console_line };
+    }
+    samsara_replay_seek(&where, errp);
 }
 
 void hmp_samsara_seek(Monitor *mon, const QDict *qdict)
 {
+    const char *position = qdict_get_str(qdict, "position");
+    struct smr_seek where;
     Error *err = NULL;
 
-    qmp_samsara_seek(qdict_get_int(qdict, "commit"), &err);
+    if (smr_seek_parse(position, &where)) {
+        samsara_replay_seek(&where, &err);
+    } else {
+        error_setg(&err, "%s: neither a commit nor time:SECONDS nor line:N",
+                   position);
+    }
     hmp_handle_error(mon, err);
 }
 
@@ -163,6 +201,16 @@ void hmp_samsara_record_stop(Monitor *mon, const QDict *qdict)
     }
 }
 
+static void print_position(Monitor *mon, const SamsaraInfo *info)
+{
+    monitor_printf(mon, "position: commit %" PRIu64 " of %" PRIu64
+                   " (%.1f %%), %" PRIu64 ".%03u of %" PRIu64 ".%03u s, %"
+                   PRIu64 " console lines\n", info->commits,
+                   info->last_commit, 100 * info->share, info->time / 1000,
+                   (unsigned)(info->time % 1000), info->last_time / 1000,
+                   (unsigned)(info->last_time % 1000), info->console_lines);
+}
+
 void hmp_info_samsara(Monitor *mon, const QDict *qdict)
 {
     Error *err = NULL;
@@ -181,5 +229,8 @@ void hmp_info_samsara(Monitor *mon, const QDict *qdict)
                    info->commits, info->chunks, info->rollbacks,
                    info->sections, info->dma_commits, info->copies,
                    info->exclusive, info->serial_phases, info->log_bytes);
+    if (info->has_last_commit) {
+        print_position(mon, info);
+    }
     qapi_free_SamsaraInfo(info);
 }

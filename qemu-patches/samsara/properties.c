@@ -50,8 +50,8 @@ static const struct {
     { "replay-mode", offsetof(SamsaraOpts, replay_mode), true,
       "parallel (default): vCPUs run in parallel, as they did in the "
       "recording; serial: chunks one by one in commit order" },
-    { "replay-stop-at", offsetof(SamsaraOpts, stop_at), false,
-      "End the replay after this commit" },
+    { "replay-stop-at", offsetof(SamsaraOpts, stop_at), true,
+      "End the replay after this commit, or time:SECONDS, or line:N" },
     { "replay-images", offsetof(SamsaraOpts, images), true,
       "Directory with the disk images that the recording names" },
     { "replay-at-end", offsetof(SamsaraOpts, at_end), true,

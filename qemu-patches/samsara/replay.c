@@ -43,6 +43,9 @@ static struct {
     QemuThread thread;
     bool leave;                 /* the thread is to end */
     uint64_t limit;             /* last commit that will be replayed */
+    uint64_t stop_at;           /* the kernel is to end there; 0: by itself */
+    uint64_t line;              /* of the console, looked for; 0: none */
+    bool ends_there;            /* ... -replay stop-at= */
     unsigned parked;            /* vCPUs that have nothing left to do */
     QemuMutex pause_lock;       /* who tells the kernel where to pause */
     uint64_t pause_at;          /* commit where the kernel pauses; 0: none */
@@ -93,10 +96,13 @@ static void pause_bh(void *opaque)
     vm_stop(RUN_STATE_PAUSED);
 }
 
+static void look_for_line(void *opaque);
+
 /* The guest stays where it is, for whoever wants to look at it. */
 static void hold(void)
 {
-    QEMUBHFunc *next = qatomic_read(&rep.target) ? rep.arrived : pause_bh;
+    QEMUBHFunc *next = qatomic_read(&rep.line) ? look_for_line :
+                       qatomic_read(&rep.target) ? rep.arrived : pause_bh;
 
     if (settle(SAMSARA_EXIT_EXACT)) {
         aio_bh_schedule_oneshot(qemu_get_aio_context(), next, NULL);
@@ -261,6 +267,10 @@ static void finish_exact(const struct kvm_samsara_status *st)
         return;
     }
     samsara_export_close();
+    if (qatomic_read(&rep.line)) {
+        hold();
+        return;
+    }
     report_exact(st);
     if (pauses_at_end()) {
         hold();
@@ -340,13 +350,44 @@ static void *feeder_thread(void *unused)
 
 /* Start */
 
-/* The kernel stops by itself where the log of a complete recording ends. */
-static uint64_t stop_at(void)
+static void bad_stop_at(const char *why)
 {
-    if (samsara_opts.stop_at) {
-        return samsara_opts.stop_at;
+    error_report("-replay stop-at=%s: %s", samsara_opts.stop_at, why);
+    exit(SAMSARA_EXIT_SETUP);
+}
+
+/* The kernel stops by itself where the log of a complete recording ends. */
+void samsara_replay_init(void)
+{
+    const struct smr_extent *x = &samsara_opts.extent;
+    struct smr_seek where;
+    Error *err = NULL;
+    uint64_t commit;
+
+    rep.limit = x->replayable;
+    rep.stop_at = x->complete ? 0 : x->replayable;
+    if (!samsara_opts.stop_at) {
+        return;
     }
-    return samsara_opts.extent.complete ? 0 : samsara_opts.extent.replayable;
+    if (!smr_seek_parse(samsara_opts.stop_at, &where)) {
+        bad_stop_at("neither a commit nor time:SECONDS nor line:N");
+    }
+    if (!samsara_position_commit(&where, x->replayable, &commit, &err)) {
+        bad_stop_at(error_get_pretty(err));
+    }
+    if (!commit) {
+        bad_stop_at("that is the beginning");
+    }
+    if (commit != SAMSARA_UNKNOWN) {
+        rep.limit = rep.stop_at = commit;
+        return;
+    }
+    if (samsara_opts.export) {
+        bad_stop_at("export= needs a commit or a time");
+    }
+    rep.line = where.n;
+    rep.ends_there = true;
+    rep.goes_back = true;
 }
 
 /* What the guest was when the recording began */
@@ -375,7 +416,7 @@ static bool open_logs(uint64_t commit, Error **errp)
 
 static bool begin(uint64_t commit, Error **errp)
 {
-    if (!samsara_device_config(samsara_replay_mode(), stop_at(), errp) ||
+    if (!samsara_device_config(samsara_replay_mode(), rep.stop_at, errp) ||
         !open_logs(commit, errp) ||
         !samsara_device_ram(samsara_blocks, samsara_nr_blocks, errp)) {
         return false;
@@ -476,7 +517,6 @@ void samsara_replay_start(void)
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }
-    rep.limit = stop_at() ?: samsara_opts.extent.replayable;
     if (samsara_opts.export &&
         !samsara_export_open(samsara_opts.reader, rep.limit, &err)) {
         error_reportf_err(err, "%s: ", samsara_opts.replay);
@@ -512,6 +552,7 @@ static void forget_replay(void)
     rep.parked = 0;
     rep.pause_at = 0;
     rep.target = 0;
+    rep.line = 0;
     rep.held = false;
     rep.checkpoint_at = 0;
     rep.settle_at = 0;
@@ -573,41 +614,128 @@ bool samsara_replay_ended(void)
     return qatomic_load_acquire(&rep.finished);
 }
 
-void samsara_replay_seek(uint64_t commit, Error **errp)
+static void go_on(void)
 {
-    bool running = runstate_is_running();
+    if (runstate_is_running()) {
+        resume_all_vcpus();
+    } else {
+        vm_start();
+    }
+}
 
-    if (!samsara_opts.replay || !qatomic_read(&samsara_running)) {
-        error_setg(errp, "No recording is being replayed");
-        return;
-    }
-    if (samsara_opts.export) {
-        error_setg(errp, "-replay export= takes what comes, in its order");
-        return;
-    }
-    if (commit > rep.limit) {
-        error_setg(errp, "The replay ends at commit %" PRIu64, rep.limit);
-        return;
-    }
-    if (qatomic_read(&rep.code) > SAMSARA_EXIT_EXACT) {
-        error_setg(errp, "The replay has failed");
-        return;
-    }
-    /* without an event: that means that it is there */
-    pause_all_vcpus();
-    qatomic_set(&rep.goes_back, true);
+/* The vCPUs are paused. */
+static void go_to(uint64_t commit)
+{
     if (!is_ahead(commit)) {
         samsara_replay_rewind(commit);
     }
+    qatomic_set(&rep.line, 0);
     if (!commit) {
         vm_stop(RUN_STATE_PAUSED);
         return;
     }
     samsara_replay_pause(commit, pause_bh);
-    if (running) {
-        resume_all_vcpus();
+    go_on();
+}
+
+/* -replay stop-at=line: once more to there, which is the end now. */
+static void end_at(uint64_t commit)
+{
+    rep.limit = rep.stop_at = commit;
+    rep.ends_there = false;
+    samsara_replay_rewind(commit - 1);
+    go_on();
+}
+
+/* The replay has ended before the line was there. */
+static void no_such_line(void)
+{
+    struct kvm_samsara_status st;
+
+    samsara_device_status(&st);
+    error_report("samsara: line %" PRIu64 ": the guest prints only %" PRIu64,
+                 rep.line, samsara_console_lines(st.commits));
+    if (rep.ends_there) {
+        exit(SAMSARA_EXIT_SETUP);
+    }
+    rep.line = 0;
+    report_exact(&st);
+    vm_stop(RUN_STATE_PAUSED);
+}
+
+/*
+ * A vCPU has ended the line, or all is over.  With the vCPUs paused, all that
+ * they have printed up to there is known, and which line was first.
+ */
+static void look_for_line(void *opaque)
+{
+    uint64_t commit;
+
+    if (!rep.line) {
+        return;
+    }
+    pause_all_vcpus();
+    commit = samsara_console_commit(rep.line);
+    if (commit && rep.ends_there) {
+        end_at(commit);
+    } else if (commit) {
+        go_to(commit);
     } else {
-        vm_start();
+        no_such_line();
+    }
+}
+
+static void console_out(CPUState *cpu, struct kvm_run *run)
+{
+    uint64_t line = qatomic_read(&rep.line);
+
+    if (samsara_console_out(cpu, run->io.port, run->io.size, run->io.count,
+                            (uint8_t *)run + run->io.data_offset) &&
+        line && samsara_console_commit(line)) {
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), look_for_line, NULL);
+    }
+}
+
+static bool may_seek(Error **errp)
+{
+    if (!samsara_opts.replay) {
+        error_setg(errp, "No recording is being replayed");
+    } else if (samsara_opts.export) {
+        error_setg(errp, "-replay export= takes what comes, in its order");
+    } else if (qatomic_read(&rep.code) > SAMSARA_EXIT_EXACT) {
+        error_setg(errp, "The replay has failed");
+    } else if (rep.ends_there) {
+        error_setg(errp, "The end of the replay is still looked for");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void samsara_replay_seek(const struct smr_seek *where, Error **errp)
+{
+    uint64_t commit;
+
+    if (!may_seek(errp) ||
+        !samsara_position_commit(where, rep.limit, &commit, errp)) {
+        return;
+    }
+    if (!qatomic_read(&samsara_running)) {
+        /* -S: it begins now, and its vCPUs soon */
+        vm_prepare_start(false);
+    }
+    /* without an event: that means that it is there */
+    pause_all_vcpus();
+    qatomic_set(&rep.goes_back, true);
+    if (commit != SAMSARA_UNKNOWN) {
+        go_to(commit);
+    } else if (samsara_replay_ended()) {
+        error_setg(errp, "The guest prints only %" PRIu64 " lines",
+                   samsara_console_lines(rep.limit));
+    } else {
+        qatomic_set(&rep.line, where->n);
+        samsara_replay_pause(0, pause_bh);
+        go_on();
     }
 }
 
@@ -658,8 +786,7 @@ bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret)
     switch (run->exit_reason) {
     case KVM_EXIT_IO:
         if (run->io.direction == KVM_EXIT_IO_OUT) {
-            samsara_console_out(run->io.port, run->io.size, run->io.count,
-                                (uint8_t *)run + run->io.data_offset);
+            console_out(cpu, run);
         }
         /* what was read is filled in by the kernel */
         *ret = 0;

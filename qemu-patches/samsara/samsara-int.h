@@ -11,7 +11,7 @@
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
  * 4  debug.c record.c replay.c checkpoint.c export.c
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
- * 2  screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
+ * 2  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
  * 0  refuse-commands.c points.c barrier.c session.c
  * .. floors-end
@@ -27,6 +27,7 @@
 #include "qemu/units.h"
 #include "qapi/qmp/qdict.h"
 #include "smr_file.h"
+#include "smr_seek.h"
 
 /* Exit statuses of -record and -replay.  Documented in qemu-options.hx. */
 enum {
@@ -104,7 +105,7 @@ typedef struct SamsaraOpts {
     uint64_t ring;
     uint64_t compress;
     uint64_t debug_fault_commit;
-    uint64_t stop_at;
+    char *stop_at;              /* a position; NULL: the end */
     uint64_t max_size;          /* of the recording */
     char *on_error;             /* of the recording; NULL: continue */
     char *disk;                 /* of the recording; NULL: inline */
@@ -256,8 +257,13 @@ char *samsara_consoles_to_text(void);
 bool samsara_consoles_load(Error **errp);
 GByteArray *samsara_consoles_get_state(void);
 void samsara_consoles_set_state(const GByteArray *state);
-void samsara_console_out(uint16_t port, unsigned size, unsigned count,
-                         const uint8_t *data);
+/* What a vCPU writes to a port.  True: it has ended a line. */
+bool samsara_console_out(CPUState *cpu, uint16_t port, unsigned size,
+                         unsigned count, const uint8_t *data);
+/* Lines that were whole after @commit, if that was replayed */
+uint64_t samsara_console_lines(uint64_t commit);
+/* The commit after which this one was, counted from 1; 0: not known yet */
+uint64_t samsara_console_commit(uint64_t line);
 
 /* state.c: vCPUs */
 bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
@@ -412,10 +418,22 @@ void samsara_feed_close(void);
  */
 int samsara_feed(void);
 
+/* seek.c: positions in the recording that is replayed */
+/*
+ * The commit that is meant, of those up to @limit; SAMSARA_UNKNOWN: a line that
+ * the guest has not printed so far.  False, and an error: there is none.
+ */
+bool samsara_position_commit(const struct smr_seek *where, uint64_t limit,
+                             uint64_t *commit, Error **errp);
+/* Milliseconds of the recording */
+uint64_t samsara_position_time(uint64_t commit);
+
 /* replay.c: a replay, from its start to its end, and again */
+/* -replay stop-at= */
+void samsara_replay_init(void);
 void samsara_replay_start(void);
-/* Goes to where the guest is after @commit, and pauses there; not at once. */
-void samsara_replay_seek(uint64_t commit, Error **errp);
+/* Goes there, and pauses; not at once. */
+void samsara_replay_seek(const struct smr_seek *where, Error **errp);
 /* The last commit that can be replayed */
 uint64_t samsara_replay_limit(void);
 /*

@@ -29,17 +29,18 @@ until_more()
 	local i=0
 	while [ "$(count "$1" "$2")" -le "$3" ]; do
 		i=$((i + 1))
-		[ $i -lt 800 ] && [ -d /proc/$pid ] || return 1
+		[ $i -lt 800 ] && [ -d "/proc/$pid" ] || return 1
 		sleep 0.05
 	done
 }
 
-# seek NAME COMMIT: true once the guest is there
+# seek NAME COMMIT|HOW N: true once the guest is there
 seek()
 {
-	local stops
+	local stops how=commit
+	[ -z "${3:-}" ] || how=$2
 	stops=$(count "$1" '"STOP"')
-	ask "\"samsara-seek\", \"arguments\": {\"commit\": $2}"
+	ask "\"samsara-seek\", \"arguments\": {\"$how\": ${3:-$2}}"
 	until_more "$1" '"STOP"' "$stops"
 }
 
@@ -64,7 +65,7 @@ walk()
 	local name=$1 file=$2 last=$3 n=0 known
 	: > "$TMP/$name.seen"
 	start_qemu "$name" -display none -replay "file=$file,at-end=pause"
-	while [ $n -lt "$4" ]; do
+	while [ "$n" -lt "$4" ]; do
 		n=$((n + 1))
 		# every third one again
 		if [ $((n % 3)) = 0 ]; then
@@ -90,14 +91,14 @@ stops()
 	: > "$TMP/$name.seen"
 	start_qemu "$name" -S -display none -replay "file=$2,at-end=pause"
 	wait_for "$name" '"return"'
-	while [ $n -lt "$4" ]; do
+	while [ "$n" -lt "$4" ]; do
 		n=$((n + 1))
 		stops=$(count "$name" '"STOP"')
 		ask '"cont"'
 		ask '"stop"'
 		until_more "$name" '"STOP"' "$stops" || { WHY="stop $n: never"; return 1; }
 		state "$name"
-		[ "$AT" -lt "$3" ] || { WHY="only $n stops"; [ $n -gt 4 ]; return; }
+		[ "$AT" -lt "$3" ] || { WHY="only $n stops"; [ "$n" -gt 4 ]; return; }
 		echo "$AT $STATE" >> "$TMP/$name.seen"
 	done
 }
@@ -139,7 +140,7 @@ walks()
 	   straight "$name-walk" "$base.smr" && end_exactly "$name-walk-straight"; then
 		ok "$name commits=$COMMITS, $(sort -nu "$base-walk.seen" | wc -l) places"
 	else
-		[ ! -d /proc/$pid ] || kill -9 $pid
+		[ ! -d "/proc/$pid" ] || kill -9 "$pid"
 		not_ok "$name" "$WHY" "$base-walk.err" "$base-walk-straight.err"
 	fi
 }
@@ -163,6 +164,130 @@ seek_stops()
 	wanted seek-stops || return 0
 	machine linux 4 '' ''
 	walks seek-stops stops 8
+}
+
+# said NAME FIELD: what query-samsara has said of it last
+said()
+{
+	sed -n "s/.*\"$2\": \([0-9]*\).*/\1/p" "$TMP/$1.qmp" | tail -n 1
+}
+
+# at_line NAME LINE: goes there; that many lines are whole, and one commit before are not
+at_line()
+{
+	seek "$1" console-line "$2" || { WHY="never at line $2"; return 1; }
+	state "$1"
+	[ "$(said "$1" console-lines)" = "$2" ] ||
+		{ WHY="$(said "$1" console-lines) lines, not $2"; return 1; }
+	LINE_COMMIT=$AT LINE_STATE=$STATE
+	seek "$1" $((AT - 1)) || { WHY="never before line $2"; return 1; }
+	state "$1"
+	[ "$(said "$1" console-lines)" = $(($2 - 1)) ] ||
+		{ WHY="$(said "$1" console-lines) lines before line $2"; return 1; }
+}
+
+# Lines of the console: looked for, and gone back to.
+lines()
+{
+	local name=$1 second
+	at_line "$name" 2 || return
+	second="$LINE_COMMIT $LINE_STATE"
+	at_line "$name" 1 || return
+	[ "$LINE_COMMIT" -lt "${second% *}" ] || { WHY='line 1 is not before line 2'; return 1; }
+	at_line "$name" 2 || return
+	[ "$LINE_COMMIT $LINE_STATE" = "$second" ] ||
+		{ WHY="line 2: $second, then $LINE_COMMIT $LINE_STATE"; return 1; }
+	seek "$name" console-line 9999 || { WHY='line 9999: no end'; return 1; }
+	state "$name"
+	[ "$AT" = "$COMMITS" ] || { WHY="line 9999: at commit $AT, not at the end"; return 1; }
+	grep -q 'line 9999: the guest prints only' "$TMP/$name.err" ||
+		{ WHY='line 9999 is no error'; return 1; }
+}
+
+# Half of the recording's time, and the same place by its number
+half_time()
+{
+	local name=$1 there
+	HALF=$(($(said "$name" last-time) / 2))
+	seek "$name" time $HALF || { WHY="never at $HALF ms"; return 1; }
+	state "$name"
+	there="$AT $STATE" HALF_COMMIT=$AT
+	if [ "$(said "$name" time)" -gt $HALF ] || [ "$AT" -le 1 ] || [ "$AT" -ge "$COMMITS" ]; then
+		WHY="commit $AT at $(said "$name" time) ms for $HALF ms"
+		return 1
+	fi
+	seek "$name" 1 || { WHY="never at commit 1"; return 1; }
+	seek "$name" "$HALF_COMMIT" || { WHY="never at commit $HALF_COMMIT"; return 1; }
+	state "$name"
+	[ "$AT $STATE" = "$there" ] || { WHY="at $HALF ms $there, then $AT $STATE"; return 1; }
+}
+
+# no_position NAME ARGUMENTS REGEX
+no_position()
+{
+	local errors
+	errors=$(count "$1" '"error"')
+	ask "\"samsara-seek\", \"arguments\": {$2}"
+	if until_more "$1" '"error"' "$errors" && tail -n 1 "$TMP/$1.qmp" | grep -q "$3"; then
+		return
+	fi
+	WHY="{$2}: no error \"$3\""
+	return 1
+}
+
+no_positions()
+{
+	no_position "$1" '' 'One of' && no_position "$1" '"commit": 1, "time": 1' 'One of' &&
+		no_position "$1" '"time": 99999999' 'ends after [0-9.]* s' &&
+		no_position "$1" '"commit": 99999999' "last commit, $COMMITS"
+}
+
+# The same by the human monitor
+by_hand()
+{
+	local stops
+	stops=$(count "$1" '"STOP"')
+	ask_human 'samsara_seek line:2'
+	until_more "$1" '"STOP"' "$stops" || { WHY='samsara_seek: never at line 2'; return 1; }
+	ask_human 'info samsara'
+	wait_for "$1" "position: commit $LINE_COMMIT of $COMMITS .* 2 console lines" ||
+		{ WHY='info samsara: not at line 2'; return 1; }
+	ask_human 'samsara_seek line2'
+	wait_for "$1" 'line2: neither a commit nor' || { WHY='samsara_seek line2: no error'; return 1; }
+}
+
+# The replay ends there, which a line is looked for first.
+stops_at()	# FILE POSITION COMMITS|REGEX
+{
+	replay "$TMP/stops" "$1" "stop-at=$2"
+	case $3 in
+	[0-9]*) [ "$RC" = $EXACT ] && [ "$R_COMMITS" = "$3" ] && return;;
+	*) [ "$RC" = $SETUP ] && grep -q "$3" "$TMP/stops.err" && return;;
+	esac
+	WHY="stop-at=$2: status $RC, ${R_COMMITS:-no} commits; $(tail -n 1 "$TMP/stops.err")"
+	return 1
+}
+
+seek_positions()
+{
+	local name=seek-positions file=$TMP/seek-positions.smr
+	wanted $name || return 0
+	machine linux 2 '' ''
+	record "$TMP/$name"
+	[ "$RC" = $PASS ] || { not_ok $name "status $RC"; return; }
+	# -S: the first of them begins the replay
+	start_qemu $name -S -display none -replay "file=$file,at-end=pause"
+	if wait_for $name '"return"' && lines $name && half_time $name && no_positions $name &&
+	   by_hand $name && seek $name 1 && end_exactly $name &&
+	   stops_at "$file" line:2 "$LINE_COMMIT" &&
+	   stops_at "$file" "time:$((HALF / 1000)).$(printf %03d $((HALF % 1000)))" "$HALF_COMMIT" &&
+	   stops_at "$file" line:9999 'prints only' && stops_at "$file" time:9999 'ends after' &&
+	   stops_at "$file" 0 'the beginning' && stops_at "$file" line: 'neither a commit'; then
+		ok $name "line 2 at commit $LINE_COMMIT, half of the time at $HALF_COMMIT of $COMMITS"
+	else
+		[ ! -d /proc/$pid ] || kill -9 $pid
+		not_ok $name "$WHY" "$TMP/$name.qmp" "$TMP/$name.err"
+	fi
 }
 
 # refusal NAME REGEX: of the last command
@@ -199,5 +324,6 @@ seek_refused()
 seek_racey
 seek_serial_console
 seek_stops
+seek_positions
 seek_refused
 exit $((failures > 0))

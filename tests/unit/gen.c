@@ -385,6 +385,8 @@ static int put_log(struct gen *g)
 	gen_record(&g->rng, SMR_VM_START, 0, data, &rec);
 	ret = emit(g, g->o->nr_vcpus, &rec);
 	for (n = 1; !ret && n <= g->o->commits; n++) {
+		if (g->o->commit_ns)
+			smr_writer_set_time(g->w, n * g->o->commit_ns);
 		ret = emit_commit(g, n);
 		if (!ret && g->o->note_every && n % g->o->note_every == 0)
 			ret = emit_note(g, n);

@@ -33,6 +33,7 @@ struct gen_options {
 	bool no_trailer;	/* ... or not closed the file */
 	bool bad_inputs;	/* data of the last chunk are no inputs */
 	u64 bad_event;		/* commit of a vCPU that gets an event of no type */
+	u64 commit_ns;		/* time that each commit takes; 0: whatever it does */
 	u64 note_every;		/* commits per note of a console, 0: none */
 	const char *image;	/* every other write of a device is of what is there ... */
 	const char *images;	/* ... in another blob "images" than that says */
