@@ -43,6 +43,7 @@ typedef struct Checkpoint {
 static GPtrArray *checkpoints;  /* in the order of their commits */
 static struct kvm_samsara_slots first_slots;
 static uint64_t used;           /* bytes of pages */
+static uint64_t base;           /* commit from which the replay went on last */
 static bool off;                /* what changes can't be known */
 
 static void free_checkpoint(Checkpoint *c)
@@ -125,7 +126,7 @@ static gint by_ram(gconstpointer a, gconstpointer b)
 
 static int copy_pages(Checkpoint *c)
 {
-    uint64_t since = samsara_checkpoint_last();
+    uint64_t since = samsara_checkpoint_before(c->commit);
     unsigned i;
     int ret = 0;
 
@@ -185,7 +186,8 @@ static void keep(Checkpoint *c)
     if (!checkpoints) {
         checkpoints = g_ptr_array_new();
     }
-    g_ptr_array_add(checkpoints, c);
+    /* one behind it has all that was changed since the one before, and more */
+    g_ptr_array_insert(checkpoints, count_before(c->commit), c);
     used += (uint64_t)c->pages->len * sizeof(Page);
     while (used > samsara_checkpoint_memory() && checkpoints->len > 2) {
         thin_out();
@@ -229,10 +231,12 @@ static int copy_vcpus(Checkpoint *c)
  */
 int samsara_checkpoint_take(uint64_t commit)
 {
+    uint64_t before = samsara_checkpoint_before(commit);
     Checkpoint *c;
     int ret;
 
-    if (off || commit <= samsara_checkpoint_last()) {
+    /* what was changed before the replay went on is not known */
+    if (off || commit == before || before < base) {
         return 0;
     }
     c = g_new0(Checkpoint, 1);
@@ -272,6 +276,7 @@ void samsara_checkpoint_load(uint64_t commit)
     Checkpoint *c = NULL;
     CPUState *cpu;
 
+    base = samsara_checkpoint_before(commit);
     for (i = 0; i < n; i++) {
         c = g_ptr_array_index(checkpoints, i);
         for (k = 0; k < c->pages->len; k++) {

@@ -27,6 +27,7 @@
 #define MAX_WATCHED 256
 
 static bool waits;              /* the debugger, for the guest to stop */
+static bool command_waits;      /* ... a command of the monitor */
 
 static void tell_once(const char *what)
 {
@@ -240,6 +241,21 @@ const char *samsara_do_gdb_stop(void)
     }
     waits = false;
     return waited ? samsara_debug_history() : NULL;
+}
+
+/* gdb goes on when it is answered, and looks where the guest is then. */
+bool samsara_do_gdb_command(void)
+{
+    command_waits = samsara_opts.replay && samsara_replay_seeks();
+    return command_waits;
+}
+
+bool samsara_do_gdb_command_done(void)
+{
+    bool waited = command_waits;
+
+    command_waits = false;
+    return waited;
 }
 
 bool samsara_gdb_reverses(void)

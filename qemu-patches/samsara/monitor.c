@@ -170,6 +170,124 @@ void hmp_samsara_seek(Monitor *mon, const QDict *qdict)
     hmp_handle_error(mon, err);
 }
 
+static void print_position(Monitor *mon, const SamsaraInfo *info)
+{
+    monitor_printf(mon, "position: commit %" PRIu64 " of %" PRIu64
+                   " (%.1f %%), %" PRIu64 ".%03u of %" PRIu64 ".%03u s, %"
+                   PRIu64 " console lines\n", info->commits,
+                   info->last_commit, 100 * info->share, info->time / 1000,
+                   (unsigned)(info->time % 1000), info->last_time / 1000,
+                   (unsigned)(info->last_time % 1000), info->console_lines);
+}
+
+/* Each vCPU's place; they are out of KVM_RUN. */
+static void print_places(Monitor *mon)
+{
+    struct kvm_samsara_place p;
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (samsara_device_place(kvm_arch_vcpu_id(cpu), &p) < 0) {
+            continue;
+        }
+        monitor_printf(mon, "%c vCPU %d at 0x%" PRIx64 ", ",
+                       cpu == samsara_debug_cpu() ? '*' : ' ', cpu->cpu_index,
+                       (uint64_t)p.pos.rip);
+        if (p.commit) {
+            monitor_printf(mon, "%" PRIu64 " conditional branches into commit %"
+                           PRIu64 "\n", (uint64_t)p.pos.branches,
+                           (uint64_t)p.commit);
+        } else {
+            monitor_printf(mon, "after its commit %" PRIu64 "\n",
+                           (uint64_t)p.last_commit);
+        }
+    }
+}
+
+/* A replay that has begun; NULL and a message */
+static SamsaraInfo *replay_info(Monitor *mon)
+{
+    Error *err = NULL;
+    SamsaraInfo *info = NULL;
+
+    if (samsara_opts.replay && qatomic_read(&samsara_running)) {
+        info = qmp_query_samsara(&err);
+    } else {
+        error_setg(&err, "No recording is being replayed");
+    }
+    hmp_handle_error(mon, err);
+    return info;
+}
+
+void hmp_samsara_when(Monitor *mon, const QDict *qdict)
+{
+    SamsaraInfo *info = replay_info(mon);
+
+    if (!info) {
+        return;
+    }
+    print_position(mon, info);
+    if (!runstate_is_running()) {
+        print_places(mon);
+    }
+    qapi_free_SamsaraInfo(info);
+}
+
+void hmp_samsara_commits(Monitor *mon, const QDict *qdict)
+{
+    int64_t n = qdict_get_try_int(qdict, "n", 4);
+    g_autofree char *text = NULL;
+    SamsaraInfo *info = NULL;
+    Error *err = NULL;
+
+    if (n < 1 || n > SAMSARA_COMMITS_MAX) {
+        error_setg(&err, "1 to %d commits", SAMSARA_COMMITS_MAX);
+    } else {
+        info = replay_info(mon);
+    }
+    if (info) {
+        text = samsara_commits_text(info->commits, n, &err);
+        qapi_free_SamsaraInfo(info);
+    }
+    if (text) {
+        monitor_puts(mon, text);
+    }
+    hmp_handle_error(mon, err);
+}
+
+SamsaraCheckpoint *qmp_samsara_checkpoint(Error **errp)
+{
+    SamsaraCheckpoint *made;
+    Error *err = NULL;
+    uint64_t commit = samsara_replay_checkpoint(&err);
+
+    if (err) {
+        error_propagate(errp, err);
+        return NULL;
+    }
+    made = g_new0(SamsaraCheckpoint, 1);
+    made->has_commit = commit;
+    made->commit = commit;
+    return made;
+}
+
+void hmp_samsara_checkpoint(Monitor *mon, const QDict *qdict)
+{
+    Error *err = NULL;
+    SamsaraCheckpoint *made = qmp_samsara_checkpoint(&err);
+
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    if (made->has_commit) {
+        monitor_printf(mon, "at commit %" PRIu64 "\n", made->commit);
+    } else {
+        monitor_printf(mon, "a vCPU is in the middle of something: when the "
+                       "guest goes on\n");
+    }
+    qapi_free_SamsaraCheckpoint(made);
+}
+
 void hmp_samsara_record_start(Monitor *mon, const QDict *qdict)
 {
     const char *name = qdict_get_try_str(qdict, "mode");
@@ -199,16 +317,6 @@ void hmp_samsara_record_stop(Monitor *mon, const QDict *qdict)
                        info->file);
         qapi_free_SamsaraInfo(info);
     }
-}
-
-static void print_position(Monitor *mon, const SamsaraInfo *info)
-{
-    monitor_printf(mon, "position: commit %" PRIu64 " of %" PRIu64
-                   " (%.1f %%), %" PRIu64 ".%03u of %" PRIu64 ".%03u s, %"
-                   PRIu64 " console lines\n", info->commits,
-                   info->last_commit, 100 * info->share, info->time / 1000,
-                   (unsigned)(info->time % 1000), info->last_time / 1000,
-                   (unsigned)(info->last_time % 1000), info->console_lines);
 }
 
 void hmp_info_samsara(Monitor *mon, const QDict *qdict)

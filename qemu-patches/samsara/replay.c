@@ -739,6 +739,39 @@ void samsara_replay_seek(const struct smr_seek *where, Error **errp)
     }
 }
 
+bool samsara_replay_seeks(void)
+{
+    return runstate_is_running() &&
+           (qatomic_read(&rep.target) || qatomic_read(&rep.line));
+}
+
+uint64_t samsara_replay_checkpoint(Error **errp)
+{
+    struct kvm_samsara_status st;
+    bool running = runstate_is_running();
+    int ret = -EINVAL;
+
+    if (!may_seek(errp)) {
+        return 0;
+    }
+    if (running) {
+        pause_all_vcpus();
+    }
+    samsara_device_status(&st);
+    if (st.state == KVM_SAMSARA_STATE_REPLAYING && st.commits) {
+        ret = samsara_checkpoint_take(st.commits);
+    }
+    if (ret == -EBUSY) {
+        plan_checkpoint(st.commits + 1);
+    } else if (ret < 0 || samsara_checkpoint_before(st.commits) != st.commits) {
+        error_setg(errp, "There can't be a checkpoint here");
+    }
+    if (running) {
+        resume_all_vcpus();
+    }
+    return ret < 0 ? 0 : st.commits;
+}
+
 void samsara_replay_continued(void)
 {
     if (qatomic_read(&rep.held)) {

@@ -13,7 +13,7 @@
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
- * 0  refuse-commands.c points.c barrier.c session.c
+ * 0  commits.c refuse-commands.c points.c barrier.c session.c
  * .. floors-end
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
@@ -252,6 +252,14 @@ bool samsara_check_devices(Error **errp);
 bool samsara_check_memory(Error **errp);
 bool samsara_check_vcpus(Error **errp);
 
+/* commits.c: the log in words */
+#define SAMSARA_COMMITS_MAX 64
+/*
+ * For each vCPU, and for devices, the last @n commits up to @commit, at most
+ * SAMSARA_COMMITS_MAX, and the next one; to be freed.  NULL and an error
+ */
+char *samsara_commits_text(uint64_t commit, unsigned n, Error **errp);
+
 /* console.c: serial and debug consoles */
 char *samsara_consoles_to_text(void);
 bool samsara_consoles_load(Error **errp);
@@ -434,8 +442,15 @@ void samsara_replay_init(void);
 void samsara_replay_start(void);
 /* Goes there, and pauses; not at once. */
 void samsara_replay_seek(const struct smr_seek *where, Error **errp);
+/* It is on its way there. */
+bool samsara_replay_seeks(void);
 /* The last commit that can be replayed */
 uint64_t samsara_replay_limit(void);
+/*
+ * A checkpoint where the guest is.  Returns its commit; 0: a vCPU is in the
+ * middle of something, it will be as soon as all of them are not; or an error
+ */
+uint64_t samsara_replay_checkpoint(Error **errp);
 /*
  * The guest is where it was after a commit up to @commit, which is returned;
  * the vCPUs are paused.

@@ -155,6 +155,9 @@ void hmp_info_samsara(Monitor *mon, const QDict *qdict);
 void hmp_samsara_record_start(Monitor *mon, const QDict *qdict);
 void hmp_samsara_record_stop(Monitor *mon, const QDict *qdict);
 void hmp_samsara_seek(Monitor *mon, const QDict *qdict);
+void hmp_samsara_when(Monitor *mon, const QDict *qdict);
+void hmp_samsara_checkpoint(Monitor *mon, const QDict *qdict);
+void hmp_samsara_commits(Monitor *mon, const QDict *qdict);
 
 /* After KVM_CREATE_VM, before anything else.  Exits on error. */
 void samsara_kvm_init(struct KVMState *s, MachineState *ms);
@@ -175,6 +178,8 @@ void samsara_do_log_sync(const MemoryRegionSection *section);
 bool samsara_do_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 bool samsara_do_gdb(const char *packet, const char **reply);
 const char *samsara_do_gdb_stop(void);
+bool samsara_do_gdb_command(void);
+bool samsara_do_gdb_command_done(void);
 
 /*
  * Write to guest memory on behalf of a device model, as a commit of its own.
@@ -288,6 +293,19 @@ static inline const char *samsara_gdb_stop(void)
                                                    : "";
 }
 
+/* A command of the monitor was done.  True: it goes on until a stop. */
+static inline bool samsara_gdb_command(void)
+{
+    return unlikely(qatomic_read(&samsara_frozen)) && samsara_do_gdb_command();
+}
+
+/* The guest has stopped.  True: such a command was waiting for that. */
+static inline bool samsara_gdb_command_done(void)
+{
+    return unlikely(qatomic_read(&samsara_frozen)) &&
+           samsara_do_gdb_command_done();
+}
+
 /* A replay can go back. */
 bool samsara_gdb_reverses(void);
 
@@ -333,6 +351,16 @@ static inline bool samsara_gdb(const char *packet, const char **reply)
 static inline const char *samsara_gdb_stop(void)
 {
     return "";
+}
+
+static inline bool samsara_gdb_command(void)
+{
+    return false;
+}
+
+static inline bool samsara_gdb_command_done(void)
+{
+    return false;
 }
 
 static inline bool samsara_gdb_reverses(void)

@@ -124,6 +124,55 @@ thieves()
 	return 1
 }
 
+# Commands of the monitor: gdb gets its prompt back when they are done
+monitor()
+{
+	wanted gdb-monitor || return 0
+	machine overbook 2 'n=20000' 0xe9
+	record_until gdb-monitor 'booked by' || return
+	debug gdb-monitor "$TMP/gdb-monitor.smr" overbook <<- 'EOF' &&
+	define hookpost-monitor
+	maintenance flush register-cache
+	end
+	monitor seek 0
+	monitor when
+	break overbooked
+	continue
+	monitor when
+	monitor commits 2
+	monitor checkpoint
+	monitor seek 330
+	monitor checkpoint
+	monitor seek 331
+	monitor checkpoint
+	monitor seek 332
+	monitor checkpoint
+	monitor seek 50
+	monitor when
+	monitor checkpoint
+	monitor commits
+	print/x $rip
+	monitor seek line:1
+	monitor when
+	monitor seek 50
+	print/x $rip
+	monitor seek nowhere
+	monitor commits 1000
+	monitor seek 99999999
+	delete
+	continue
+	EOF
+		says gdb-monitor 'position: commit 0 of' '^\* vCPU 0 at 0x[0-9a-f]*, after its commit 0' \
+			'Breakpoint 1, overbooked' '^position: commit [0-9]+ of [0-9]+ [(].*, 0.* s, ' \
+			'^\* vCPU [01] at 0x[0-9a-f]+, [0-9]+ conditional branches into commit' \
+			'^vCPU 0:' 'chunk, ended' '^  next:' '^vCPU 1:' '^devices:' 'in the middle of something' \
+			'^at commit 33[0-2]' 'position: commit 50 of' 'after its commit' '^vCPU 0:' ' = 0x' \
+			' 1 console lines' ' = 0x' 'nowhere: neither a commit' '1 to 64 commits' \
+			'ends at its last commit' 'No more reverse-execution' &&
+		[ "$(grep '^\$[12] = ' "$TMP/gdb-monitor.gdb" | sed 's/.* = //' | sort -u | wc -l)" = 1 ]
+	finish gdb-monitor
+}
+
 # steps COUNT: gdb's commands for so many steps forwards, and the same back
 steps()
 {
@@ -211,6 +260,7 @@ many()
 
 guilty
 many
+monitor
 walk ports mmio port_reads 0 8
 walk memory mmio memory_reads 0 8
 walk string mmio store_string 1 8
