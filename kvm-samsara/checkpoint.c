@@ -239,7 +239,7 @@ int samsara_changed_get(struct samsara_vm *vm, const struct kvm_samsara_changed 
 
 	if (copy_from_user(&changed, uaddr, sizeof(changed)))
 		return -EFAULT;
-	if (!samsara_alive(vm))
+	if (!samsara_alive(vm) && READ_ONCE(vm->state) != KVM_SAMSARA_STATE_DIVERGED)
 		return -EBUSY;
 	if (READ_ONCE(vm->digest_off))
 		return -EOPNOTSUPP;

@@ -51,34 +51,47 @@ static void add_commit(GString *text, const struct smr_record *rec)
     g_string_append_c(text, '\n');
 }
 
+static struct smr_log *open_stream(unsigned stream, struct smr_err *err)
+{
+    struct smr_log *log;
+
+    return smr_log_open(&log, samsara_opts.reader, stream,
+                        samsara_opts.extent.replayable, err) < 0 ? NULL : log;
+}
+
+/* 1 and the next commit, 0 at the end of the stream, or an error */
+static int next_commit(struct smr_log *log, struct smr_record *rec,
+                       struct smr_err *err)
+{
+    int ret;
+
+    do {
+        ret = smr_log_next(log, rec, NULL, NULL, err);
+    } while (ret > 0 && !smr_is_commit(rec->type));
+    return ret;
+}
+
 /* @next: type 0 if there is none behind @commit */
 static bool read_stream(unsigned stream, uint64_t commit, Recent *recent,
                         struct smr_record *next, Error **errp)
 {
     struct smr_err err = { };
+    struct smr_log *log = open_stream(stream, &err);
     struct smr_record rec;
-    struct smr_log *log;
-    int ret;
+    int ret = log ? 1 : -1;
 
     *next = (struct smr_record) { };
-    ret = smr_log_open(&log, samsara_opts.reader, stream,
-                       samsara_opts.extent.replayable, &err);
-    if (ret < 0) {
-        error_setg(errp, "%s", smr_file_errstr(&err));
-        return false;
-    }
-    while (!next->type &&
-           (ret = smr_log_next(log, &rec, NULL, NULL, &err)) > 0) {
-        if (!smr_is_commit(rec.type)) {
-            continue;
-        }
-        if (rec.commit_seq > commit) {
+    while (ret > 0 && !next->type) {
+        ret = next_commit(log, &rec, &err);
+        if (ret > 0 && rec.commit_seq > commit) {
             *next = rec;
-        } else {
+        } else if (ret > 0) {
             recent->rec[recent->nr++ % SAMSARA_COMMITS_MAX] = rec;
         }
     }
-    smr_log_close(log);
+    if (log) {
+        smr_log_close(log);
+    }
     if (ret < 0) {
         error_setg(errp, "%s", smr_file_errstr(&err));
     }
@@ -130,4 +143,27 @@ char *samsara_commits_text(uint64_t commit, unsigned n, Error **errp)
         add_stream(text, recent, MIN(n, SAMSARA_COMMITS_MAX), &next);
     }
     return g_string_free(text, false);
+}
+
+/* What can't be read counts as not there. */
+uint64_t samsara_commits_digested(uint64_t before)
+{
+    uint64_t last = 0;
+    struct smr_record rec;
+    struct smr_log *log;
+    unsigned stream;
+
+    for (stream = 0; stream <= nr_vcpus(); stream++) {
+        log = open_stream(stream, NULL);
+        if (!log) {
+            continue;
+        }
+        while (next_commit(log, &rec, NULL) > 0 && rec.commit_seq < before) {
+            if (rec.flags & SMR_F_MEMDIGEST) {
+                last = MAX(last, rec.commit_seq);
+            }
+        }
+        smr_log_close(log);
+    }
+    return last;
 }

@@ -126,6 +126,7 @@ static void report_divergence(const struct kvm_samsara_status *st)
                  "recorded 0x%" PRIx64 ", replayed 0x%" PRIx64,
                  (uint64_t)st->div_commit, where, smr_div_name(st->div_field),
                  (uint64_t)st->div_expected, (uint64_t)st->div_got);
+    samsara_divergence_report(st);
 }
 
 /* The kernel pauses where somebody wants to look at the guest next. */
@@ -292,6 +293,14 @@ void samsara_replay_interrupted(void)
     exit(SAMSARA_EXIT_SETUP);
 }
 
+/* The kernel has ended: the vCPUs, too, or they take too long. */
+static bool all_parked(int64_t now)
+{
+    rep.ended_ms = rep.ended_ms ?: now;
+    return qatomic_read(&rep.parked) == current_machine->smp.cpus ||
+           now - rep.ended_ms > PARK_MS;
+}
+
 /* Called by the feeder only, so that there is one report. */
 static void check_end(void)
 {
@@ -312,15 +321,15 @@ static void check_end(void)
         break;
     case KVM_SAMSARA_STATE_STOPPED:
         /* let the vCPUs show their last output */
-        rep.ended_ms = rep.ended_ms ?: now;
-        if (qatomic_read(&rep.parked) == current_machine->smp.cpus ||
-            now - rep.ended_ms > PARK_MS) {
+        if (all_parked(now)) {
             finish_exact(&st);
         }
         break;
     case KVM_SAMSARA_STATE_DIVERGED:
-        report_divergence(&st);
-        finish_replay(SAMSARA_EXIT_DIVERGED);
+        if (all_parked(now)) {
+            report_divergence(&st);
+            finish_replay(SAMSARA_EXIT_DIVERGED);
+        }
         break;
     case KVM_SAMSARA_STATE_FAILED:
         error_report("samsara: the kernel can't go on after commit %" PRIu64

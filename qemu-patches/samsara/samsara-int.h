@@ -9,7 +9,7 @@
  *
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
- * 4  debug.c record.c replay.c checkpoint.c export.c
+ * 4  debug.c record.c replay.c checkpoint.c divergence.c export.c
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
@@ -259,6 +259,8 @@ bool samsara_check_vcpus(Error **errp);
  * SAMSARA_COMMITS_MAX, and the next one; to be freed.  NULL and an error
  */
 char *samsara_commits_text(uint64_t commit, unsigned n, Error **errp);
+/* The last commit before this one that has a digest of memory; 0: none */
+uint64_t samsara_commits_digested(uint64_t before);
 
 /* console.c: serial and debug consoles */
 char *samsara_consoles_to_text(void);
@@ -482,6 +484,9 @@ uint64_t samsara_checkpoint_before(uint64_t commit);
 void samsara_checkpoint_load(uint64_t commit);
 void samsara_checkpoint_resume(uint64_t commit, Error **errp);
 uint64_t samsara_checkpoint_offset(uint64_t commit, unsigned stream);
+
+/* divergence.c: a report on standard error; the vCPUs are out of KVM_RUN */
+void samsara_divergence_report(const struct kvm_samsara_status *st);
 
 /* points.c: what a debugger looks for, in groups for the kernel */
 /* False: there is no room for one more. */

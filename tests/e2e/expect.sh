@@ -63,7 +63,8 @@ not_ok()	# NAME REASON [FILE...]: what to show, default: the run's output
 expect()
 {
 	local errors
-	errors=$(grep -v -e ': warning:' -e ': info:' "$TMP/$1.err" | grep -c .)
+	# what is known of a divergence is many lines
+	errors=$(grep -Ev ': (warning|info):|^ |^(vCPU [0-9]+|devices):$' "$TMP/$1.err" | grep -c .)
 	if [ "$RC" != "$2" ]; then
 		not_ok "$1" "status $RC, not $2"
 	elif ! grep -Eq -e "$3" "$TMP/$1.err"; then
@@ -76,6 +77,16 @@ expect()
 		ok "$1" "status $RC: $(grep -E -e "$3" "$TMP/$1.err" | head -n 1 |
 			sed 's/^qemu-system-x86_64: //' | cut -c1-150)"
 	fi
+}
+
+# reports NAME REGEX...: lines that QEMU has printed where a replay has diverged
+reports()
+{
+	local name=$1
+	shift
+	for regex; do
+		grep -Eq -e "$regex" "$TMP/$name.err" || { not_ok "$name" "no report of '$regex'"; return 1; }
+	done
 }
 
 # After all that: a case of record-replay.sh in the same host

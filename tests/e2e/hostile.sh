@@ -143,6 +143,14 @@ devices()
 	hostile dma-rom mmio vm 1 dma-gpa 0xfee00000 log
 }
 
+memory()
+{
+	wanted memory-digest || return 0
+	hostile memory-digest mmio any 100 mem-digest 1 'memory digest'
+	reports memory-digest 'Memory was right after commit [0-9]+; written since, by RAM address: 0x' \
+		' [(][1-9][0-9]* pages[)]$' 'memdigest=1'
+}
+
 # A number that two vCPUs' records have: the recording ends before it.
 duplicate()
 {
@@ -168,6 +176,7 @@ results
 events
 ends
 devices
+memory
 duplicate
 still_works works-after-hostile
 exit $((failures > 0))

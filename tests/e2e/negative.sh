@@ -560,6 +560,20 @@ seeded_fault()
 	at=$(sed -n 's/.*DIVERGED at commit \([0-9]*\).*/\1/p' "$TMP/fault.err")
 	{ [ "${at:-0}" -ge 320 ] && [ "$at" -le 340 ]; } ||
 		not_ok fault "seeded at commit 320, reported at ${at:-none}"
+	fault_report "${at:-0}"
+}
+
+# What is said of it besides, and what its commands do
+fault_report()	# COMMIT
+{
+	reports fault '^  vCPU [01] is at 0x[0-9a-f]+' "before commit $1:" '^vCPU 0:' '^vCPU 1:' \
+		'^devices:' "^ +$1  (chunk|section)" '^  To see it again:' || return
+	if ! eval "$(grep '^ *samsara dump ' "$TMP/fault.err")" | tail -n 1 | grep -q "^ *$1 "; then
+		not_ok fault 'its samsara dump does not end with the commit'
+	fi
+	replay "$TMP/before" "$TMP/fault.smr" \
+		"$(sed -n 's/.*--replay \(stop-at=[0-9]*\),at-end=pause .*/\1/p' "$TMP/fault.err")"
+	[ "$R_COMMITS" = $(($1 - 1)) ] || not_ok fault "stops at ${R_COMMITS:-none}, not before $1"
 }
 
 reload()	# DIRECTORY [PARAMETER]...
