@@ -22,9 +22,10 @@ all: modules qemu tools guests testbed
 help:
 	@echo 'make deps            install missing Debian packages (the only step that needs root)'
 	@echo 'make                 build everything for the simulated host'
-	@echo 'make demo            install what is missing, build, record and replay a Linux guest'
+	@echo 'make demo            install what is missing, build, record and replay a Linux guest,'
+	@echo '                     and find a race in another one with gdb, backwards'
 	@echo 'make demo-disk       the same with a PC that has a disk and a network'
-	@echo 'make demo-gdb        gdb goes back through a replay to the store that did the damage'
+	@echo 'make demo-gdb        the second part of it only'
 	@echo 'make check           all tests; check-unit, -testbed, -docs, -e2e, lint: parts of them'
 	@echo 'make check-full      ... and the cases of tests/e2e/cases-full'
 	@echo 'make check-debug     a few of them under lockdep, KASAN, kmemleak ...'
@@ -144,7 +145,7 @@ $(BUILD)/testbed/%: tests/testbed/pmu/%.c tests/testbed/pmu/pe.h
 # ---- what people run
 
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all gdb
 	@tests/e2e/demo
 
 demo-gdb: deps

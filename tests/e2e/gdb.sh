@@ -71,9 +71,23 @@ finish()	# NAME: by what the last command says
 	if [ $? = 0 ]; then
 		ok "$1" "$(grep -c . "$TMP/$1.gdb") lines"
 	else
-		[ ! -d /proc/$pid ] || kill -9 $pid
+		[ ! -d "/proc/$pid" ] || kill -9 "$pid"
 		not_ok "$1" "$WHY" "$TMP/$1.gdb" "$TMP/$1.err"
 	fi
+}
+
+tell()	# TEXT: with --show
+{
+	[ -z "$show" ] || echo "$*"
+}
+
+# parallel NAME: does the recording replay in parallel, too?
+parallel()
+{
+	replay "$TMP/parallel" "$TMP/$1.smr" mode=parallel
+	exact "$TMP/$1" "$TMP/parallel" ||
+		{ not_ok "$1" "mode=parallel: status $RC" "$TMP/parallel.err"; return 1; }
+	tell "  replayed in parallel: $R_LINE"
 }
 
 # The store that gave a seat away, from where that shows
@@ -81,7 +95,11 @@ guilty()
 {
 	wanted gdb-guilty || return 0
 	machine overbook 2 'n=20000' 0xe9
+	tell '  a guest whose two processors book seats, some of them twice, recorded:'
 	record_until gdb-guilty 'booked by' || return
+	tell "      guest: $(grep 'booked by' "$TMP/gdb-guilty.out" | head -n 1)"
+	parallel gdb-guilty || return
+	tell '  the same in gdb, from where it shows back to the store that did it:'
 	debug gdb-guilty "$TMP/gdb-guilty.smr" overbook <<- 'EOF' &&
 	break overbooked
 	continue
