@@ -142,6 +142,39 @@ thieves()
 	return 1
 }
 
+# A program in Linux dies: from the kernel's message to the instruction, and to the store by
+# another thread that was the reason.  debugging.rst tells the same.
+crash()
+{
+	local ip
+	wanted gdb-crash || return 0
+	machine races 2 'crash=5' ''
+	record "$TMP/gdb-crash"
+	ip=$(sed -n 's/.* segfault at .* ip \([0-9a-f]*\) .*/\1/p' "$TMP/gdb-crash.out")
+	[ -n "$ip" ] || { not_ok gdb-crash "status $RC, no segfault"; return; }
+	debug gdb-crash "$TMP/gdb-crash.smr" races <<- EOF &&
+	define hookpost-monitor
+	maintenance flush register-cache
+	end
+	monitor seek line:1
+	monitor when
+	tbreak *0x$ip
+	reverse-continue
+	backtrace
+	print session
+	watch -l session
+	reverse-continue
+	info threads
+	backtrace
+	delete
+	continue
+	EOF
+		says gdb-crash ' 1 console lines' 'Temporary breakpoint 1, .*request' '^#0 .*request' \
+			' = [(]struct session [*][)] 0x0' 'Hardware watchpoint 2: -location session' \
+			'^\* 2 ' '^#0 .*log_out' '^#1 .*door' 'No more reverse-execution'
+	finish gdb-crash
+}
+
 # Commands of the monitor: gdb gets its prompt back when they are done
 monitor()
 {
@@ -278,6 +311,7 @@ many()
 
 guilty
 many
+crash
 monitor
 walk ports mmio port_reads 0 8
 walk memory mmio memory_reads 0 8

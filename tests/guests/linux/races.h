@@ -20,6 +20,6 @@ struct race {
 void work(int n);
 
 /* A race without a name ends each. */
-extern const struct race races[], rare_races[];
+extern const struct race races[], rare_races[], crashes[];
 
 #endif
