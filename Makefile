@@ -162,7 +162,7 @@ check: all stock io gdb
 check-full: all stock programs io cloud gdb
 	@scripts/check.sh unit model lint testbed pmu docs full
 
-check-debug: all modules-debug io
+check-debug: all modules-debug io gdb
 	@scripts/check.sh debug
 
 check-unit: check-deps

@@ -73,7 +73,11 @@ static void machine_done(Notifier *n, void *unused)
 
 static void at_exit(Notifier *n, void *unused)
 {
-    samsara_record_stop();
+    if (samsara_opts.replay) {
+        samsara_replay_end();
+    } else {
+        samsara_record_stop();
+    }
 }
 
 static void interrupted(Notifier *n, void *unused)
@@ -149,12 +153,12 @@ void samsara_kvm_init(KVMState *s, MachineState *ms)
         samsara_reset_init();
         samsara_end_init();
         samsara_record_init();
-        qemu_add_exit_notifier(&exit_notifier);
     } else {
         samsara_replay_init();
         qemu_register_shutdown_notifier(&shutdown_notifier);
         samsara_refuse_commands();
     }
+    qemu_add_exit_notifier(&exit_notifier);
     block_migration();
 }
 

@@ -24,21 +24,10 @@
 #include "samsara-int.h"
 #include "trace.h"
 
-#define PAGE 4096
+#define PAGE SAMSARA_PAGE
 
-typedef struct Page {
-    uint64_t ram;
-    uint8_t data[PAGE];
-} Page;
-
-typedef struct Checkpoint {
-    uint64_t commit;
-    GPtrArray *pages;           /* changed since the one before, sorted */
-    GByteArray **vcpus;
-    struct kvm_samsara_progress *progress;
-    struct kvm_samsara_slots slots;
-    GByteArray *consoles;
-} Checkpoint;
+typedef SamsaraPage Page;
+typedef SamsaraSaved Checkpoint;
 
 static GPtrArray *checkpoints;  /* in the order of their commits */
 static struct kvm_samsara_slots first_slots;
@@ -46,11 +35,22 @@ static uint64_t used;           /* bytes of pages */
 static uint64_t base;           /* commit from which the replay went on last */
 static bool off;                /* what changes can't be known */
 
-static void free_checkpoint(Checkpoint *c)
+Checkpoint *samsara_checkpoint_new(uint64_t commit)
+{
+    Checkpoint *c = g_new0(Checkpoint, 1);
+
+    c->commit = commit;
+    c->pages = g_ptr_array_new_with_free_func(g_free);
+    c->vcpus = g_new0(GByteArray *, current_machine->smp.cpus);
+    c->progress = g_new0(struct kvm_samsara_progress, samsara_device.nr_rings);
+    return c;
+}
+
+void samsara_checkpoint_free(Checkpoint *c)
 {
     unsigned i;
 
-    for (i = 0; c->vcpus && i < current_machine->smp.cpus; i++) {
+    for (i = 0; i < current_machine->smp.cpus; i++) {
         if (c->vcpus[i]) {
             g_byte_array_unref(c->vcpus[i]);
         }
@@ -68,6 +68,16 @@ static Checkpoint *last(void)
 {
     return checkpoints && checkpoints->len
            ? g_ptr_array_index(checkpoints, checkpoints->len - 1) : NULL;
+}
+
+unsigned samsara_checkpoint_count(void)
+{
+    return checkpoints ? checkpoints->len : 0;
+}
+
+const Checkpoint *samsara_checkpoint_at(unsigned i)
+{
+    return g_ptr_array_index(checkpoints, i);
 }
 
 uint64_t samsara_checkpoint_last(void)
@@ -177,11 +187,11 @@ static void thin_out(void)
 
         hand_over(c, g_ptr_array_index(checkpoints, i + 1));
         g_ptr_array_remove_index(checkpoints, i);
-        free_checkpoint(c);
+        samsara_checkpoint_free(c);
     }
 }
 
-static void keep(Checkpoint *c)
+void samsara_checkpoint_keep(Checkpoint *c)
 {
     if (!checkpoints) {
         checkpoints = g_ptr_array_new();
@@ -202,7 +212,6 @@ static int copy_progress(Checkpoint *c)
     unsigned i;
     int ret = 0;
 
-    c->progress = g_new0(struct kvm_samsara_progress, samsara_device.nr_rings);
     for (i = 0; !ret && i < samsara_device.nr_rings; i++) {
         ret = samsara_device_get_progress(i, &c->progress[i]);
     }
@@ -214,7 +223,6 @@ static int copy_vcpus(Checkpoint *c)
     Error *err = NULL;
     CPUState *cpu;
 
-    c->vcpus = g_new0(GByteArray *, current_machine->smp.cpus);
     CPU_FOREACH(cpu) {
         c->vcpus[cpu->cpu_index] = samsara_vcpu_get_state(cpu, &err);
         if (err) {
@@ -239,20 +247,18 @@ int samsara_checkpoint_take(uint64_t commit)
     if (off || commit == before || before < base) {
         return 0;
     }
-    c = g_new0(Checkpoint, 1);
-    c->commit = commit;
-    c->pages = g_ptr_array_new_with_free_func(g_free);
+    c = samsara_checkpoint_new(commit);
     ret = copy_progress(c);
     ret = ret ?: copy_pages(c);
     ret = ret ?: copy_vcpus(c);
     ret = ret ?: samsara_device_get_slots(&c->slots);
     if (ret < 0) {
-        free_checkpoint(c);
+        samsara_checkpoint_free(c);
         off = ret != -EBUSY;
         return ret;
     }
     c->consoles = samsara_consoles_get_state();
-    keep(c);
+    samsara_checkpoint_keep(c);
     return 0;
 }
 

@@ -139,6 +139,24 @@ GByteArray *samsara_consoles_get_state(void)
     return state;
 }
 
+bool samsara_consoles_are_sound(const GByteArray *state)
+{
+    typeof(consoles) there;
+    unsigned i;
+
+    if (state->len != sizeof(written) + sizeof(there)) {
+        return false;
+    }
+    memcpy(there, state->data + sizeof(written), sizeof(there));
+    for (i = 0; i < MAX_CONSOLES; i++) {
+        if (there[i].kind != consoles[i].kind ||
+            there[i].base != consoles[i].base) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void samsara_consoles_set_state(const GByteArray *state)
 {
     memcpy(&written, state->data, sizeof(written));
@@ -206,6 +224,35 @@ uint64_t samsara_console_commit(uint64_t line)
     QEMU_LOCK_GUARD(&lines_lock);
     return line && line <= lines->len
            ? g_array_index(lines, uint64_t, line - 1) : 0;
+}
+
+GByteArray *samsara_console_get_lines(void)
+{
+    GByteArray *copy = g_byte_array_new();
+
+    QEMU_LOCK_GUARD(&lines_lock);
+    g_byte_array_append(copy, (const guint8 *)lines->data,
+                        lines->len * sizeof(uint64_t));
+    return copy;
+}
+
+bool samsara_console_set_lines(const void *commits, size_t len)
+{
+    unsigned i;
+
+    if (len % sizeof(uint64_t) || len / sizeof(uint64_t) > MAX_LINES) {
+        return false;
+    }
+    QEMU_LOCK_GUARD(&lines_lock);
+    g_array_set_size(lines, 0);
+    g_array_append_vals(lines, commits, len / sizeof(uint64_t));
+    for (i = 1; i < lines->len; i++) {
+        if (g_array_index(lines, uint64_t, i - 1) >
+            g_array_index(lines, uint64_t, i)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Output */

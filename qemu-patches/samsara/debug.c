@@ -20,7 +20,8 @@
  *      old value: one step back from there.
  * step: the guest goes to a place shortly before the one that the step is to
  *      lead away from (APPROACH), and from there in steps until it is there
- *      (WALK); the step before that was the place.
+ *      (WALK); the step before that was the place.  The next step back may be
+ *      one of the same walk, and needs none of its own.
  *
  * Then it begins once more and goes to the place (RETURN).
  *
@@ -50,6 +51,8 @@
 #define END_HLT     12
 /* Commits of a search's first stretch; each is twice as long as the last one */
 #define STRETCH     1024
+/* Steps of a walk that are remembered */
+#define TRAIL       4096
 /* For look_for(): the debugger's points are not looked for. */
 #define NO_POINTS   UINT_MAX
 
@@ -83,6 +86,7 @@ static struct {
     unsigned group;             /* for the points of this group */
     uint64_t stretch;           /* commits of the search */
     bool found;
+    GArray *trail;              /* places of the last walk, one step apart */
     Place best;                 /* what was found */
     uint32_t hits;              /* that were met there, */
     unsigned hit_group;         /* points of this group */
@@ -254,11 +258,50 @@ static void return_to_commit(uint64_t commit, int vcpu)
     go(RETURN);
 }
 
+/* Places of a walk */
+
+static void forget_trail(void)
+{
+    if (!dbg.trail) {
+        dbg.trail = g_array_new(false, false, sizeof(Place));
+    }
+    g_array_set_size(dbg.trail, 0);
+}
+
+static void remember(const Place *place)
+{
+    /* Those at the end are what is asked for. */
+    if (dbg.trail->len == TRAIL) {
+        g_array_remove_range(dbg.trail, 0, TRAIL / 2);
+    }
+    g_array_append_val(dbg.trail, *place);
+}
+
+/* The one a step before @place, NULL: not known */
+static const Place *remembered_before(const Place *place)
+{
+    unsigned i;
+
+    for (i = 1; dbg.trail && i < dbg.trail->len; i++) {
+        if (same_place(&g_array_index(dbg.trail, Place, i), place)) {
+            return &g_array_index(dbg.trail, Place, i - 1);
+        }
+    }
+    return NULL;
+}
+
 /* A step back from a place in a chunk */
 static void step_back_in_chunk(const Place *from)
 {
+    const Place *known = remembered_before(from);
     Place before = *from;
 
+    if (known) {
+        dbg.best = *known;
+        return_to_best();
+        return;
+    }
+    forget_trail();
     before.pos.branches -= !!before.pos.branches;
     before.pos.jumps -= !!before.pos.jumps;
     dbg.here = *from;
@@ -474,9 +517,11 @@ static int stopped_in_search(CPUState *cpu, const Place *place, uint32_t hits)
 static int stopped_in_walk(CPUState *cpu, const Place *place)
 {
     if (same_place(place, &dbg.here) || place->commit != dbg.here.commit) {
+        remember(&dbg.here);
         return ask_main_thread(cpu, return_to_best);
     }
     dbg.best = *place;
+    remember(place);
     return 0;
 }
 
@@ -486,6 +531,7 @@ static int stopped_in_approach(CPUState *cpu, const Place *place)
         return ask_main_thread(cpu, step_back_again);
     }
     dbg.best = *place;
+    remember(place);
     return ask_main_thread(cpu, walk);
 }
 

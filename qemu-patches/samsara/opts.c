@@ -127,6 +127,14 @@ static QemuOptsList replay_opts = {
             .help = "most memory for them; default: a quarter of what the "
                     "host has left",
         }, {
+            .name = "index",
+            .type = QEMU_OPT_STRING,
+            .help = "file with checkpoints that another replay has made",
+        }, {
+            .name = "save-index",
+            .type = QEMU_OPT_STRING,
+            .help = "file for the checkpoints, written when QEMU exits",
+        }, {
             .name = "max-memory",
             .type = QEMU_OPT_SIZE,
             .help = "most memory the guest may have; default: what the host "

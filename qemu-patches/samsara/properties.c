@@ -62,6 +62,10 @@ static const struct {
       "Commits from one place to go back to, to the next" },
     { "replay-checkpoint-memory", offsetof(SamsaraOpts, checkpoint_memory),
       false, "Most memory for places to go back to" },
+    { "replay-index", offsetof(SamsaraOpts, index), true,
+      "File with places to go back to" },
+    { "replay-save-index", offsetof(SamsaraOpts, save_index), true,
+      "File for places to go back to" },
     { "replay-max-memory", offsetof(SamsaraOpts, max_memory), false,
       "Most memory a replayed guest may have" },
 };

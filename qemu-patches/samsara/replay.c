@@ -539,6 +539,18 @@ void samsara_replay_start(void)
     }
     run();
     samsara_checkpoint_init();
+    if (samsara_opts.index && !samsara_index_load(&err)) {
+        error_report_err(err);
+        exit(SAMSARA_EXIT_FILE);
+    }
+    rep.goes_back = samsara_opts.save_index;
+}
+
+void samsara_replay_end(void)
+{
+    if (samsara_opts.save_index && qatomic_read(&samsara_running)) {
+        samsara_index_save();
+    }
 }
 
 /* Positions */

@@ -9,7 +9,7 @@
  *
  * .. floors-begin
  * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
- * 4  debug.c record.c replay.c checkpoint.c divergence.c export.c
+ * 4  debug.c record.c replay.c index.c checkpoint.c divergence.c export.c
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
@@ -115,6 +115,8 @@ typedef struct SamsaraOpts {
     uint64_t max_memory;        /* of a replayed guest; 0: what the host has */
     uint64_t checkpoints;       /* commits from one to the next; 0: by itself */
     uint64_t checkpoint_memory; /* for them; 0: part of what the host has */
+    char *index;                /* replay: checkpoints from this file, */
+    char *save_index;           /* and to this one when QEMU exits */
     char *cpu;                  /* argument of -cpu, NULL if none */
 
     /* -replay: the open file */
@@ -274,6 +276,11 @@ bool samsara_console_out(CPUState *cpu, uint16_t port, unsigned size,
 uint64_t samsara_console_lines(uint64_t commit);
 /* The commit after which this one was, counted from 1; 0: not known yet */
 uint64_t samsara_console_commit(uint64_t line);
+/* Those of all lines that are known, for another replay; false: nonsense */
+GByteArray *samsara_console_get_lines(void);
+bool samsara_console_set_lines(const void *commits, size_t len);
+/* Is it one of this recording's? */
+bool samsara_consoles_are_sound(const GByteArray *state);
 
 /* state.c: vCPUs */
 bool samsara_vcpus_save(struct smr_writer *w, Error **errp);
@@ -460,6 +467,8 @@ uint64_t samsara_replay_checkpoint(Error **errp);
 uint64_t samsara_replay_rewind(uint64_t commit);
 /* Nothing is done after @commit, but @arrived in the main thread. */
 void samsara_replay_pause(uint64_t commit, QEMUBHFunc *arrived);
+/* QEMU exits. */
+void samsara_replay_end(void);
 /* A debugger is there: QEMU does not exit at the end, and makes checkpoints. */
 void samsara_replay_stay(bool stays);
 /* A vCPU waits for the main thread, and must not run on. */
@@ -476,6 +485,29 @@ G_NORETURN void samsara_replay_interrupted(void);
 bool samsara_replay_exit(CPUState *cpu, struct kvm_run *run, int *ret);
 
 /* checkpoint.c: places from which a replay can go on */
+#define SAMSARA_PAGE 4096
+
+typedef struct SamsaraPage {
+    uint64_t ram;
+    uint8_t data[SAMSARA_PAGE];
+} SamsaraPage;
+
+typedef struct SamsaraSaved {
+    uint64_t commit;
+    GPtrArray *pages;           /* changed since the one before, sorted */
+    GByteArray **vcpus;         /* samsara_vcpu_get_state() */
+    struct kvm_samsara_progress *progress;  /* of each ring */
+    struct kvm_samsara_slots slots;
+    GByteArray *consoles;       /* samsara_consoles_get_state() */
+} SamsaraSaved;
+
+SamsaraSaved *samsara_checkpoint_new(uint64_t commit);
+void samsara_checkpoint_free(SamsaraSaved *c);
+/* It is the last one, and belongs to checkpoint.c from now on. */
+void samsara_checkpoint_keep(SamsaraSaved *c);
+/* In the order of their commits */
+unsigned samsara_checkpoint_count(void);
+const SamsaraSaved *samsara_checkpoint_at(unsigned i);
 void samsara_checkpoint_init(void);
 int samsara_checkpoint_take(uint64_t commit);
 /* Commit of the last one, or of the last one up to @commit; 0: none */
@@ -487,6 +519,10 @@ uint64_t samsara_checkpoint_offset(uint64_t commit, unsigned stream);
 
 /* divergence.c: a report on standard error; the vCPUs are out of KVM_RUN */
 void samsara_divergence_report(const struct kvm_samsara_status *st);
+
+/* index.c: checkpoints in a file */
+void samsara_index_save(void);
+bool samsara_index_load(Error **errp);
 
 /* points.c: what a debugger looks for, in groups for the kernel */
 /* False: there is no room for one more. */

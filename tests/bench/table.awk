@@ -51,6 +51,10 @@ BEGIN {
 		charged[row, mode] = v["cycles"]
 		next
 	}
+	if (mode == "preplay") {
+		preplay[row, last] = v["took"]
+		next
+	}
 	if (mode == "replay") {
 		replay[row, last] = v["took"]
 		replayed[row, last] = v["insns"]
@@ -314,14 +318,21 @@ END {
 
 	n = 0
 	for (m = 1; m <= nr_modes; m++)
-		names[++n] = order[m]
-	head("Time of the replay, whole runs, divided by that of the recording:", names, n)
+		if (order[m] != "crew") {
+			names[++n] = order[m]
+			names[++n] = order[m] ", replayed serially"
+		}
+	head("Time of the replay, which is parallel if not otherwise said, whole runs, divided by that " \
+	     "of the recording:", names, n)
 	for (r = 1; r <= rows; r++) {
 		if (!own_run(r))
 			continue
 		printf "| %s | %d |", guest[r], vcpus[r]
 		for (m = 1; m <= nr_modes; m++)
-			printf " %s |", ratio(replay[r, order[m]], val[r, order[m], "took"])
+			if (order[m] != "crew")
+				printf " %s | %s |",
+					ratio(preplay[r, order[m]], val[r, order[m], "took"]),
+					ratio(replay[r, order[m]], val[r, order[m], "took"])
 		print ""
 	}
 

@@ -44,6 +44,14 @@ pairs()
 	"$E2E/devices.sh" net-pair
 }
 
+# Replays that are walked about in
+walks()
+{
+	! wanted seek-racey || "$E2E/seek.sh" seek-racey || rc=1
+	! wanted gdb-guilty || "$E2E/gdb.sh" gdb-guilty || rc=1
+	! wanted gdb-many || "$E2E/gdb.sh" gdb-many || rc=1
+}
+
 # Memory in pages that were allocated one by one, in KiB: private copies and EPT
 # tables are among them, and kmemleak does not know such.
 single_pages()
@@ -135,6 +143,7 @@ leaks()
 [ -n "$listing" ] || echo clear > /sys/kernel/debug/kmemleak
 guests
 pairs || rc=1
+walks
 hostile || rc=1
 fuzz || rc=1
 "$E2E/no-memory.sh" "$@" || rc=1

@@ -33,7 +33,7 @@ debug()
 	start_qemu "$name" -S -display none -replay "file=$2" \
 		-chardev "socket,id=gdb,path=$TMP/gdb.socket,server=on,wait=off" -gdb chardev:gdb
 	wait_for "$name" '"return"' || return 1
-	timeout 120 /work/gdb/gdb -nx -batch -x "$TMP/$name.commands" "/work/symbols/$3" \
+	timeout $((3 * LIMIT)) /work/gdb/gdb -nx -batch -x "$TMP/$name.commands" "/work/symbols/$3" \
 		> "$TMP/$name.gdb" 2>&1 || { WHY="gdb: status $?"; return 1; }
 	[ -z "$show" ] || grep -Ev 'host encoding|file a bug|^$' "$TMP/$name.gdb"
 	ask '"quit"'
@@ -314,9 +314,7 @@ many
 crash
 monitor
 walk ports mmio port_reads 0 8
-walk memory mmio memory_reads 0 8
 walk string mmio store_string 1 8
 walk fault repmovs page_fault 2 8
 walk interrupt ipistorm on_irq 5 8
-walk exceptions fault exceptions 0 8
 walk single-steps fault single_step 0 8

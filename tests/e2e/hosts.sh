@@ -20,6 +20,19 @@ io_guest_files()
 		--add "$BUILD/io/vmlinux:/guests/io.vmlinux")
 }
 
+# Sets gdb: the same for hosts in which gdb runs
+gdb_files()
+{
+	local guest
+	# shellcheck disable=SC2034
+	gdb=(--add "$BUILD/debian-gdb:gdb"
+		--add "$BUILD/guests/races/init.debug:symbols/races")
+	# what is called *.elf loses its symbols
+	for guest in overbook mmio repmovs ipistorm fault; do
+		gdb+=(--add "$BUILD/guests/$guest.elf:symbols/$guest")
+	done
+}
+
 # cases_in SCRIPT [ARGUMENT]...: the names of those that it would run in a host
 cases_in()
 {

@@ -162,7 +162,7 @@ seek_serial_console()
 seek_stops()
 {
 	wanted seek-stops || return 0
-	machine linux 4 '' ''
+	machine mmio 4 '' 0xe9
 	walks seek-stops stops 8
 }
 
@@ -296,6 +296,61 @@ refusal()
 	wait_for "$1" "$2" || { not_ok "$1" "no \"$2\"" "$TMP/$1.qmp" "$TMP/$1.err"; return 1; }
 }
 
+# index_refused FILE REGEX
+index_refused()
+{
+	"$QEMU" -display none -replay "file=$TMP/seek-index.smr,index=$TMP/$1" \
+		> "$TMP/index.out" 2> "$TMP/index.err" < /dev/null
+	RC=$?
+	[ $RC = 2 ] && grep -Eq "$2" "$TMP/index.err" && return
+	WHY="$1: status $RC, no $2"
+	return 1
+}
+
+# A recording, a file that is cut, one that was changed
+index_hostile()
+{
+	local size at
+	size=$(stat -c %s "$TMP/seek.index")
+	index_refused seek-index.smr index || return
+	head -c $((size / 2)) "$TMP/seek.index" > "$TMP/cut.index"
+	index_refused cut.index 'cut.index' || return
+	for at in 3 $((size / 5)) $((size / 2)) $((size * 4 / 5)); do
+		cp "$TMP/seek.index" "$TMP/flipped.index"
+		printf '\377\000\377\000' | dd of="$TMP/flipped.index" bs=1 seek=$at conv=notrunc 2> /dev/null
+		index_refused flipped.index 'flipped.index' || return
+	done
+}
+
+# A seek by the index is to where the way there leads, too.
+index_walk()
+{
+	local name=$1
+	replay "$TMP/seek-indexed" "$TMP/seek-index.smr" "checkpoints=200,save-index=$TMP/seek.index"
+	[ "$RC" = 0 ] && [ -s "$TMP/seek.index" ] || { WHY="status $RC, no index"; return 1; }
+	: > "$TMP/$name.seen"
+	start_qemu "$name" -S -display none \
+		-replay "file=$2,at-end=pause,index=$TMP/seek.index"
+	wait_for "$name" '"return"'
+	for R in $(($3 - 10)) $(($3 / 2)) $(($3 / 3)); do
+		seek "$name" "$R" || { WHY="never at commit $R"; return 1; }
+		state "$name"
+		[ "$AT" = "$R" ] || { WHY="at commit $AT, not $R"; return 1; }
+		echo "$R $STATE" >> "$TMP/$name.seen"
+	done
+}
+
+seek_index()
+{
+	wanted seek-index seek-index-hostile || return 0
+	machine mmio 2 '' 0xe9
+	walks seek-index index_walk
+	[ -s "$TMP/seek.index" ] || return
+	if index_hostile; then ok seek-index-hostile
+	else not_ok seek-index-hostile "$WHY" "$TMP/index.err"
+	fi
+}
+
 seek_refused()
 {
 	local base=$TMP/seek-refused
@@ -325,5 +380,6 @@ seek_racey
 seek_serial_console
 seek_stops
 seek_positions
+seek_index
 seek_refused
 exit $((failures > 0))
