@@ -301,7 +301,8 @@ static bool read_pages(struct smr_reader *r, unsigned n, uint64_t nr_pages,
     return true;
 }
 
-static bool read_checkpoint(struct smr_reader *r, unsigned n, Error **errp)
+static bool read_checkpoint(struct smr_reader *r, unsigned n, uint64_t limit,
+                            Error **errp)
 {
     g_autofree char *name = g_strdup_printf("checkpoint/%u", n);
     SamsaraSaved *c;
@@ -315,7 +316,7 @@ static bool read_checkpoint(struct smr_reader *r, unsigned n, Error **errp)
     }
     if (!get(&b, &head, sizeof(head)) ||
         head.commit <= samsara_checkpoint_last() ||
-        head.commit > samsara_replay_limit()) {
+        head.commit > limit) {
         free(data);
         return makes_no_sense(name, errp);
     }
@@ -366,7 +367,7 @@ static bool read_lines(struct smr_reader *r, Error **errp)
     return ok || (data && makes_no_sense("lines", errp));
 }
 
-bool samsara_index_load(Error **errp)
+bool samsara_index_load(uint64_t limit, Error **errp)
 {
     struct smr_err err = { };
     struct smr_reader *r;
@@ -381,7 +382,7 @@ bool samsara_index_load(Error **errp)
     ok = read_head(r, &head, errp) &&
          (!head.lines_len || read_lines(r, errp));
     for (i = 0; ok && i < head.nr_checkpoints; i++) {
-        ok = read_checkpoint(r, i, errp);
+        ok = read_checkpoint(r, i, limit, errp);
     }
     smr_reader_close(r);
     return ok;

@@ -539,7 +539,7 @@ void samsara_replay_start(void)
     }
     run();
     samsara_checkpoint_init();
-    if (samsara_opts.index && !samsara_index_load(&err)) {
+    if (samsara_opts.index && !samsara_index_load(rep.limit, &err)) {
         error_report_err(err);
         exit(SAMSARA_EXIT_FILE);
     }

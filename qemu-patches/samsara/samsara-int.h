@@ -522,7 +522,8 @@ void samsara_divergence_report(const struct kvm_samsara_status *st);
 
 /* index.c: checkpoints in a file */
 void samsara_index_save(void);
-bool samsara_index_load(Error **errp);
+/* Checkpoints up to commit @limit */
+bool samsara_index_load(uint64_t limit, Error **errp);
 
 /* points.c: what a debugger looks for, in groups for the kernel */
 /* False: there is no room for one more. */

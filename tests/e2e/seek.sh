@@ -327,7 +327,10 @@ index_walk()
 {
 	local name=$1
 	replay "$TMP/seek-indexed" "$TMP/seek-index.smr" "checkpoints=200,save-index=$TMP/seek.index"
-	[ "$RC" = 0 ] && [ -s "$TMP/seek.index" ] || { WHY="status $RC, no index"; return 1; }
+	if [ "$RC" != 0 ] || [ ! -s "$TMP/seek.index" ]; then
+		WHY="status $RC, no index"
+		return 1
+	fi
 	: > "$TMP/$name.seen"
 	start_qemu "$name" -S -display none \
 		-replay "file=$2,at-end=pause,index=$TMP/seek.index"

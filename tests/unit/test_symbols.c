@@ -221,7 +221,7 @@ static void test_damaged(void **state)
 	int i, ret;
 
 	(void)state;
-	for (i = 0; i < 400; i++) {
+	for (i = 0; i < 120; i++) {
 		make_kernel();
 		if (i % 4) {
 			/* The names are not what is interesting. */
