@@ -95,6 +95,7 @@ stops()
 		n=$((n + 1))
 		stops=$(count "$name" '"STOP"')
 		ask '"cont"'
+		sleep 0.01
 		ask '"stop"'
 		until_more "$name" '"STOP"' "$stops" || { WHY="stop $n: never"; return 1; }
 		state "$name"
@@ -363,7 +364,7 @@ seek_refused()
 	start_qemu seek-refused -display none -replay "file=$base.smr,at-end=pause"
 	wait_for seek-refused '"STOP"'
 	ask '"samsara-seek", "arguments": {"commit": 99999999}'
-	refusal seek-refused "ends at commit $COMMITS" || return
+	refusal seek-refused "ends at its last commit, $COMMITS" || return
 	# the beginning: nothing has run
 	ask '"samsara-seek", "arguments": {"commit": 0}'
 	ask '"query-samsara"'
