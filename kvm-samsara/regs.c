@@ -176,6 +176,7 @@ void samsara_regs_get_hidden(struct kvm_vcpu *vcpu, struct kvm_samsara_progress 
 	progress->cr0_shadow = vmcs_readl(CR0_READ_SHADOW);
 	progress->cr4_shadow = vmcs_readl(CR4_READ_SHADOW);
 	progress->pending_debug = vmcs_readl(GUEST_PENDING_DBG_EXCEPTIONS);
+	progress->interruptibility = vmcs_read32(GUEST_INTERRUPTIBILITY_INFO);
 	for (i = 0; i < NR_SEGMENTS; i++)
 		progress->access_rights[i] = vmcs_read32(GUEST_ES_AR_BYTES + 2 * i);
 	vcpu_put(vcpu);
@@ -194,6 +195,19 @@ static void set_access_rights(struct kvm_vcpu *vcpu, u16 field, u32 ar)
 	to_vmx(vcpu)->segment_cache.bitmask = 0;
 }
 
+/* In the handler of an NMI, or behind STI, MOV to SS or POP SS */
+static void set_interruptibility(struct kvm_vcpu *vcpu, u64 info)
+{
+	u32 shadow = info & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+
+	if (shadow == (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS) ||
+	    ((shadow & GUEST_INTR_STATE_STI) && !(vmx_get_rflags(vcpu) & X86_EFLAGS_IF)))
+		shadow = 0;
+	vmcs_write32(GUEST_INTERRUPTIBILITY_INFO, shadow | (info & GUEST_INTR_STATE_NMI));
+	if (info & GUEST_INTR_STATE_NMI)
+		to_vmx(vcpu)->loaded_vmcs->nmi_known_unmasked = false;
+}
+
 void samsara_regs_set_hidden(struct kvm_vcpu *vcpu, const struct kvm_samsara_progress *progress)
 {
 	int i;
@@ -202,6 +216,7 @@ void samsara_regs_set_hidden(struct kvm_vcpu *vcpu, const struct kvm_samsara_pro
 	vmcs_writel(CR0_READ_SHADOW, progress->cr0_shadow);
 	vmcs_writel(CR4_READ_SHADOW, progress->cr4_shadow);
 	vmcs_writel(GUEST_PENDING_DBG_EXCEPTIONS, progress->pending_debug & PENDING_DEBUG);
+	set_interruptibility(vcpu, progress->interruptibility);
 	for (i = 0; i < NR_SEGMENTS; i++)
 		set_access_rights(vcpu, GUEST_ES_AR_BYTES + 2 * i, progress->access_rights[i]);
 	vcpu_put(vcpu);

@@ -195,7 +195,8 @@ struct kvm_samsara_progress {
 	__u32 last_end;
 	__u64 last_chunk;
 	struct kvm_samsara_position last_pos;
-	__u64 reserved[3];
+	__u64 interruptibility;	/* of the VMCS: what blocks interrupts and NMIs */
+	__u64 reserved[2];
 };
 
 /* KVM_SAMSARA_GRP_SLOTS: attr->attr is 0.  Where guest memory is. */
