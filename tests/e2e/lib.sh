@@ -233,7 +233,7 @@ exact()
 # The guest's RESULT line without the name.
 result_of()
 {
-	sed -n 's/^.*RESULT [a-z]* \(.*\)$/\1/p' "$1" | tr -d '\r' | tail -n 1
+	sed -n 's/^.*RESULT [a-z-]* \(.*\)$/\1/p' "$1" | tr -d '\r' | tail -n 1
 }
 
 pinned_pages()	# guest memory that the kernel holds

@@ -36,6 +36,22 @@ static inline void bench_relax(void)
 	__builtin_ia32_pause();
 }
 
+#ifdef BENCH_USER
+/* Until *@word is not @seen any more, or for a while, in the way of the program's choice. */
+void bench_wait(const uint32_t *word, uint32_t seen);
+/* *@word has changed. */
+void bench_wake(const uint32_t *word);
+#else
+static inline void bench_wait(const uint32_t *word, uint32_t seen)
+{
+	bench_relax();
+}
+
+static inline void bench_wake(const uint32_t *word)
+{
+}
+#endif
+
 struct bench_lock {
 	uint32_t next __attribute__((aligned(BENCH_LINE)));
 	uint32_t serving;
@@ -44,14 +60,16 @@ struct bench_lock {
 static inline void bench_lock(struct bench_lock *l)
 {
 	uint32_t me = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+	uint32_t now;
 
-	while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != me)
-		bench_relax();
+	while ((now = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE)) != me)
+		bench_wait(&l->serving, now);
 }
 
 static inline void bench_unlock(struct bench_lock *l)
 {
 	__atomic_store_n(&l->serving, l->serving + 1, __ATOMIC_RELEASE);
+	bench_wake(&l->serving);
 }
 
 /* The part of 0..n-1 that is the thread's. */
