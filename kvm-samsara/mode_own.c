@@ -286,8 +286,10 @@ static void own_prepare(struct samsara_vcpu *sv)
 	samsara_length_set(sv, samsara_length_first(sv->vm));
 }
 
+/* There is no longest chunk, see turns_must_end(). */
 static bool own_must_end(struct samsara_vcpu *sv)
 {
+	WRITE_ONCE(sv->counter.overflowed, false);
 	return READ_ONCE(sv->end_requested);
 }
 

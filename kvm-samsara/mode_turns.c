@@ -47,6 +47,13 @@ static void turns_begin(struct samsara_vcpu *sv)
 	WRITE_ONCE(sv->state, SAMSARA_IN_CHUNK);
 }
 
+/* The branch counter's overflow only makes it look: exits can be fast again until the next. */
+static bool turns_must_end(struct samsara_vcpu *sv)
+{
+	WRITE_ONCE(sv->counter.overflowed, false);
+	return samsara_turn_is_over(sv);
+}
+
 /* All of memory is mapped. */
 static int turns_fault(struct samsara_vcpu *sv, struct samsara_page *sp, u64 *sptep, bool write)
 {
@@ -64,7 +71,7 @@ const struct samsara_mode samsara_mode_turns = {
 	.prepare = turns_prepare,
 	.begin = turns_begin,
 	.fault = turns_fault,
-	.must_end = samsara_turn_is_over,
+	.must_end = turns_must_end,
 	.spins = samsara_someone_waits,
 	.end = samsara_end_direct,
 	.dma_begin = samsara_borrow_turn,
