@@ -27,6 +27,7 @@
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
+#include "spin.h"
 #include "trace.h"
 #include "turns.h"
 #include "vm.h"
@@ -58,7 +59,9 @@ static void note_event(struct samsara_vcpu *sv)
 static void record_enter(struct samsara_vcpu *sv)
 {
 	sv->nr_begun++;
-	sv->reserve.paused_before = sv->chunk.paused;
+	/* A chunk that was abandoned is no news. */
+	sv->reserve.paused_before = sv->chunk.paused || (sv->reserve.paused_before &&
+							 sv->reserve.nr_abandoned);
 	sv->chunk = (struct samsara_chunk) {};
 	sv->copies.nr_access = 0;
 	sv->copies.nr_dirty = 0;
@@ -70,6 +73,7 @@ static void record_enter(struct samsara_vcpu *sv)
 	samsara_counter_begin(&sv->counter, &sv->chunk.start);
 	WRITE_ONCE(sv->counter.overflowed, false);
 	sv->chunk.tsc = rdtsc();
+	samsara_spin_begin(sv);
 	if (sv->cost.end_tsc)
 		sv->cost.between_cycles += sv->chunk.tsc - sv->cost.end_tsc;
 	sv->cost.end_tsc = 0;

@@ -23,6 +23,7 @@
 #include "mode.h"
 #include "position.h"
 #include "samsara.h"
+#include "spin.h"
 #include "turns.h"
 #include "vm.h"
 
@@ -83,8 +84,7 @@ void samsara_before_entry(struct kvm_vcpu *vcpu)
 	}
 	if (sv->mode->from_log)
 		samsara_breakpoints_load(sv);
-	if (unlikely(sv->turn.timed))
-		samsara_arm_timer(sv);
+	samsara_arm_timer(sv);
 }
 
 static bool is_write(unsigned long qualification)
@@ -159,12 +159,13 @@ static int handle_inside(struct samsara_vcpu *sv)
 		return STAYS_INSIDE;
 	case EXIT_REASON_PREEMPTION_TIMER:
 		samsara_turn_expired(sv);
+		if (sv->spin.found)
+			samsara_note_spin(sv);
 		return STAYS_INSIDE;
 	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return STAYS_INSIDE;
 	case EXIT_REASON_PAUSE_INSTRUCTION:
-		sv->chunk.paused = true;
-		sv->chunk.spinning = sv->mode->spins && sv->mode->spins(sv);
+		samsara_note_spin(sv);
 		return STAYS_INSIDE;
 	case EXIT_REASON_EXCEPTION_NMI:
 		/* The NMI itself was handled with IRQs off. */
@@ -211,8 +212,19 @@ static bool single_stepped(struct samsara_vcpu *sv)
 		 samsara_exit_reason(sv->vcpu) == EXIT_REASON_MONITOR_TRAP_FLAG));
 }
 
+/* The preemption timer has expired.  True: that was for a look which has shown nothing. */
+static bool only_looked(struct samsara_vcpu *sv)
+{
+	if (sv->state != SAMSARA_IN_CHUNK)
+		return false;
+	samsara_spin_look(sv);
+	return !sv->spin.found && !samsara_turn_is_due(sv) && !sv->stepping &&
+	       !READ_ONCE(sv->counter.overflowed) && !READ_ONCE(sv->vm->error) &&
+	       !samsara_event_requeued(sv->vcpu);
+}
+
 /*
- * Two kinds of exits are frequent and stay inside the chunk: they need not leave the
+ * Three kinds of exits are frequent and stay inside the chunk: they need not leave the
  * inner loop.  IRQs are off.  All that is done is on the vCPU's registers and the
  * chunk's own inputs, which a rollback takes back (RULE 1).
  */
@@ -222,15 +234,19 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 	u32 hits = samsara_breakpoints_unload(sv);
 	bool looks = samsara_debug_look(sv, hits);
 
-	if (unlikely(sv->turn.timer_armed))
+	if (sv->spin.timer_armed)
 		samsara_disarm_timer(sv);
-	if (is_only_rdtsc(sv)) {
+	if (samsara_exit_reason(vcpu) == EXIT_REASON_PREEMPTION_TIMER) {
+		sv->exit_done = only_looked(sv);
+	} else if (is_only_rdtsc(sv)) {
 		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
+		samsara_spin_read_tsc(sv);
 		sv->exit_done = true;
 	} else {
 		sv->exit_done = !looks && single_stepped(sv) && sv->mode->flow->step(sv);
 	}
-	return sv->exit_done ? EXIT_FASTPATH_REENTER_GUEST : EXIT_FASTPATH_NONE;
+	return sv->exit_done && !sv->spin.found ? EXIT_FASTPATH_REENTER_GUEST :
+						  EXIT_FASTPATH_NONE;
 }
 
 /* The guest can't run on: what the chunk has done so far is nobody's business. */
@@ -260,9 +276,12 @@ int samsara_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath)
 
 	if (!sv)
 		return handle_unrecorded(vcpu, exit_fastpath);
-	/* KVM left the inner loop for another reason. */
-	if (sv->exit_done)
+	/* The rest of a look, or KVM left the inner loop for another reason. */
+	if (sv->exit_done) {
+		if (sv->spin.found)
+			samsara_note_spin(sv);
 		return 1;
+	}
 	if (sv->state != SAMSARA_IN_CHUNK) {
 		/* KVM wanted to look at events at once, and now does. */
 		if (reason == EXIT_REASON_PREEMPTION_TIMER)

@@ -58,7 +58,8 @@ static int own_init(struct samsara_vcpu *sv)
 
 static bool has_had_time(const struct samsara_vcpu *owner)
 {
-	return rdtsc() - READ_ONCE(owner->chunk.tsc) >= HOLD_US * tsc_khz / 1000;
+	return READ_ONCE(owner->chunk.paused) ||
+	       rdtsc() - READ_ONCE(owner->chunk.tsc) >= HOLD_US * tsc_khz / 1000;
 }
 
 /* The vCPUs whose rights to the page stand in the way of @sv's. */

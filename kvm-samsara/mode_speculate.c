@@ -29,6 +29,7 @@
 #include "phase.h"
 #include "position.h"
 #include "samsara.h"
+#include "spin.h"
 #include "turns.h"
 #include "vm.h"
 
@@ -147,13 +148,13 @@ static void count_end(struct samsara_vcpu *sv, const struct end_times *t, bool c
 {
 	struct kvm_vcpu_stat *stat = samsara_stat(sv);
 	u64 length = t->run - sv->chunk.tsc;
+	u64 waited = samsara_spin_time(sv, t->run);
 
 	if (!committed) {
 		stat->samsara_lost_cycles += length;
-	} else if (sv->chunk.paused) {
-		stat->samsara_spin_cycles += length;
 	} else {
-		stat->samsara_chunk_cycles += length;
+		stat->samsara_spin_cycles += waited;
+		stat->samsara_chunk_cycles += length - waited;
 		sv->cost.fault_cycles += sv->chunk.fault_cycles;
 	}
 	stat->samsara_precommit_cycles += t->compared - t->run;

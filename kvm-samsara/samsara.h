@@ -45,6 +45,7 @@
 #include "remap.h"
 #include "ring.h"
 #include "section.h"
+#include "spin.h"
 #include "tunables.h"
 #include "turns.h"
 #include "vmx_hooks.h"
@@ -90,7 +91,9 @@ struct samsara_chunk {
 	u64 tsc;		/* host cycle in which it began */
 	struct samsara_counter_start start;
 	unsigned long resume_flag;	/* RFLAGS.RF where it began */
-	bool paused;		/* it has had a pause-loop exit */
+	bool paused;		/* it has waited in a loop */
+	u64 spin_tsc;		/* since then, 0: it does not */
+	u64 spin_cycles;	/* so long before */
 	bool spinning;		/* it is to end because it spins in vain */
 	bool out_of_copies;	/* the instruction at hand needs more than there are */
 	u64 fault_cycles;	/* host cycles for its EPT violations */
@@ -190,6 +193,7 @@ struct samsara_vcpu {
 	u32 short_chunks;	/* to come */
 	u32 bursts;		/* of the VM's, which this vCPU has seen */
 	struct samsara_cost cost;
+	struct samsara_spin spin;
 
 	/* Of one mode each */
 	struct samsara_copies copies;

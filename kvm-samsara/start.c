@@ -129,6 +129,7 @@ static struct samsara_vcpu *alloc_vcpu(struct samsara_vm *vm, struct kvm_vcpu *v
 	sv->next_start.type = SMR_CHUNK;
 	INIT_LIST_HEAD(&sv->turn.link);
 	samsara_length_init(sv);
+	samsara_spin_init(sv);
 	prandom_seed_state(&sv->random, vm->tune.seed + 1 + sv->id);
 	sv->inputs.size = SAMSARA_INPUT_BYTES;
 	sv->inputs.p = kvmalloc(SAMSARA_INPUT_BYTES, GFP_KERNEL_ACCOUNT);

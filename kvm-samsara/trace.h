@@ -107,6 +107,29 @@ TRACE_EVENT(kvm_samsara_contended,
 		  __entry->reserved ? "reserved" : __entry->ends ? "ends the chunk" : "goes on")
 );
 
+/* A look whether the guest spins; @interval host cycles until one that is not close to it. */
+TRACE_EVENT(kvm_samsara_spin,
+	TP_PROTO(u32 vcpu, unsigned long rip, u64 interval, bool spins),
+	TP_ARGS(vcpu, rip, interval, spins),
+
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(bool, spins)
+		__field(unsigned long, rip)
+		__field(u64, interval)
+	),
+
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->spins = spins;
+		__entry->rip = rip;
+		__entry->interval = interval;
+	),
+
+	TP_printk("vcpu %u rip 0x%lx interval %llu%s", __entry->vcpu, __entry->rip,
+		  __entry->interval, __entry->spins ? " spins" : "")
+);
+
 TRACE_EVENT(kvm_samsara_section,
 	TP_PROTO(u32 vcpu, u64 seq, u32 reason, u32 pages),
 	TP_ARGS(vcpu, seq, reason, pages),

@@ -22,6 +22,7 @@ static struct samsara_tunables defaults = {
 	.serial_slice_us = 2000,
 	.adaptive = 1,
 	.landing_breakpoint = 1,
+	.find_spins = 1,
 };
 
 #define TUNABLE(_index, _name, _min, _max)					\
@@ -51,6 +52,7 @@ static const struct {
 	TUNABLE(CHAOS, chaos, 0, 10),
 	TUNABLE(SEED, seed, 0, U32_MAX),
 	TUNABLE(REPLAY_CHECK, replay_check, 0, 1),
+	TUNABLE(FIND_SPINS, find_spins, 0, 1),
 };
 
 static u64 *value_of(struct samsara_tunables *tune, u64 index)

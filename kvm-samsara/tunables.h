@@ -24,6 +24,7 @@ struct samsara_tunables {
 	u64 seed;		/* of what recording leaves to chance, 0: START takes any */
 	u64 landing_breakpoint;	/* replay lands with an instruction breakpoint, too */
 	u64 replay_check;	/* parallel replay checks what recording has checked */
+	u64 find_spins;		/* recording looks whether vCPUs wait in a loop */
 };
 
 void samsara_tunables_default(struct samsara_tunables *tune);

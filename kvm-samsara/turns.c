@@ -268,27 +268,31 @@ static void begin_turn(struct samsara_vcpu *sv, u64 waited)
 	spin_unlock(&sv->vm->turns.lock);
 }
 
-/* Right before VM-entry and right after VM-exit, IRQs off; nothing looks in between. */
-void samsara_arm_timer(struct samsara_vcpu *sv)
+/* In a turn: the host cycle at which the preemption timer ends it, U64_MAX: it does not. */
+u64 samsara_turn_deadline(struct samsara_vcpu *sv)
 {
 	struct samsara_turn *turn = &sv->turn;
 
 	/* An instruction or an event's delivery is finished first, and must get on. */
-	if (READ_ONCE(turn->give_up))
-		return;
+	if (!turn->timed || READ_ONCE(turn->give_up))
+		return U64_MAX;
 	if (!turn->deadline)
 		turn->deadline = rdtsc() + turn->length;
-	/* Nobody else uses the timer, see kvm_can_use_hv_timer(). */
-	to_vmx(sv->vcpu)->hv_deadline_tsc = turn->deadline;
-	turn->timer_armed = true;
+	return turn->deadline;
 }
 
-/* The timer has expired, in a chunk. */
+/* Has the preemption timer expired for the turn? */
+bool samsara_turn_is_due(struct samsara_vcpu *sv)
+{
+	return rdtsc() + SAMSARA_TIMER_STEP >= samsara_turn_deadline(sv);
+}
+
+/* The preemption timer has expired, in a chunk. */
 void samsara_turn_expired(struct samsara_vcpu *sv)
 {
 	struct samsara_turn *turn = &sv->turn;
 
-	if (!turn->timed)
+	if (!samsara_turn_is_due(sv))
 		return;
 	if (turn->cut || samsara_someone_waits(sv)) {
 		WRITE_ONCE(turn->give_up, true);
@@ -298,12 +302,6 @@ void samsara_turn_expired(struct samsara_vcpu *sv)
 	turn->deadline = 0;
 	turn->length *= 2;
 	turn->timed = turn->length < samsara_slice_cycles(sv->vm);
-}
-
-void samsara_disarm_timer(struct samsara_vcpu *sv)
-{
-	to_vmx(sv->vcpu)->hv_deadline_tsc = -1;
-	sv->turn.timer_armed = false;
 }
 
 /*

@@ -11,6 +11,9 @@
 struct samsara_vcpu;
 struct samsara_vm;
 
+/* The VMX preemption timer may come so many host cycles early, its unit. */
+#define SAMSARA_TIMER_STEP	32
+
 enum samsara_phase {
 	SAMSARA_PARALLEL,
 	SAMSARA_CHANGING,	/* to serial: no chunk may begin */
@@ -28,7 +31,6 @@ struct samsara_turn {
 	bool give_up;			/* someone can't wait for the end of the slice */
 	u64 waited;			/* for it, host cycles */
 	bool timed;			/* the preemption timer ends it, at the deadline */
-	bool timer_armed;
 	bool cut;			/* to end a convoy */
 };
 
@@ -49,9 +51,9 @@ void samsara_turns_init(struct samsara_vm *vm);
 void samsara_turns_only(struct samsara_vm *vm);
 void samsara_turns_seed(struct samsara_vm *vm);
 void samsara_note_woken(struct samsara_vcpu *sv);
-void samsara_arm_timer(struct samsara_vcpu *sv);
+u64 samsara_turn_deadline(struct samsara_vcpu *sv);
+bool samsara_turn_is_due(struct samsara_vcpu *sv);
 void samsara_turn_expired(struct samsara_vcpu *sv);
-void samsara_disarm_timer(struct samsara_vcpu *sv);
 u64 samsara_slice_cycles(struct samsara_vm *vm);
 int samsara_take_turn(struct samsara_vcpu *sv);
 int samsara_wait_turn(struct samsara_vcpu *sv);

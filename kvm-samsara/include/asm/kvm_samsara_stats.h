@@ -23,7 +23,7 @@
 	counter(samsara_landing_steps, NONE)	/* replay: single steps */ \
 	counter(samsara_log_bytes, BYTES)	/* before compression */ \
 	counter(samsara_chunk_cycles, CYCLES)	/* in chunks that committed */ \
-	counter(samsara_spin_cycles, CYCLES)	/* ... with a pause-loop exit */ \
+	counter(samsara_spin_cycles, CYCLES)	/* ... while they were seen to spin */ \
 	counter(samsara_lost_cycles, CYCLES)	/* in chunks rolled back */ \
 	counter(samsara_page_cycles, CYCLES)	/* waiting for a contended page */ \
 	counter(samsara_precommit_cycles, CYCLES)	/* harvest and compare */ \

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "smr_spin.h"
+
+/*
+ * Looks come in pairs, or more if the second shows what was seen before.  So many repetitions
+ * in a row are a loop.
+ */
+#define ENOUGH_REPETITIONS	2
+/*
+ * From one pair to the next.  If a vCPU works for w cycles from one wait to the next, is looked
+ * at n times, and each time costs c, then n * c is lost, and half an interval of the
+ * wait, w / (2 * n): the least is lost with an interval of the square root of 2 * c * w.
+ */
+#define MIN_INTERVAL_CYCLES	(8 * SMR_SPIN_CLOSE)
+#define MAX_INTERVAL_CYCLES	(256 * SMR_SPIN_CLOSE)
+#define LOOK_CYCLES		1500
+/* Before anything is known. */
+#define FIRST_WAIT_CYCLES	4000000
+/* One part of the average is the last one. */
+#define AVERAGE_PART		4
+/* Bytes of code that a loop may have. */
+#define LOOP_BYTES		1024
+
+/*
+ * Rounds that are enough: twice as many each time, so that what only looks like a loop that
+ * waits loses little, and half as many after each round that is another one.  Who waits, works,
+ * and waits again is seen early in each wait; a loop that works, at most about once from
+ * one such round to the next.
+ */
+#define MIN_ROUNDS		16
+#define MAX_ROUNDS		4096
+/* A round has so many reads, at most. */
+#define MAX_READS		8
+
+static u64 square_root(u64 v)
+{
+	u64 root = 0, bit;
+
+	for (bit = 1ull << 31; bit; bit /= 2)
+		if ((root + bit) * (root + bit) <= v)
+			root += bit;
+	return root;
+}
+
+static void set_interval(struct smr_spin *spin)
+{
+	u64 wait = spin->usual > spin->since ? spin->usual : spin->since;
+	u64 interval = square_root(2 * LOOK_CYCLES * wait);
+
+	if (interval < MIN_INTERVAL_CYCLES)
+		interval = MIN_INTERVAL_CYCLES;
+	if (interval > MAX_INTERVAL_CYCLES)
+		interval = MAX_INTERVAL_CYCLES;
+	spin->interval = interval;
+}
+
+void smr_spin_forget(struct smr_spin *spin)
+{
+	memset(spin->seen, 0, sizeof(spin->seen));
+	spin->close = 0;
+	spin->repeated = 0;
+}
+
+void smr_spin_init(struct smr_spin *spin)
+{
+	*spin = (struct smr_spin) { .usual = FIRST_WAIT_CYCLES };
+	set_interval(spin);
+}
+
+static bool same(const struct smr_seen *a, const struct smr_seen *b)
+{
+	u64 diff = 0;
+	u32 i;
+
+	if (a->rip - b->rip + LOOP_BYTES > 2 * LOOP_BYTES)
+		return false;
+	for (i = 0; i < SMR_SPIN_REGS; i++)
+		diff |= a->regs[i] ^ b->regs[i];
+	return !diff;
+}
+
+/* Has it been there before?  It has now. */
+static bool repeats(struct smr_spin *spin, const struct smr_seen *now)
+{
+	bool ret = false;
+	u32 i;
+
+	for (i = 0; i < SMR_SPIN_SEEN && !ret; i++)
+		ret = same(&spin->seen[i], now);
+	spin->seen[spin->at] = *now;
+	spin->at = (spin->at + 1) % SMR_SPIN_SEEN;
+	return ret;
+}
+
+static u64 end_series(struct smr_spin *spin, bool spins)
+{
+	spin->close = 0;
+	spin->repeated = 0;
+	if (!spins) {
+		spin->since += spin->interval;
+	} else if (spin->since) {
+		/* Or it is the same wait still. */
+		spin->usual += spin->since / AVERAGE_PART - spin->usual / AVERAGE_PART;
+		spin->since = 0;
+	}
+	set_interval(spin);
+	return spins ? MIN_INTERVAL_CYCLES : spin->interval;
+}
+
+u64 smr_spin_look(struct smr_spin *spin, const struct smr_seen *now, bool *spins)
+{
+	bool repeated = repeats(spin, now);
+
+	*spins = false;
+	if (repeated && ++spin->repeated == ENOUGH_REPETITIONS) {
+		*spins = true;
+		return end_series(spin, true);
+	}
+	/* The first one of a series has nothing to be compared with, as a rule. */
+	if (!spin->close++ || repeated)
+		return SMR_SPIN_CLOSE;
+	return end_series(spin, false);
+}
+
+/* The loop, if there is one, is another one: it begins here. */
+static void begin_rounds(struct smr_rounds *rounds, u64 rip, u64 rsp, u64 branches)
+{
+	*rounds = (struct smr_rounds) {
+		.rip = rip,
+		.rsp = rsp,
+		.branches = branches,
+		.enough = MIN_ROUNDS,
+	};
+}
+
+bool smr_rounds_read(struct smr_rounds *rounds, u64 rip, u64 rsp, u64 branches)
+{
+	u64 length = branches - rounds->branches;
+
+	if (rip != rounds->rip || rsp != rounds->rsp) {
+		if (++rounds->others >= MAX_READS)
+			begin_rounds(rounds, rip, rsp, branches);
+		return false;
+	}
+	rounds->others = 0;
+	rounds->branches = branches;
+	if (length != rounds->length) {
+		if (rounds->enough > MIN_ROUNDS)
+			rounds->enough /= 2;
+		rounds->length = length;
+		rounds->same = 0;
+		return false;
+	}
+	if (++rounds->same < rounds->enough)
+		return false;
+	rounds->same = 0;
+	if (rounds->enough < MAX_ROUNDS)
+		rounds->enough *= 2;
+	return true;
+}
