@@ -293,22 +293,30 @@ void samsara_reserve_abandon(struct samsara_vcpu *sv)
 		sv->reserve.abandon = sv->reserve.nr_abandoned++ < MAX_ABANDONED;
 }
 
+/* It waits until the page changes, and has nothing else to do. */
+static bool spins(const struct samsara_vcpu *sv)
+{
+	return sv->chunk.paused || sv->reserve.paused_before;
+}
+
 /* Somebody has reserved the page @sv waits for. */
-static void ask_writer(struct samsara_contended *c)
+static void ask_writer(const struct samsara_vcpu *sv, struct samsara_contended *c)
 {
 	c->calm = 0;
-	if (rdtsc() - c->since >= c->hold)
+	if (rdtsc() - c->since >= (spins(sv) ? MIN_HOLD_CYCLES : c->hold))
 		samsara_request_end(c->writer);
 }
 
 /*
  * @sv ends its chunk for a page that another one has reserved.  If it has only just
  * given it away then the page is needed all the time, by both, and each time it is
- * passed on costs a commit: that should be done less often.
+ * passed on costs a commit: that should be done less often.  Not if it only looks whether
+ * the page has changed.
  */
 static void adapt_hold(const struct samsara_vcpu *sv, struct samsara_contended *c)
 {
-	bool always_needed = c->last == sv && rdtsc() - c->since < 2 * COMMIT_CYCLES;
+	bool always_needed = c->last == sv && !spins(sv) &&
+			     rdtsc() - c->since < 2 * COMMIT_CYCLES;
 
 	c->hold = smr_hold_adapt(c->hold, always_needed, MIN_HOLD_CYCLES, MAX_HOLD_CYCLES);
 }
@@ -350,7 +358,7 @@ bool samsara_reserve_touch(struct samsara_vcpu *sv, struct samsara_page *sp, boo
 		sv->reserve.wanted_write = write || will_write(sv, c);
 		if (reserved_by_other(sv, c)) {
 			adapt_hold(sv, c);
-			ask_writer(c);
+			ask_writer(sv, c);
 		}
 		ends = true;
 	} else if (c && !reserved_by_other(sv, c)) {
@@ -372,7 +380,7 @@ static bool try_reserve_wanted(struct samsara_vcpu *sv)
 	spin_lock(&vm->pages_lock);
 	c = find_page(vm, sv->reserve.wanted);
 	if (c && reserved_by_other(sv, c)) {
-		ask_writer(c);
+		ask_writer(sv, c);
 		got = false;
 	} else if (c && sv->reserve.wanted_write) {
 		/* Or another one would get it first; a vCPU that only reads has time. */

@@ -40,7 +40,7 @@ struct samsara_reserve {
 	bool any;			/* a page is reserved */
 	bool abandon;			/* the open chunk has too little work to commit it */
 	u32 nr_abandoned;		/* such chunks since the last commit */
-	bool paused_before;		/* the chunk before had a pause-loop exit */
+	bool paused_before;		/* the chunk before has waited in a loop */
 	/* under vm->pages_lock: */
 	struct samsara_page *wanted;	/* the page waited for */
 	bool wanted_write;
