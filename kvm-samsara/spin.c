@@ -57,15 +57,31 @@ void samsara_disarm_timer(struct samsara_vcpu *sv)
 	sv->spin.timer_armed = false;
 }
 
+/*
+ * In kernel mode looks that are close to each other leave pause-loop exiting the time that it
+ * needs.  It stops the guest at a PAUSE, and there are loops in which that is where a
+ * lock is free: those that give it away to take it back.
+ */
+static u64 to_next(struct samsara_vcpu *sv, u64 cycles)
+{
+	u64 window = to_vmx(sv->vcpu)->ple_window;
+
+	if (!sv->spin.looks.close || vmx_get_cpl(sv->vcpu))
+		return cycles;
+	return max(cycles, 2 * window);
+}
+
 static void look(struct samsara_vcpu *sv, u64 now)
 {
 	struct smr_seen seen = { .rip = kvm_rip_read(sv->vcpu) };
+	u64 cycles;
 	u32 i;
 
 	for (i = 0; i < SMR_SPIN_REGS; i++)
 		seen.regs[i] = sv->vcpu->arch.regs[i];
 	seen.regs[VCPU_REGS_RSP] = kvm_rsp_read(sv->vcpu);
-	sv->spin.next = now + smr_spin_look(&sv->spin.looks, &seen, &sv->spin.found);
+	cycles = smr_spin_look(&sv->spin.looks, &seen, &sv->spin.found);
+	sv->spin.next = now + to_next(sv, cycles);
 	trace_kvm_samsara_spin(sv->id, seen.rip, sv->spin.looks.interval, sv->spin.found);
 }
 
