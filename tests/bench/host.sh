@@ -8,7 +8,11 @@
 # "icount" (record and replay of Debian's QEMU without KVM), "walk:MB:N" (workingset
 # with so much memory and so many pages in use, recorded in chunks of one length),
 # "compare0" and "compare1" (without serial phases; are copies compared?), "again:M" (of
-# the Linux guest's programs those whose time is chance, recorded three times in mode M).
+# the Linux guest's programs those whose time is chance, recorded three times in mode M),
+# "always" (parallel, without serial phases).
+#
+# GUESTs: those of tests/guests, and "user-WAY", threads in user mode that wait for each
+# other in that way.
 # Prints one line for each, "bench GUEST vcpus=N mode=M NAME=VALUE...", before it one
 # for each program that the guest ran, and returns 1 if a run failed, a result was wrong
 # or a replay was not exact.
@@ -141,12 +145,26 @@ pinned()	# COMMAND...
 	wait $pid
 }
 
+# user_work WAY: what the threads do, see tests/guests/linux/threads.c
+user_work()
+{
+	local work list=
+	for work in fft:$1:2 lu:$1 ocean:$1:60 store:$1 pool:$1 mark:$1 pass:$1; do
+		list=$list${list:+,}$work
+	done
+	[ "$1" != futex ] || list=$list,pipe:futex
+	echo "$list"
+}
+
 T=/sys/kernel/tracing
 # Not with the unpatched modules.
 [ ! -d $T/events/kvm_samsara ] || echo 1 > $T/events/kvm_samsara/kvm_samsara_totals/enable
 
 for guest; do
-	machine "$guest" "$vcpus" "" 0xe9
+	case $guest in
+	user-*) machine threads "$vcpus" "work=$(user_work "${guest#user-}")" 0xe9;;
+	*) machine "$guest" "$vcpus" "" 0xe9;;
+	esac
 	for mode in $modes; do
 		case $mode in
 		native)
@@ -214,7 +232,11 @@ for guest; do
 			limit=$LIMIT
 			[ "$mode" != crew ] || LIMIT=$CREW_LIMIT
 			counting
-			pinned record "$TMP/bench" "mode=$mode"
+			if [ "$mode" = always ]; then
+				pinned record "$TMP/bench" adaptive=0
+			else
+				pinned record "$TMP/bench" "mode=$mode"
+			fi
 			more=$(counted)
 			LIMIT=$limit
 			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \

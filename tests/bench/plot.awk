@@ -18,7 +18,7 @@ BEGIN {
 	}
 	n = v["vcpus"]
 	mode = v["mode"]
-	if (mode == "replay" || mode == "preplay" || mode == "walk" || mode ~ /^compare/ || ("exit_cost" in v))
+	if (mode == "replay" || mode == "preplay" || mode == "walk" || mode == "always" || mode ~ /^compare/ || ("exit_cost" in v))
 		next
 	if (!("cycles" in v) && mode !~ /^icount/)	# a whole run of several programs
 		next

@@ -64,7 +64,7 @@ BEGIN {
 	for (name in v)
 		if (name != "cycles" || !val[row, mode, name] || v[name] < val[row, mode, name])
 			val[row, mode, name] = v[name]
-	if (mode != "native" && mode != "unpatched" && !(mode in modes)) {
+	if (mode != "native" && mode != "unpatched" && mode != "always" && !(mode in modes)) {
 		modes[mode] = 1
 		order[++nr_modes] = mode
 	}
@@ -118,10 +118,11 @@ function head(text, names, n,    i, line)
 	printf "\n%s\n", line
 }
 function cell(x) { return x ? sprintf(" %.2f |", x) : " - |" }
-# A column of a row, which counts for the mean.
+# A column of a row, which counts for the mean, if it is not of threads that do nothing else
+# than wait.
 function add(r, column, x)
 {
-	if (x) {
+	if (x && guest[r] !~ /^pass-/) {
 		sum[vcpus[r], column] += log(x)
 		count[vcpus[r], column]++
 	}
@@ -287,8 +288,19 @@ function table_icount(    i, n, names, g, took, parallel, r, log_bytes)
 			took ? sprintf("%.1f", log_bytes * 1e6 / icount[g, "icount-native", "insns"]) : "-"
 	}
 }
-# The rows of compute kernels, or the others.
-function times(compute, what,    n, m, r, line, shown)
+# Which table a row belongs to.
+function kind(r)
+{
+	if (guest[r] in is_compute)
+		return "compute"
+	if (guest[r] ~ /-futex$/)
+		return "futex"
+	if (guest[r] ~ /-(spin|pause)$/)
+		return "spin"
+	return "other"
+}
+# The rows of a kind.
+function times(of, what,    n, m, r, line, shown)
 {
 	delete sum
 	delete count
@@ -297,7 +309,7 @@ function times(compute, what,    n, m, r, line, shown)
 		names[++n] = order[m]
 	names[++n] = "parallel / serial"
 	for (r = 1; r <= rows; r++) {
-		if ((guest[r] in is_compute) != compute || !base(r))
+		if (kind(r) != of || !base(r))
 			continue
 		if (!shown++)
 			head(what ": time, divided by that with unpatched modules:", names, n)
@@ -311,9 +323,34 @@ function times(compute, what,    n, m, r, line, shown)
 	}
 	means("geometric mean", " | |", nr_modes + 1)
 }
+# The same of threads in user mode: are the decisions to go serial right?
+function times_user(of, what,    n, r, serial, always, better, shown)
+{
+	delete sum
+	delete count
+	n = split("native, M cycles|patched, not recording|parallel|serial|adaptive=0|" \
+		  "parallel / the better of both", names, "|")
+	for (r = 1; r <= rows; r++) {
+		if (kind(r) != of || !base(r))
+			continue
+		if (!shown++)
+			head(what ": time, divided by that with unpatched modules:", names, n)
+		serial = val[r, "serial", "cycles"]
+		always = val[r, "always", "cycles"]
+		better = serial && serial < always ? serial : always
+		printf "| %s | %d | %.1f | %s |%s%s%s%s\n", guest[r], vcpus[r], base(r) / 1e6,
+			ratio(val[r, "native", "cycles"], base(r)),
+			add(r, 1, val[r, "parallel", "cycles"] / base(r)),
+			add(r, 2, serial / base(r)), add(r, 3, always / base(r)),
+			add(r, 4, better ? val[r, "parallel", "cycles"] / better : 0)
+	}
+	means("geometric mean", " | |", 4)
+}
 END {
-	times(1, "Compute kernels")
-	times(0, "Kernel-heavy and worst cases")
+	times("compute", "Compute kernels")
+	times("other", "Kernel-heavy and worst cases")
+	times_user("futex", "Threads in user mode that sleep (futex)")
+	times_user("spin", "Threads in user mode that wait in loops, without and with PAUSE")
 	table_charged()
 
 	n = 0

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /init of the guest that runs programs of several threads, one for each processor, in user
- * mode: compute kernels of the benchmark, and "pass", in which two threads take turns.  How
- * they wait for each other is part of what is run: "work=ocean:spin,pass:futex" on the
- * kernel's command line; "size=N" scales all of it.  Prints "RESULT ocean-spin SIGNATURE
- * cycles=N" for each.
+ * mode: compute kernels of the benchmark, those of apps.c, and "pass", in which two threads take
+ * turns.  How they wait for each other is part of what is run, and so may be its size:
+ * "work=ocean:spin,pass:futex:100" on the kernel's command line; "size=N" scales what has none.
+ * Prints "RESULT ocean-spin SIGNATURE cycles=N" for each.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -26,6 +26,7 @@
 #define PASSES	2000
 
 extern const struct bench_kernel bench_fft, bench_lu, bench_ocean;
+extern const struct bench_kernel app_store, app_pool, app_mark, app_pipe;
 
 static uint32_t nr_threads;
 static const struct bench_kernel *kernel;
@@ -127,7 +128,9 @@ static bool pass_check(uint64_t *signature)
 
 static const struct bench_kernel pass = { "pass", pass_setup, pass_run, pass_check };
 
-static const struct bench_kernel *const kernels[] = { &bench_fft, &bench_lu, &bench_ocean, &pass };
+static const struct bench_kernel *const kernels[] = {
+	&bench_fft, &bench_lu, &bench_ocean, &app_store, &app_pool, &app_mark, &app_pipe, &pass,
+};
 
 static void *run_thread(void *arg)
 {
@@ -157,19 +160,29 @@ static uint64_t run(void)
 	return start;
 }
 
-/* @work: KERNEL:WAY */
-static bool choose(const char *work)
+static bool is(const char *word, const char *name)
 {
-	const char *colon = strchr(work, ':');
+	size_t length = strlen(name);
+
+	return !strncmp(word, name, length) && (!word[length] || word[length] == ':');
+}
+
+/* @work: KERNEL:WAY[:SIZE].  False: there is none. */
+static bool choose(const char *work, uint32_t *size)
+{
+	const char *how = strchr(work, ':') ?: "", *scale;
 	uint32_t i;
 
 	kernel = NULL;
-	for (i = 0; colon && i < sizeof(kernels) / sizeof(*kernels); i++)
-		if (strlen(kernels[i]->name) == (size_t)(colon - work) &&
-		    !strncmp(kernels[i]->name, work, colon - work))
+	for (i = 0; i < sizeof(kernels) / sizeof(*kernels); i++)
+		if (is(work, kernels[i]->name))
 			kernel = kernels[i];
-	for (way = 0; colon && way < NR_WAYS; way++)
-		if (!strcmp(ways[way], colon + 1))
+	how += *how == ':';
+	scale = strchr(how, ':');
+	if (scale)
+		*size = atoi(scale + 1);
+	for (way = 0; way < NR_WAYS; way++)
+		if (is(how, ways[way]))
 			return kernel;
 	return false;
 }
@@ -179,7 +192,7 @@ static bool do_work(const char *work, uint32_t size)
 	uint64_t took, signature = 0;
 	char line[120];
 
-	if (!choose(work)) {
+	if (!choose(work, &size)) {
 		snprintf(line, sizeof(line), "threads: there is no %s\n", work);
 		say(line);
 		return false;
