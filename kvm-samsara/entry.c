@@ -194,12 +194,17 @@ static bool is_rdtsc(u16 reason)
 	return reason == EXIT_REASON_RDTSC || reason == EXIT_REASON_RDTSCP;
 }
 
+/* Does nothing wait but the exit itself? */
+static bool is_only_exit(const struct samsara_vcpu *sv)
+{
+	return !sv->stepping && !READ_ONCE(sv->counter.overflowed) && !READ_ONCE(sv->vm->error);
+}
+
 /* Nothing else to do but to hand out the time stamp?  Then there is room for it. */
 static bool is_only_rdtsc(struct samsara_vcpu *sv)
 {
 	return is_rdtsc(samsara_exit_reason(sv->vcpu)) && sv->state == SAMSARA_IN_CHUNK &&
-	       !sv->stepping &&
-	       !READ_ONCE(sv->counter.overflowed) && !READ_ONCE(sv->vm->error) &&
+	       is_only_exit(sv) &&
 	       !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_TF) &&
 	       samsara_running(sv->vm) && samsara_has_input_room(sv);
 }
@@ -218,8 +223,7 @@ static bool only_looked(struct samsara_vcpu *sv)
 	if (sv->state != SAMSARA_IN_CHUNK)
 		return false;
 	samsara_spin_look(sv);
-	return !sv->spin.found && !samsara_turn_is_due(sv) && !sv->stepping &&
-	       !READ_ONCE(sv->counter.overflowed) && !READ_ONCE(sv->vm->error) &&
+	return !sv->spin.found && !samsara_turn_is_due(sv) && is_only_exit(sv) &&
 	       !samsara_event_requeued(sv->vcpu);
 }
 

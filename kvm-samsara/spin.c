@@ -18,7 +18,6 @@
 
 void samsara_spin_init(struct samsara_vcpu *sv)
 {
-	sv->spin = (struct samsara_spin) {};
 	smr_spin_init(&sv->spin.looks);
 }
 

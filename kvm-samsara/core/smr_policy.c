@@ -11,25 +11,15 @@
 /* One such part is not worth a change: what one at a time would take is an estimate. */
 #define MARGIN			16
 
-static u64 min_of(u64 a, u64 b)
-{
-	return a < b ? a : b;
-}
-
-static u64 max_of(u64 a, u64 b)
-{
-	return a > b ? a : b;
-}
-
 void smr_length_adapt(struct smr_length *length, u64 branches, bool committed, u64 min, u64 max)
 {
 	/* What came of a short chunk says nothing about long ones. */
 	if (branches < length->limit / 2)
 		return;
 	if (!committed)
-		length->limit = max_of(length->limit / 2, min_of(min, max));
+		length->limit = smr_max(length->limit / 2, smr_min(min, max));
 	else if (++length->calm == CALM_CHUNKS)
-		length->limit = min_of(length->limit * 2, max);
+		length->limit = smr_min(length->limit * 2, max);
 	else
 		return;
 	length->calm = 0;
@@ -37,7 +27,7 @@ void smr_length_adapt(struct smr_length *length, u64 branches, bool committed, u
 
 u64 smr_hold_adapt(u64 hold, bool always_needed, u64 min, u64 max)
 {
-	return always_needed ? min_of(hold * 2, max) : max_of(hold / 2, min);
+	return always_needed ? smr_min(hold * 2, max) : smr_max(hold / 2, min);
 }
 
 u32 smr_random_short(u32 random, u32 min, u32 max)
@@ -50,9 +40,9 @@ u32 smr_random_short(u32 random, u32 min, u32 max)
 void smr_earn(u64 *credit, u64 elapsed, u32 part, u32 times, u64 max)
 {
 	/* More would be too much in any case, and could overflow. */
-	u64 earned = min_of(elapsed, max * part) / part;
+	u64 earned = smr_min(elapsed, max * part) / part;
 
-	*credit = min_of(*credit + earned * times, max);
+	*credit = smr_min(*credit + earned * times, max);
 }
 
 struct smr_sums smr_sums_since(const struct smr_sums *now, const struct smr_sums *then)

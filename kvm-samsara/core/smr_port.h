@@ -45,4 +45,14 @@ typedef int64_t  s64;
 
 #endif
 
+static inline u64 smr_min(u64 a, u64 b)
+{
+	return a < b ? a : b;
+}
+
+static inline u64 smr_max(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
 #endif /* SMR_PORT_H */

@@ -44,14 +44,10 @@ static u64 square_root(u64 v)
 
 static void set_interval(struct smr_spin *spin)
 {
-	u64 wait = spin->usual > spin->since ? spin->usual : spin->since;
+	u64 wait = smr_max(spin->usual, spin->since);
 	u64 interval = square_root(2 * LOOK_CYCLES * wait);
 
-	if (interval < MIN_INTERVAL_CYCLES)
-		interval = MIN_INTERVAL_CYCLES;
-	if (interval > MAX_INTERVAL_CYCLES)
-		interval = MAX_INTERVAL_CYCLES;
-	spin->interval = interval;
+	spin->interval = smr_min(smr_max(interval, MIN_INTERVAL_CYCLES), MAX_INTERVAL_CYCLES);
 }
 
 void smr_spin_forget(struct smr_spin *spin)

@@ -232,11 +232,8 @@ for guest; do
 			limit=$LIMIT
 			[ "$mode" != crew ] || LIMIT=$CREW_LIMIT
 			counting
-			if [ "$mode" = always ]; then
-				pinned record "$TMP/bench" adaptive=0
-			else
-				pinned record "$TMP/bench" "mode=$mode"
-			fi
+			[ "$mode" = always ] && how=adaptive=0 || how=mode=$mode
+			pinned record "$TMP/bench" "$how"
 			more=$(counted)
 			LIMIT=$limit
 			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \

@@ -2,6 +2,10 @@
 # The lines of tests/bench/host.sh as tables, in Markdown.  compute="NAME..." says which
 # of the rows are compute kernels.
 BEGIN {
+	# Are the decisions to go serial right?
+	user_modes = "parallel serial always"
+	user_others = "serial always"
+	user_last = "parallel / the better of both"
 	nr_parts = split("chunk spin lost page precommit wait commit sync section", parts)
 	n = split(compute, names, " ")
 	for (i = 1; i <= n; i++)
@@ -299,58 +303,50 @@ function kind(r)
 		return "spin"
 	return "other"
 }
-# The rows of a kind.
-function times(of, what,    n, m, r, line, shown)
+# The least of the times of a row in these modes.
+function least(r, among,    n, m, list, x, min)
+{
+	n = split(among, list, " ")
+	for (m = 1; m <= n; m++) {
+		x = val[r, list[m], "cycles"]
+		if (x && (!min || x < min))
+			min = x
+	}
+	return min
+}
+# The rows of a kind in these modes, and how parallel compares with the best of others.
+function times(of, what, columns, others, last_head,    n, m, nr, list, r, line, shown, x)
 {
 	delete sum
 	delete count
 	n = split("native, M cycles/patched, not recording", names, "/")
-	for (m = 1; m <= nr_modes; m++)
-		names[++n] = order[m]
-	names[++n] = "parallel / serial"
+	nr = split(columns, list, " ")
+	for (m = 1; m <= nr; m++)
+		names[++n] = list[m] == "always" ? "adaptive=0" : list[m]
+	names[++n] = last_head
 	for (r = 1; r <= rows; r++) {
 		if (kind(r) != of || !base(r))
 			continue
 		if (!shown++)
 			head(what ": time, divided by that with unpatched modules:", names, n)
 		line = ""
-		for (m = 1; m <= nr_modes; m++)
-			line = line add(r, m, val[r, order[m], "cycles"] / base(r))
-		m = val[r, "serial", "cycles"]
-		line = line add(r, nr_modes + 1, m ? val[r, "parallel", "cycles"] / m : 0)
+		for (m = 1; m <= nr; m++)
+			line = line add(r, m, val[r, list[m], "cycles"] / base(r))
+		x = least(r, others)
+		line = line add(r, nr + 1, x ? val[r, "parallel", "cycles"] / x : 0)
 		printf "| %s | %d | %.1f | %s |%s\n", guest[r], vcpus[r], base(r) / 1e6,
 			ratio(val[r, "native", "cycles"], base(r)), line
 	}
-	means("geometric mean", " | |", nr_modes + 1)
-}
-# The same of threads in user mode: are the decisions to go serial right?
-function times_user(of, what,    n, r, serial, always, better, shown)
-{
-	delete sum
-	delete count
-	n = split("native, M cycles|patched, not recording|parallel|serial|adaptive=0|" \
-		  "parallel / the better of both", names, "|")
-	for (r = 1; r <= rows; r++) {
-		if (kind(r) != of || !base(r))
-			continue
-		if (!shown++)
-			head(what ": time, divided by that with unpatched modules:", names, n)
-		serial = val[r, "serial", "cycles"]
-		always = val[r, "always", "cycles"]
-		better = serial && serial < always ? serial : always
-		printf "| %s | %d | %.1f | %s |%s%s%s%s\n", guest[r], vcpus[r], base(r) / 1e6,
-			ratio(val[r, "native", "cycles"], base(r)),
-			add(r, 1, val[r, "parallel", "cycles"] / base(r)),
-			add(r, 2, serial / base(r)), add(r, 3, always / base(r)),
-			add(r, 4, better ? val[r, "parallel", "cycles"] / better : 0)
-	}
-	means("geometric mean", " | |", 4)
+	means("geometric mean", " | |", nr + 1)
 }
 END {
-	times("compute", "Compute kernels")
-	times("other", "Kernel-heavy and worst cases")
-	times_user("futex", "Threads in user mode that sleep (futex)")
-	times_user("spin", "Threads in user mode that wait in loops, without and with PAUSE")
+	for (m = 1; m <= nr_modes; m++)
+		all_modes = all_modes " " order[m]
+	times("compute", "Compute kernels", all_modes, "serial", "parallel / serial")
+	times("other", "Kernel-heavy and worst cases", all_modes, "serial", "parallel / serial")
+	times("futex", "Threads in user mode that sleep (futex)", user_modes, user_others, user_last)
+	times("spin", "Threads in user mode that wait in loops, without and with PAUSE",
+	      user_modes, user_others, user_last)
 	table_charged()
 
 	n = 0
