@@ -516,12 +516,13 @@ debugger()
 		to_gdb "$p"
 		packets=$((packets + 1))
 	done
-	to_gdb D
 	ask '"system_reset"'
 	ask_human 'system_reset'
 	ask_human 'nmi'
 	ask_human 'info registers'
-	ask '"cont"'
+	wait_for gdb '[ER]IP=' || :
+	# lets the replay go on, to its end
+	to_gdb D
 	end_qemu
 	refused=$(grep -o 'E22#' "$TMP/gdb.packets" | wc -l)
 	if [ "$RC" != $EXACT ]; then
