@@ -19,6 +19,9 @@
 . "$(dirname "$0")/pair.sh"
 choose "$@"
 
+# PCI without what a PC does before Linux begins
+PCI=acpi=on,pcie=on,rtc=on
+
 # replay_of BASE NAME: the recording BASE.smr, whose output is in BASE.out
 replay_of()
 {
@@ -50,11 +53,10 @@ pair()
 	rm -f "$TMP/$name"*
 }
 
-# pc_with DEVICES: a PC
-pc_with()
+# linux_on MACHINE DEVICES
+linux_on()
 {
-	DEVICES=$1
-	MACHINE=pc
+	MACHINE=$1 DEVICES=$2
 	machine io 2 '' ''
 	unset MACHINE
 }
@@ -149,9 +151,8 @@ disk_by_reference()
 	local refs initrd base=$TMP/disk-ref images=$TMP/images
 	wanted disk-ref disk-ref-elsewhere disk-ref-missing disk-ref-changed disk-ref-packed ||
 		return 0
-	DEVICES=disk-pci MACHINE=pc DISK_OPTIONS=,snapshot=on
-	machine io 2 '' ''
-	unset MACHINE
+	DISK_OPTIONS=,snapshot=on
+	linux_on $PCI disk-pci
 	DISK_OPTIONS=
 	record "$base" disk=ref memdigest=64
 	refs=$(samsara dump "$base.smr" | grep -c 'dma-ref')
@@ -191,7 +192,7 @@ exported()
 {
 	local base=$TMP/export to=$TMP/exported
 	wanted export export-disk export-net export-console || return 0
-	pc_with 'disk-pci net-user port-pci'
+	linux_on $PCI 'disk-pci net-user port-pci'
 	record "$base" memdigest=64 adaptive=0
 	if [ $RC != $PASS ] || [ -z "$(result_of "$base.out")" ]; then
 		not_ok export "status $RC"
@@ -235,7 +236,7 @@ started_and_stopped()
 {
 	local n=0 i=0 delay
 	wanted on-demand-io on-demand-io-1 on-demand-io-2 on-demand-io-3 || return 0
-	pc_with 'disk-pci net-user'
+	linux_on pc 'disk-pci net-user'
 	cp "$GUESTS/disk.img" "$DISK"
 	start_recorded on-demand-io start=off
 	for delay in 0.7 0.4 0.2; do
@@ -276,7 +277,7 @@ screens_equal()
 {
 	local commits lit
 	wanted screen || return 0
-	pc_with 'vga look'
+	linux_on pc 'vga look'
 	start_recorded screen "file=$TMP/screen.smr"
 	while [ -d /proc/$pid ] && ! grep -q 'io: look' "$TMP/screen.out"; do
 		sleep 0.05
@@ -315,7 +316,7 @@ keys_and_button()
 {
 	local base=$TMP/keys i=0 asked=''
 	wanted keys || return 0
-	pc_with keys
+	linux_on pc keys
 	start_recorded keys "file=$base.smr,memdigest=64"
 	while [ -d /proc/$pid ] && [ $i -lt 300 ]; do
 		i=$((i + 1))
@@ -346,9 +347,9 @@ started_and_stopped
 exported
 disk_by_reference
 # without files for firmware
-NIC=e1000,romfile= MACHINE=acpi=on,pcie=on,rtc=on
+NIC=e1000,romfile= MACHINE=$PCI PAIR_APPEND=part=4
 pair net-pair-e1000 parallel
-unset MACHINE
+unset MACHINE PAIR_APPEND
 keys_and_button
 screens_equal
 disk_killed
