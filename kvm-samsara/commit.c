@@ -5,7 +5,6 @@
 #include "arch.h"
 #include "commit.h"
 #include "counter.h"
-#include "ept.h"
 #include "log.h"
 #include "order.h"
 #include "position.h"
@@ -83,7 +82,6 @@ static void commit_direct(struct samsara_vcpu *sv)
 	/* It has been done, and can't be logged. */
 	if (!samsara_counter_complete(&sv->counter, &sv->chunk.start))
 		samsara_fail_from(vm, n, -EBUSY, SAMSARA_COUNTER_LOST);
-	samsara_ept_note_dirty(sv);
 	samsara_maybe_add_memdigest(vm, &sv->rec, sv->id);
 	smr_order_published(vm->order, sv->id);
 	mutex_unlock(&vm->commit_lock);

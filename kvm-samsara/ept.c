@@ -340,7 +340,7 @@ static void note_dirty_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 		return;
 	samsara_page_changed(sv->vm, sp);
 	/* Private copies that a vCPU has kept are older than this. */
-	smr_page_commit(&sp->meta, sv->rec.commit_seq);
+	smr_page_commit(&sp->meta, sv->dirty_stamp);
 }
 
 /*
@@ -356,5 +356,37 @@ void samsara_ept_walk(struct samsara_vcpu *sv, bool clear,
 /* Without copies: note the pages written in the chunk, whose commit is sv->rec's. */
 void samsara_ept_note_dirty(struct samsara_vcpu *sv)
 {
+	sv->dirty_stamp = sv->rec.commit_seq;
 	samsara_ept_walk(sv, true, note_dirty_leaf);
+}
+
+/*
+ * vCPUs that take turns run on memory itself, one at a time: what they have written matters
+ * when memory is digested, its map changes, or they run in parallel again.  It is noted here
+ * then, for all chunks since the last time.  Their pages are stamped with the last commit
+ * instead of the chunk's own: copies that vCPUs have kept are older than both, and until the
+ * vCPUs run in parallel again there is no chunk that asks.
+ *
+ * Under commit_lock, with the turn or with every vCPU stopped: all vCPUs are at a boundary or
+ * at their commit (RULE 5).  The next chunk flushes the translations that would keep the
+ * processor from setting the flags again.
+ */
+void samsara_ept_note_turns(struct samsara_vm *vm)
+{
+	struct samsara_vcpu *sv;
+	u32 i;
+
+	lockdep_assert_held(&vm->commit_lock);
+	if (!samsara_in_turns(vm))
+		return;
+	/* vCPUs make them anew without the turn, see samsara_follow_map(). */
+	mutex_lock(&vm->remap.ept_lock);
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		sv = vm->vcpus[i];
+		if (!sv->direct.complete)
+			continue;
+		sv->dirty_stamp = vm->order->committed;
+		walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true, note_dirty_leaf);
+	}
+	mutex_unlock(&vm->remap.ept_lock);
 }

@@ -68,5 +68,6 @@ void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bo
 void samsara_ept_walk(struct samsara_vcpu *sv, bool clear,
 		      void (*leaf)(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn));
 void samsara_ept_note_dirty(struct samsara_vcpu *sv);
+void samsara_ept_note_turns(struct samsara_vm *vm);
 
 #endif /* __KVM_X86_SAMSARA_EPT_H */

@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
 
+#include "ept.h"
 #include "memory.h"
 #include "order.h"
 #include "samsara.h"
@@ -84,6 +85,7 @@ bool samsara_wants_memdigest(struct samsara_vm *vm, u64 n)
 /* Under commit_lock; the record's commit and all before it are in memory. */
 void samsara_add_memdigest(struct samsara_vm *vm, struct smr_record *rec, u32 agent)
 {
+	samsara_ept_note_turns(vm);
 	samsara_digest_changes(vm, agent);
 	rec->flags |= SMR_F_MEMDIGEST;
 	rec->mem_digest = vm->memory.digest;

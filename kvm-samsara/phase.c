@@ -28,7 +28,7 @@
  *
  * Each phase has an EPT of its own.  Copies that a vCPU has kept from before a serial
  * phase are found to be older than their pages like any others, since serial commits
- * stamp the pages they wrote.
+ * stamp the pages they wrote, when the phase ends at the latest.
  */
 #include "ept.h"
 #include "order.h"
@@ -191,6 +191,7 @@ static bool map_all(struct samsara_vm *vm)
 static void set_phase(struct samsara_vm *vm, enum samsara_phase phase)
 {
 	mutex_lock(&vm->commit_lock);
+	samsara_ept_note_turns(vm);
 	WRITE_ONCE(vm->phase, phase);
 	mutex_unlock(&vm->commit_lock);
 	trace_kvm_samsara_phase(phase == SAMSARA_SERIAL, vm->window.serial_cycles);

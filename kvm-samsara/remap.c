@@ -123,6 +123,8 @@ static int log_map(struct samsara_vm *vm, struct samsara_map *map)
 	rec.data_len = data.len;
 	rec.commit_seq = smr_order_commit(vm->order, agent);
 	samsara_wait_for_earlier(vm, agent, rec.commit_seq);
+	/* The EPTs are for the map as it was. */
+	samsara_ept_note_turns(vm);
 	samsara_maybe_add_memdigest(vm, &rec, agent);
 	smr_order_published(vm->order, agent);
 	trace_kvm_samsara_map(rec.commit_seq, map->nr_slots);
@@ -265,8 +267,8 @@ int samsara_wait_for_map_killable(struct samsara_vcpu *sv)
 }
 
 /*
- * A serial phase begins with this, too, for all vCPUs: hence the lock.  One that it has done
- * for an older map is done again.
+ * A serial phase begins with this, too, for all vCPUs, and samsara_ept_note_turns() looks at
+ * all: hence the lock.  One that was done for an older map is done again.
  */
 static int map_direct(struct samsara_vcpu *sv)
 {

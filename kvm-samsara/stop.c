@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) "samsara: " fmt
 
+#include "ept.h"
 #include "log.h"
 #include "memory.h"
 #include "samsara.h"
@@ -37,6 +38,7 @@ static int end_log(struct samsara_vm *vm)
 	int r;
 	u32 i;
 
+	samsara_ept_note_turns(vm);
 	samsara_digest_changes(vm, samsara_dma_agent(vm));
 	r = samsara_memory_digest(vm, &digest);
 	if (r)

@@ -31,7 +31,7 @@
  * 6: nobody heeds the exclusive token
  * 7: a serial phase begins while chunks are open
  * 8: a write by KVM or a device needs no turn in a serial phase
- * 9: serial commits do not stamp the pages they wrote
+ * 9: a serial phase ends without stamps for the pages that were written in it
  * 10: a device model does not wait between two reads
  */
 #ifndef CHUNKS0
@@ -75,6 +75,7 @@ byte phase = PARALLEL, phases;
 byte turn = NONE;
 bool request[VCPUS];	/* KVM_REQ_SAMSARA */
 bool in_chunk[VCPUS];	/* chunk_open, of a parallel chunk */
+bool dirty[PAGES];	/* by serial chunks, and not stamped yet */
 
 /* smr_order_prefix(): every load is a step of its own */
 inline get_prefix(s)
@@ -129,9 +130,30 @@ inline wait_for_earlier(me, n)
 	(me == 2 || publishing[2] == 0 || publishing[2] >= n)
 }
 
+/* samsara_ept_note_turns() */
+inline note_turns()
+{
+	d_step {
+		do
+		:: i < PAGES ->
+			if
+			:: dirty[i] -> dirty[i] = false; version[i] = committed
+			:: else
+			fi;
+			i++
+		:: else -> break
+		od;
+		i = 0
+	}
+}
+
 inline set_phase(p)
 {
 	atomic { !locked -> locked = true };
+	if
+	:: phase == SERIAL && MISTAKE != 9 -> note_turns()
+	:: else
+	fi;
 	phase = p;
 	locked = false
 }
@@ -246,10 +268,7 @@ boundary:
 			if
 			:: w != NONE ->
 				d_step { assert(old_low == last[w]); last[w] = n };
-				if
-				:: MISTAKE != 9 -> version[w] = n
-				:: else
-				fi
+				dirty[w] = true
 			:: else
 			fi;
 			publishing[me] = 0;
