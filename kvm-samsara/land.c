@@ -240,28 +240,50 @@ bool samsara_land_step(struct samsara_vcpu *sv)
 	return true;
 }
 
+/* The counter of one kind is to overflow after so many more, 0: not that one. */
+static int set_alarm(struct samsara_vcpu *sv, const struct smr_position *now, u64 branches,
+		     u64 jumps)
+{
+	sv->landing.armed = true;
+	sv->landing.alarm = (struct samsara_counts) {
+		.branches = branches ? now->branches + branches : 0,
+		.jumps = jumps ? now->jumps + jumps : 0,
+	};
+	return samsara_counter_arm(&sv->counter, branches, jumps);
+}
+
+/*
+ * Has a counter brought the guest as close as it was to?  That there was no overflow does
+ * not mean it has not.  perf sets a counter anew each time the vCPU's thread comes back to
+ * a processor.  With only a few left it takes more, 32 on Haswell (hsw_limit_period()); and
+ * if the thread comes back once more when those few are over, and the 32 are not, perf
+ * counts from there a whole period again.  Between two such times the vCPU comes here.
+ */
+static bool alarm_is_over(const struct samsara_vcpu *sv, const struct smr_position *now)
+{
+	const struct samsara_counts *alarm = &sv->landing.alarm;
+
+	return READ_ONCE(sv->counter.overflowed) ||
+	       (now->branches >= alarm->branches && now->jumps >= alarm->jumps);
+}
+
 /* Come closer to the end: by counter if far away, by breakpoint and steps if near. */
 static int approach(struct samsara_vcpu *sv, const struct smr_position *now)
 {
 	const struct smr_position *end = &sv->landing.end;
 	bool near = sv->stepping || sv->landing.breakpoint;
 
-	if (sv->landing.armed && !READ_ONCE(sv->counter.overflowed)) {
+	if (sv->landing.armed && !alarm_is_over(sv, now)) {
 		samsara_set_stepping(sv, false);
 		return 0;
 	}
 	sv->landing.armed = false;
-	if (is_far(now->branches, end->branches)) {
-		sv->landing.armed = true;
-		return samsara_counter_arm(&sv->counter, end->branches - now->branches -
-					   LANDING_MARGIN, 0);
-	}
+	if (is_far(now->branches, end->branches))
+		return set_alarm(sv, now, end->branches - now->branches - LANDING_MARGIN, 0);
 	if (is_far(now->jumps, end->jumps)) {
 		samsara_set_stepping(sv, false);
 		sv->landing.breakpoint = false;
-		sv->landing.armed = true;
-		return samsara_counter_arm(&sv->counter, 0, end->jumps - now->jumps -
-					   LANDING_MARGIN);
+		return set_alarm(sv, now, 0, end->jumps - now->jumps - LANDING_MARGIN);
 	}
 	choose_step(sv, now);
 	return near ? 0 : samsara_counter_arm(&sv->counter, 0, 0);

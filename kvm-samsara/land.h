@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 #include "core/smr_codec.h"
+#include "counter.h"
 
 struct samsara_vcpu;
 
@@ -14,6 +15,7 @@ struct samsara_landing {
 	bool has_rcx;		/* RCX is a part of it */
 	bool on_steps;		/* not by breakpoint: the debugger looks at what comes before, too */
 	bool armed;		/* a counter will overflow before the end */
+	struct samsara_counts alarm;	/* where; 0: not the one of this kind */
 	bool breakpoint;	/* an instruction breakpoint, at the landing point or before */
 	u64 at;			/* its linear address */
 	bool in_rep;		/* it is behind a REP that the guest is at */
