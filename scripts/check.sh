@@ -84,7 +84,7 @@ for s; do
 	case $s in
 	docs|e2e|full) wait; suite "$s" | tee "$BUILD/log/check-$s.log"; continue;;
 	esac
-	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do sleep 0.2; done
+	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
 	{ suite "$s" > "$BUILD/log/check-$s.log"; cat "$BUILD/log/check-$s.log"; } &
 done
 wait
