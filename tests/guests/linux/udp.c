@@ -38,7 +38,7 @@ static int serve(uint32_t count)
 	int fd = open_socket(2000000);
 	uint32_t last = 0, number;
 	socklen_t len;
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (bind(fd, (struct sockaddr *)&here, sizeof(here))) {
 		perror("udp");
