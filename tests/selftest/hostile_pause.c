@@ -305,19 +305,24 @@ static void replay_again_devices(void)
 	replay_again(&setup);
 }
 
-/* Steps can't be asked for while chunks run side by side. */
+/*
+ * Steps can't be asked for while chunks run side by side.  The only one that is open may have
+ * the turn, and then nothing runs beside it.
+ */
 static bool is_refused_steps(struct vm *vm)
 {
 	struct kvm_samsara_debug steps = { .flags = KVM_SAMSARA_DEBUG_STEP }, none = {};
 	struct kvm_samsara_status st;
-	bool open;
+	int r;
 
 	vm_get_status(vm, &st);
-	open = st.begun > st.commits;
-	if (open)
-		must_fail(vm_set_attr(vm, KVM_SAMSARA_GRP_DEBUG, 0, &steps), EBUSY, "steps");
+	r = vm_set_attr(vm, KVM_SAMSARA_GRP_DEBUG, 0, &steps);
+	if (r)
+		must_fail(r, EBUSY, "steps");
+	if (r && st.begun <= st.commits)
+		fail("steps are refused, and no chunk is open");
 	must_work(vm_set_attr(vm, KVM_SAMSARA_GRP_DEBUG, 0, &none), "nothing");
-	return open;
+	return r;
 }
 
 static void debug_of_open_chunks(void)
