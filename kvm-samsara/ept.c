@@ -328,7 +328,7 @@ void samsara_ept_forget_cold(struct samsara_ept *ept)
 	}
 }
 
-static void note_dirty_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+static void note_if_dirty(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn, u64 n)
 {
 	struct samsara_page *sp;
 
@@ -340,7 +340,17 @@ static void note_dirty_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 		return;
 	samsara_page_changed(sv->vm, sp);
 	/* Private copies that a vCPU has kept are older than this. */
-	smr_page_commit(&sp->meta, sv->dirty_stamp);
+	smr_page_commit(&sp->meta, n);
+}
+
+static void note_chunk_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+{
+	note_if_dirty(sv, sptep, gfn, sv->rec.commit_seq);
+}
+
+static void note_turns_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+{
+	note_if_dirty(sv, sptep, gfn, sv->vm->order->committed);
 }
 
 /*
@@ -356,8 +366,7 @@ void samsara_ept_walk(struct samsara_vcpu *sv, bool clear,
 /* Without copies: note the pages written in the chunk, whose commit is sv->rec's. */
 void samsara_ept_note_dirty(struct samsara_vcpu *sv)
 {
-	sv->dirty_stamp = sv->rec.commit_seq;
-	samsara_ept_walk(sv, true, note_dirty_leaf);
+	samsara_ept_walk(sv, true, note_chunk_leaf);
 }
 
 /*
@@ -383,10 +392,9 @@ void samsara_ept_note_turns(struct samsara_vm *vm)
 	mutex_lock(&vm->remap.ept_lock);
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		sv = vm->vcpus[i];
-		if (!sv->direct.complete)
-			continue;
-		sv->dirty_stamp = vm->order->committed;
-		walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true, note_dirty_leaf);
+		if (sv->direct.complete)
+			walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true,
+				      note_turns_leaf);
 	}
 	mutex_unlock(&vm->remap.ept_lock);
 }

@@ -182,7 +182,6 @@ struct samsara_vcpu {
 	/* The EPT in use: guest memory itself, or that of the copies. */
 	struct samsara_ept *ept;
 	struct samsara_ept direct;
-	u64 dirty_stamp;	/* for the pages that are found dirty */
 	bool ad_off;		/* without accessed and dirty flags */
 	bool flush;		/* before the next entry */
 	u32 map_version;	/* which memory map the EPTs are for */
