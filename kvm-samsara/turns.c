@@ -46,7 +46,7 @@
 /* And as long as this in any case: samsara_turn_expired() doubles it until it is enough. */
 #define LEAST_CYCLES		64
 /* The change to another vCPU takes so many host cycles; changes may take one part of the time. */
-#define CHANGE_CYCLES		10000
+#define CHANGE_CYCLES		8000
 #define CHANGES_PART		6
 /* With chaos one turn after others of so many is a long one, which starves the others. */
 #define STARVE_EVERY		16
@@ -326,26 +326,12 @@ static bool length_is_over(struct samsara_turn *turn)
 	return rdtsc() - turn->slice_tsc > turn->length;
 }
 
-/* The vCPU gives a turn up that was short: what does it cost? */
-static void count_short(struct samsara_vm *vm, struct samsara_turn *turn)
-{
-	struct samsara_turns *turns = &vm->turns;
-
-	lockdep_assert_held(&turns->lock);
-	if (!turn->timed || turn->cut || !length_is_over(turn))
-		return;
-	if (turns->shorts)
-		turns->shorts--;
-	turns->credit -= min_t(u64, turns->credit, CHANGE_CYCLES);
-}
-
 static void dequeue(struct samsara_vm *vm, struct samsara_turn *turn)
 {
 	struct samsara_turn *now;
 
 	spin_lock(&vm->turns.lock);
 	if (turn->sv && current_turn(vm) == turn) {
-		count_short(vm, turn);
 		look_for_convoy(turn->sv);
 		count_overlap(vm, min(turn->sv->turn.waited, rdtsc() - turn->slice_tsc));
 	}
@@ -463,11 +449,30 @@ bool samsara_turn_is_over(struct samsara_vcpu *sv)
 		(sv->chunk.spinning || length_is_over(&sv->turn)));
 }
 
+/*
+ * The vCPU gives its turn up because it was to be short: what does that cost?  A turn that
+ * ends by anything else, as by an exit to user space, would have ended so without it.
+ */
+static void pay_for_short(struct samsara_vcpu *sv)
+{
+	struct samsara_turns *turns = &sv->vm->turns;
+
+	if (!sv->turn.timed || sv->turn.cut || sv->chunk.spinning || !length_is_over(&sv->turn))
+		return;
+	spin_lock(&turns->lock);
+	if (turns->shorts)
+		turns->shorts--;
+	turns->credit -= min_t(u64, turns->credit, CHANGE_CYCLES);
+	spin_unlock(&turns->lock);
+}
+
 /* At a boundary, before the next chunk: the turn, if the vCPU has one, may be over. */
 void samsara_yield_turn(struct samsara_vcpu *sv)
 {
-	if (!list_empty(&sv->turn.link) && samsara_turn_is_over(sv))
-		samsara_give_turn(sv);
+	if (list_empty(&sv->turn.link) || !samsara_turn_is_over(sv))
+		return;
+	pay_for_short(sv);
+	samsara_give_turn(sv);
 }
 
 /*
