@@ -78,6 +78,9 @@ int samsara_check_host(void)
 {
 	if (!enable_ept || !enable_ept_ad_bits || !enable_unrestricted_guest || !enable_vpid)
 		return refuse(-EOPNOTSUPP, "EPT with accessed/dirty flags, unrestricted guest and VPID are needed (kvm_intel parameters ept, eptad, unrestricted_guest, vpid)");
+	/* The accesses to all of a vCPU's fields in regs.c are for the processor's VMCS only. */
+	if (static_branch_unlikely(&enable_evmcs))
+		return refuse(-EOPNOTSUPP, "Hyper-V's VMCS can't be recorded with: load kvm_intel with enlightened_vmcs=0");
 	if (enable_apicv)
 		return refuse(-EOPNOTSUPP, "interrupts injected by hardware can't be recorded: load kvm_intel with enable_apicv=0");
 	if (enable_vmware_backdoor)

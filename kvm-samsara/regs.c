@@ -42,35 +42,16 @@ static const u16 vmcs_fields[] = {
 
 static_assert(ARRAY_SIZE(vmcs_fields) <= ARRAY_SIZE(((struct samsara_regs *)0)->vmcs));
 
-static __always_inline u64 read_field(u16 field)
+/*
+ * In 64-bit mode VMREAD and VMWRITE take fields of any width, so this needs no look at each
+ * one's.  Hyper-V's VMCS does not: samsara_check_host().
+ */
+static void read_vmcs(u64 *values)
 {
-	switch (vmcs_field_width(field)) {
-	case VMCS_FIELD_WIDTH_U16:
-		return vmcs_read16(field);
-	case VMCS_FIELD_WIDTH_U32:
-		return vmcs_read32(field);
-	case VMCS_FIELD_WIDTH_U64:
-		return vmcs_read64(field);
-	default:
-		return vmcs_readl(field);
-	}
-}
+	int i;
 
-static void write_field(u16 field, u64 value)
-{
-	switch (vmcs_field_width(field)) {
-	case VMCS_FIELD_WIDTH_U16:
-		vmcs_write16(field, value);
-		break;
-	case VMCS_FIELD_WIDTH_U32:
-		vmcs_write32(field, value);
-		break;
-	case VMCS_FIELD_WIDTH_U64:
-		vmcs_write64(field, value);
-		break;
-	default:
-		vmcs_writel(field, value);
-	}
+	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
+		values[i] = __vmcs_readl(vmcs_fields[i]);
 }
 
 unsigned long samsara_regs_rip(const struct samsara_regs *regs)
@@ -227,11 +208,9 @@ void samsara_regs_save(struct samsara_vcpu *sv)
 {
 	struct samsara_regs *regs = &sv->start_regs;
 	struct kvm_vcpu *vcpu = sv->vcpu;
-	int i;
 
 	samsara_regs_flush(vcpu);
-	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
-		regs->vmcs[i] = read_field(vmcs_fields[i]);
+	read_vmcs(regs->vmcs);
 	memcpy(regs->regs, vcpu->arch.regs, sizeof(regs->regs));
 	regs->cr2 = vcpu->arch.cr2;
 	regs->kernel_gs_base = read_kernel_gs_base(to_vmx(vcpu));
@@ -254,7 +233,7 @@ void samsara_regs_restore(struct samsara_vcpu *sv)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
-		write_field(vmcs_fields[i], regs->vmcs[i]);
+		__vmcs_writel(vmcs_fields[i], regs->vmcs[i]);
 	memcpy(vcpu->arch.regs, regs->regs, sizeof(regs->regs));
 	vcpu->arch.regs_avail &= ~VMX_REGS_LAZY_LOAD_SET;
 	vcpu->arch.regs_dirty = 0;
@@ -270,47 +249,49 @@ void samsara_regs_restore(struct samsara_vcpu *sv)
 	fpregs_unlock();
 }
 
-/* Is @field, one of @count from @first on, a segment's?  Then which one, else -1. */
-static int field_index(u16 field, u16 first, int count)
-{
-	/* Fields of one kind are two apart. */
-	return field >= first && field < first + 2 * count ? (field - first) / 2 : -1;
-}
+/* Where the fields of all segments and the PDPTEs are among vmcs_fields. */
+enum {
+	LIMITS = 17,
+	RIGHTS = LIMITS + NR_SEGMENTS + 2,
+	BASES = RIGHTS + NR_SEGMENTS,
+	PDPTES = BASES + NR_SEGMENTS + 5,
+};
 
 /*
- * What of a field's value is defined.  Of a segment that can't be used the SDM says so of
- * its selector only, of the bases of FS and GS, and of SS.DPL; PDPTEs are what the last
+ * Leave of the fields' values what is defined.  Of a segment that can't be used the SDM says
+ * so of its selector only, of the bases of FS and GS, and of SS.DPL; PDPTEs are what the last
  * user of the processor has left unless the guest has PAE paging.
  */
-static u64 defined_part(u16 field, u64 value, const u32 *ar, bool pae)
+static void keep_defined(u64 *values, bool pae)
 {
+	u64 *ar = values + RIGHTS;
 	int i;
 
-	i = field_index(field, GUEST_ES_LIMIT, NR_SEGMENTS);
-	if (i >= 0)
-		return ar[i] & AR_UNUSABLE ? 0 : value;
-	i = field_index(field, GUEST_ES_AR_BYTES, NR_SEGMENTS);
-	if (i >= 0 && (ar[i] & AR_UNUSABLE))
-		return value & (AR_UNUSABLE | (i == SEG_SS ? AR_DPL : 0));
-	i = field_index(field, GUEST_ES_BASE, NR_SEGMENTS);
-	if (i >= 0 && i != SEG_FS && i != SEG_GS && (ar[i] & AR_UNUSABLE))
-		return 0;
-	return field_index(field, GUEST_PDPTR0, 4) < 0 || pae ? value : 0;
+	BUILD_BUG_ON(vmcs_fields[LIMITS] != GUEST_ES_LIMIT);
+	BUILD_BUG_ON(vmcs_fields[RIGHTS] != GUEST_ES_AR_BYTES);
+	BUILD_BUG_ON(vmcs_fields[BASES] != GUEST_ES_BASE);
+	BUILD_BUG_ON(vmcs_fields[PDPTES] != GUEST_PDPTR0);
+	for (i = 0; i < NR_SEGMENTS; i++) {
+		if (!(ar[i] & AR_UNUSABLE))
+			continue;
+		ar[i] &= AR_UNUSABLE | (i == SEG_SS ? AR_DPL : 0);
+		values[LIMITS + i] = 0;
+		if (i != SEG_FS && i != SEG_GS)
+			values[BASES + i] = 0;
+	}
+	if (!pae)
+		memset(values + PDPTES, 0, 4 * sizeof(*values));
 }
 
 static u64 chain_vmcs(struct kvm_vcpu *vcpu, u64 chain)
 {
-	bool pae = is_pae_paging(vcpu);
-	u32 ar[NR_SEGMENTS];
-	u16 field;
+	u64 values[ARRAY_SIZE(vmcs_fields)];
 	int i;
 
-	for (i = 0; i < NR_SEGMENTS; i++)
-		ar[i] = vmcs_read32(GUEST_ES_AR_BYTES + 2 * i);
-	for (i = 0; i < ARRAY_SIZE(vmcs_fields); i++) {
-		field = vmcs_fields[i];
-		chain = smr_chain(chain, defined_part(field, read_field(field), ar, pae));
-	}
+	read_vmcs(values);
+	keep_defined(values, is_pae_paging(vcpu));
+	for (i = 0; i < ARRAY_SIZE(values); i++)
+		chain = smr_chain(chain, values[i]);
 	return chain;
 }
 
