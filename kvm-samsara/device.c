@@ -48,13 +48,15 @@ static size_t order_bytes(u32 nr_vcpus)
 
 static int check_config(const struct kvm_samsara_config *config)
 {
+	u32 flags;
 	int i;
 
 	if (config->version != KVM_SAMSARA_ABI_VERSION)
 		return -EINVAL;
 	if (config->mode >= ARRAY_SIZE(modes) || !modes[config->mode])
 		return -EINVAL;
-	if (config->flags & ~(modes[config->mode]->from_log ? 0 : KVM_SAMSARA_FLAG_STOP_ON_ERROR))
+	flags = modes[config->mode]->from_log ? 0 : KVM_SAMSARA_FLAG_STOP_ON_ERROR;
+	if (config->flags & ~(flags | KVM_SAMSARA_FLAG_CRC))
 		return -EINVAL;
 	if (!config->nr_vcpus || config->nr_vcpus > MAX_VCPUS)
 		return -EINVAL;

@@ -283,48 +283,67 @@ static void keep_defined(u64 *values, bool pae)
 		memset(values + PDPTES, 0, 4 * sizeof(*values));
 }
 
-static u64 chain_vmcs(struct kvm_vcpu *vcpu, u64 chain)
+/* Older recordings have all words in one chain, which takes the processor much longer. */
+static u64 fold(const struct samsara_vm *vm, u64 chain, const u64 *words, u32 n)
 {
-	u64 values[ARRAY_SIZE(vmcs_fields)];
-	int i;
-
-	read_vmcs(values);
-	keep_defined(values, is_pae_paging(vcpu));
-	for (i = 0; i < ARRAY_SIZE(values); i++)
-		chain = smr_chain(chain, values[i]);
+	if (vm->config.flags & KVM_SAMSARA_FLAG_CRC)
+		return smr_chain(chain, smr_crc_words(words, n));
+	while (n--)
+		chain = smr_chain(chain, *words++);
 	return chain;
 }
 
-/*
- * Digest of the whole guest-visible state of the vCPU.  XSTATE_BV is left out:
- * it says how the processor tracks the state, not what it is; XSAVE stores the
- * initial values of components that are not in use.
- */
-static u64 state_digest(struct samsara_vcpu *sv)
+static u64 fold_vmcs(struct samsara_vcpu *sv, u64 chain)
 {
-	struct kvm_vcpu *vcpu = sv->vcpu;
-	u64 chain;
-	int i;
+	u64 values[ARRAY_SIZE(vmcs_fields)];
 
-	samsara_regs_flush(vcpu);
-	chain = chain_vmcs(vcpu, 0);
-	for (i = 0; i < NR_VCPU_REGS; i++)
-		if (i != VCPU_REGS_RSP && i != VCPU_REGS_RIP)
-			chain = smr_chain(chain, vcpu->arch.regs[i]);
-	chain = smr_chain(chain, vcpu->arch.cr2);
-	chain = smr_chain(chain, read_kernel_gs_base(to_vmx(vcpu)));
-	chain = smr_chain(chain, vcpu->arch.efer);
+	read_vmcs(values);
+	keep_defined(values, is_pae_paging(sv->vcpu));
+	return fold(sv->vm, chain, values, ARRAY_SIZE(values));
+}
+
+/* RSP and RIP are among the VMCS's. */
+static u64 fold_general(struct samsara_vcpu *sv, u64 chain)
+{
+	const unsigned long *regs = sv->vcpu->arch.regs;
+
+	BUILD_BUG_ON(VCPU_REGS_RIP != NR_VCPU_REGS - 1);
+	chain = fold(sv->vm, chain, (u64 *)regs, VCPU_REGS_RSP);
+	return fold(sv->vm, chain, (u64 *)regs + VCPU_REGS_RSP + 1,
+		    VCPU_REGS_RIP - VCPU_REGS_RSP - 1);
+}
+
+/*
+ * XSTATE_BV is left out: it says how the processor tracks the state, not what it is; XSAVE
+ * stores the initial values of components that are not in use.
+ */
+static u64 fold_xsave(struct samsara_vcpu *sv, u64 chain)
+{
+	/* Bytes 464..511 belong to software, 512..575 are the header. */
+	static const u32 legacy = 464 / 8, extended = 576 / 8;
+	const u64 *xsave = (const u64 *)sv->xsave;
 
 	fpregs_lock();
 	xsave_to(sv->xsave);
 	fpregs_unlock();
-	for (i = 0; i < SAMSARA_XSAVE_BYTES / 8; i++) {
-		/* Bytes 464..511 belong to software, 512..575 are the header. */
-		if (i == 58)
-			i = 72;
-		chain = smr_chain(chain, *(u64 *)&sv->xsave[i * 8]);
-	}
-	return chain;
+	chain = fold(sv->vm, chain, xsave, legacy);
+	return fold(sv->vm, chain, xsave + extended, SAMSARA_XSAVE_BYTES / 8 - extended);
+}
+
+/* Digest of the whole guest-visible state of the vCPU. */
+static u64 state_digest(struct samsara_vcpu *sv)
+{
+	struct kvm_vcpu *vcpu = sv->vcpu;
+	u64 others[3], chain;
+
+	samsara_regs_flush(vcpu);
+	chain = fold_vmcs(sv, 0);
+	chain = fold_general(sv, chain);
+	others[0] = vcpu->arch.cr2;
+	others[1] = read_kernel_gs_base(to_vmx(vcpu));
+	others[2] = vcpu->arch.efer;
+	chain = fold(sv->vm, chain, others, ARRAY_SIZE(others));
+	return fold_xsave(sv, chain);
 }
 
 /* Inputs may not show in the state, or not for long: they are in memory by now. */

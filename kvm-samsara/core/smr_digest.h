@@ -36,6 +36,23 @@ static inline u64 smr_chain(u64 chain, u64 v)
 }
 
 /*
+ * The CRC32C's of every other of @n words, and of the others: the processor takes a word in one
+ * instruction.  Without the inversions, so not what other users of the polynomial would get.
+ */
+static inline u64 smr_crc_words(const u64 *w, u32 n)
+{
+	u64 even = 0, odd = 0;
+
+	for (; n > 1; n -= 2, w += 2) {
+		asm("crc32q %1, %0" : "+r" (even) : "rm" (w[0]));
+		asm("crc32q %1, %0" : "+r" (odd) : "rm" (w[1]));
+	}
+	if (n)
+		asm("crc32q %1, %0" : "+r" (even) : "rm" (w[0]));
+	return odd << 32 | even;
+}
+
+/*
  * @page: 4096 bytes, aligned.  The halves of each word, keyed by its place, are
  * multiplied; the word itself is there for when one of them is zero.  Most machines do
  * it with smr_page_sum_avx2().

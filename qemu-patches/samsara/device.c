@@ -303,18 +303,31 @@ static bool settle_chance(Error **errp)
     return true;
 }
 
+static uint32_t config_flags(bool replay)
+{
+    uint32_t flags = 0;
+
+    if (!replay && samsara_stop_on_error()) {
+        flags |= KVM_SAMSARA_FLAG_STOP_ON_ERROR;
+    }
+    if (!replay ||
+        smr_reader_info(samsara_opts.reader)->incompat & SMR_FILE_CRC) {
+        flags |= KVM_SAMSARA_FLAG_CRC;
+    }
+    return flags;
+}
+
 bool samsara_device_config(uint32_t mode, uint64_t stop_at, Error **errp)
 {
     ERRP_GUARD();
     unsigned nr_vcpus = current_machine->smp.cpus;
     bool replay = samsara_opts.replay;
-    bool stop = !replay && samsara_stop_on_error();
     struct kvm_samsara_config config = {
         .version = KVM_SAMSARA_ABI_VERSION,
         .mode = mode,
         .nr_vcpus = nr_vcpus,
         .ring_bytes = samsara_opts.ring,
-        .flags = stop ? KVM_SAMSARA_FLAG_STOP_ON_ERROR : 0,
+        .flags = config_flags(replay),
         .stop_at = stop_at,
         .debug_fault_commit = samsara_opts.debug_fault_commit,
     };

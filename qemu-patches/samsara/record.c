@@ -136,7 +136,7 @@ static bool create_file(Error **errp)
     struct smr_writer_options o = {
         .nr_vcpus = current_machine->smp.cpus,
         .compress = samsara_opts.compress,
-        .incompat = SMR_FILE_RAM | SMR_FILE_STATE | images,
+        .incompat = SMR_FILE_RAM | SMR_FILE_STATE | SMR_FILE_CRC | images,
         .writer = "QEMU " QEMU_FULL_VERSION,
         .host = uname(&host) ? NULL : host.release,
     };

@@ -61,7 +61,7 @@ do {										\
 	REFUSED(ring_bytes, (256 << 10) + 4096, EINVAL);
 	REFUSED(ring_bytes, 32 << 20, EINVAL);
 	REFUSED(ring_bytes, 1u << 31, EINVAL);
-	REFUSED(flags, 2, EINVAL);
+	REFUSED(flags, 4, EINVAL);
 	REFUSED(flags, 1u << 31, EINVAL);
 	REFUSED(eventfd, 12345, EBADF);
 	REFUSED(eventfd, vm.fd, EINVAL);

@@ -5,6 +5,7 @@
 #include "gen.h"
 #include "smr_avx2.h"
 #include "smr_digest.h"
+#include "smr_file.h"
 
 #define PAGE	4096u
 #define PAGES	16u
@@ -176,6 +177,28 @@ static void test_chain(void **state)
 	assert_true(smr_chain(1, 0) != smr_chain(2, 0));
 }
 
+/* smr_crc32c() inverts before and after. */
+static u32 crc_of(const u64 *words, u32 n)
+{
+	return ~smr_crc32c(~0u, words, n * sizeof(*words));
+}
+
+static void test_crc(void **state)
+{
+	u64 words[9], even[5], odd[5];
+	u32 i, n;
+
+	(void)state;
+	for (i = 0; i < 9; i++)
+		words[i] = smr_mix(i + 1);
+	for (n = 0; n <= 9; n++) {
+		for (i = 0; i < n; i++)
+			(i % 2 ? odd : even)[i / 2] = words[i];
+		assert_int_equal(smr_crc_words(words, n),
+				 (u64)crc_of(odd, n / 2) << 32 | crc_of(even, (n + 1) / 2));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_avx2_sum),
 		cmocka_unit_test(test_avx2_compare),
 		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_crc),
 	};
 
 	return cmocka_run_group_tests_name("digest", tests, NULL, NULL);

@@ -30,7 +30,10 @@
 #define SMR_FILE_STATE		(1ull << 2)
 /* What devices have read from images may be named instead of stored: blob "images". */
 #define SMR_FILE_IMAGES		(1ull << 3)
-#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM | SMR_FILE_STATE | SMR_FILE_IMAGES)
+/* Digests of vCPUs' state are made of CRC32C's: KVM_SAMSARA_FLAG_CRC. */
+#define SMR_FILE_CRC		(1ull << 4)
+#define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM | SMR_FILE_STATE | SMR_FILE_IMAGES | \
+				 SMR_FILE_CRC)
 #define SMR_FILE_MAX_VCPUS	64u
 #define SMR_FILE_HEADER_SIZE	4096u
 #define SMR_SEGMENT_HEADER_SIZE	64u

@@ -91,6 +91,12 @@ struct kvm_samsara_config {
 #define KVM_SAMSARA_FLAG_STOP_ON_ERROR	1u
 
 /*
+ * Digests of vCPUs' state are made of CRC32C's.  A replay needs what its recording had;
+ * recordings from before this flag have another kind, which takes longer.
+ */
+#define KVM_SAMSARA_FLAG_CRC		2u
+
+/*
  * KVM_SAMSARA_GRP_STATE: attr->attr is the vCPU.  Recording: its state was set between
  * KVM_SAMSARA_MAP_BEGIN and KVM_SAMSARA_MAP_END, by the ioctls that do that; these bytes say
  * to what, in user space's own words.  Replay: KVM_RUN has returned with KVM_EXIT_SAMSARA,
