@@ -307,7 +307,7 @@ static u64 fold_general(struct samsara_vcpu *sv, u64 chain)
 {
 	const unsigned long *regs = sv->vcpu->arch.regs;
 
-	BUILD_BUG_ON(VCPU_REGS_RIP != NR_VCPU_REGS - 1);
+	BUILD_BUG_ON(NR_VCPU_REGS - VCPU_REGS_RIP != 1);
 	chain = fold(sv->vm, chain, (u64 *)regs, VCPU_REGS_RSP);
 	return fold(sv->vm, chain, (u64 *)regs + VCPU_REGS_RSP + 1,
 		    VCPU_REGS_RIP - VCPU_REGS_RSP - 1);
@@ -367,10 +367,30 @@ void samsara_chain_inputs(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
 		sv->progress.chain = chain_inputs(sv->progress.chain, inputs, len);
 }
 
-/* The same, and the state after it. */
+/*
+ * Is the vCPU's next commit KVM's part of the exit that ends this chunk?  It comes before the
+ * guest can do anything more, and its digest has the state.
+ */
+static bool section_follows(struct samsara_vcpu *sv)
+{
+	const struct smr_record *rec = &sv->rec;
+
+	return rec->type == SMR_CHUNK && rec->end != SMR_END_ASYNC && rec->end != SMR_END_TOUCH &&
+	       samsara_exit_needs_section(rec->end);
+}
+
+/*
+ * The same, and the state after it; but of a chunk that a section follows the general registers
+ * and RIP only.
+ */
 void samsara_chain_state(struct samsara_vcpu *sv, const u8 *inputs, u32 len)
 {
 	samsara_chain_inputs(sv, inputs, len);
+	if ((sv->vm->config.flags & KVM_SAMSARA_FLAG_CRC) && section_follows(sv)) {
+		sv->progress.chain = smr_chain(fold_general(sv, sv->progress.chain),
+					       kvm_rip_read(sv->vcpu));
+		return;
+	}
 	sv->progress.state_digest = state_digest(sv);
 	sv->progress.chain = smr_chain(sv->progress.chain, sv->progress.state_digest);
 }

@@ -81,7 +81,7 @@ static_assert(SAMSARA_INPUT_BYTES + 1024 <= SMR_RECORD_MAX);
  */
 struct samsara_progress {
 	u64 chain;		/* digest of all of them */
-	u64 state_digest;	/* at the last one */
+	u64 state_digest;	/* at the last one that has it */
 	u64 last_tsc;		/* in an input */
 	struct smr_stream stream;	/* the codec's */
 };

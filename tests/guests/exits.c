@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an exit costs, by kind: prints "RESULT NAME cycles=N" for each, the cycles of one
- * of n=N.  The other processors are halted, or answer.
+ * What an exit costs, by kind: prints "RESULT NAME cycles=N" for each, or for the one with
+ * number only=N, the cycles of one of n=N.  The other processors are halted, or answer.
  */
 #include "guest.h"
 
 #define VEC_ASK		(VEC_IPI + 0)
 #define VEC_ANSWER	(VEC_IPI + 1)
 #define PORT_DELAY	0x80
+#define ALL		~0u
 #define IOAPIC		0xfec00000ul
 
-static u32 rounds, handled, answers;
+static u32 rounds, only, kinds, handled, answers;
 static bool polling;
 
 static void on_self(struct regs *r)
@@ -113,6 +114,8 @@ static void measure(const char *name, void (*exit)(u32 i))
 	u64 start;
 	u32 i;
 
+	if (only != ALL && only != kinds++)
+		return;
 	exit(0);
 	start = rdtsc();
 	for (i = 0; i < rounds; i++)
@@ -123,6 +126,7 @@ static void measure(const char *name, void (*exit)(u32 i))
 void guest_main(void)
 {
 	rounds = param("n", 300);
+	only = param("only", ALL);
 	irq_set(VEC_ASK, on_ask);
 	irq_set(VEC_ANSWER, on_answer);
 	irq_set(VEC_ASK + 2, on_self);

@@ -30,7 +30,7 @@
 #define SMR_FILE_STATE		(1ull << 2)
 /* What devices have read from images may be named instead of stored: blob "images". */
 #define SMR_FILE_IMAGES		(1ull << 3)
-/* Digests of vCPUs' state are made of CRC32C's: KVM_SAMSARA_FLAG_CRC. */
+/* Digests of vCPUs' state are the kind of KVM_SAMSARA_FLAG_CRC. */
 #define SMR_FILE_CRC		(1ull << 4)
 #define SMR_FILE_INCOMPAT	(SMR_FILE_LZ4 | SMR_FILE_RAM | SMR_FILE_STATE | SMR_FILE_IMAGES | \
 				 SMR_FILE_CRC)

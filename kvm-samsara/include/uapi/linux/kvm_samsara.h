@@ -91,8 +91,9 @@ struct kvm_samsara_config {
 #define KVM_SAMSARA_FLAG_STOP_ON_ERROR	1u
 
 /*
- * Digests of vCPUs' state are made of CRC32C's.  A replay needs what its recording had;
- * recordings from before this flag have another kind, which takes longer.
+ * Digests of vCPUs' state are made of CRC32C's, and those of chunks that a section follows are
+ * of the general registers and RIP only.  A replay needs what its recording had; recordings
+ * from before this flag have another kind, which takes longer.
  */
 #define KVM_SAMSARA_FLAG_CRC		2u
 
@@ -190,7 +191,7 @@ struct kvm_samsara_progress {
 	__u64 tsc;
 	__u64 done;		/* the VM's: last commit done; the others are of vCPUs: */
 	__u64 chain;		/* digest of all commits */
-	__u64 state_digest;	/* at the last one */
+	__u64 state_digest;	/* at the last one that has it */
 	__u64 last_tsc;		/* in an input */
 	__u64 cr0_shadow;	/* of the VMCS, which no ioctl tells */
 	__u64 cr4_shadow;
