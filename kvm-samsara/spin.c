@@ -19,6 +19,7 @@
 void samsara_spin_init(struct samsara_vcpu *sv)
 {
 	smr_spin_init(&sv->spin.looks);
+	smr_rounds_init(&sv->spin.rounds);
 }
 
 /* Right before VM-entry, IRQs off; a chunk begins. */

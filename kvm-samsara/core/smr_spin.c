@@ -23,12 +23,12 @@
 
 /*
  * Rounds that are enough: twice as many each time, so that what only looks like a loop that
- * waits loses little, and half as many after each round that is another one.  Who waits, works,
- * and waits again is seen early in each wait; a loop that works, at most about once from
- * one such round to the next.
+ * waits loses little, and a quarter if that has helped: the loop is over when the others have
+ * had their turn.  Who waits, works, and waits again is then seen early in each wait; threads
+ * that yield to each other while they work are not.
  */
 #define MIN_ROUNDS		16
-#define MAX_ROUNDS		4096
+#define MAX_ROUNDS		256
 /* A round has so many reads, at most. */
 #define MAX_READS		8
 
@@ -118,15 +118,29 @@ u64 smr_spin_look(struct smr_spin *spin, const struct smr_seen *now, bool *spins
 	return end_series(spin, false);
 }
 
+/* No more rounds like those before. */
+static void end_rounds(struct smr_rounds *rounds)
+{
+	if (rounds->found && !rounds->same)
+		rounds->enough = smr_max(rounds->enough / 4, MIN_ROUNDS);
+	rounds->found = false;
+	rounds->same = 0;
+}
+
 /* The loop, if there is one, is another one: it begins here. */
 static void begin_rounds(struct smr_rounds *rounds, u64 rip, u64 rsp, u64 branches)
 {
-	*rounds = (struct smr_rounds) {
-		.rip = rip,
-		.rsp = rsp,
-		.branches = branches,
-		.enough = MIN_ROUNDS,
-	};
+	end_rounds(rounds);
+	rounds->rip = rip;
+	rounds->rsp = rsp;
+	rounds->branches = branches;
+	rounds->length = 0;
+	rounds->others = 0;
+}
+
+void smr_rounds_init(struct smr_rounds *rounds)
+{
+	*rounds = (struct smr_rounds) { .enough = MIN_ROUNDS };
 }
 
 bool smr_rounds_read(struct smr_rounds *rounds, u64 rip, u64 rsp, u64 branches)
@@ -141,16 +155,14 @@ bool smr_rounds_read(struct smr_rounds *rounds, u64 rip, u64 rsp, u64 branches)
 	rounds->others = 0;
 	rounds->branches = branches;
 	if (length != rounds->length) {
-		if (rounds->enough > MIN_ROUNDS)
-			rounds->enough /= 2;
+		end_rounds(rounds);
 		rounds->length = length;
-		rounds->same = 0;
 		return false;
 	}
 	if (++rounds->same < rounds->enough)
 		return false;
 	rounds->same = 0;
-	if (rounds->enough < MAX_ROUNDS)
-		rounds->enough *= 2;
+	rounds->found = true;
+	rounds->enough = smr_min(2 * rounds->enough, MAX_ROUNDS);
 	return true;
 }

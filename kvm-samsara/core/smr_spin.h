@@ -53,9 +53,12 @@ struct smr_rounds {
 	u64 branches;		/* conditional, retired until then */
 	u64 length;		/* of the last round, in branches */
 	u32 others;		/* reads elsewhere since */
-	u32 same;		/* rounds in a row with that length */
+	u32 same;		/* rounds in a row with that length, since it was found */
 	u32 enough;		/* so many are a loop that waits */
+	bool found;		/* it was one, with that length */
 };
+
+void smr_rounds_init(struct smr_rounds *rounds);
 
 /* A read of the time stamp counter.  True: it belongs to a loop that waits. */
 bool smr_rounds_read(struct smr_rounds *rounds, u64 rip, u64 rsp, u64 branches);

@@ -132,12 +132,15 @@ static void test_interval(void **state)
 	assert_true(waits(&spin, 10000, 1) > 2 * often);
 }
 
-/* @n rounds of @length branches, with a second read in the middle.  How often it was seen. */
-static int rounds_of(struct smr_rounds *rounds, u64 *branches, u64 length, int n)
+/*
+ * @n rounds of @length branches, with a second read in the middle, or, if @waits, fewer: until
+ * it was seen.  How often it was.
+ */
+static int rounds_of(struct smr_rounds *rounds, u64 *branches, u64 length, int n, bool waits)
 {
 	int seen = 0;
 
-	while (n--) {
+	while (n-- && !(waits && seen)) {
 		*branches += length;
 		seen += smr_rounds_read(rounds, 0x1000, 0x8000, *branches);
 		seen += smr_rounds_read(rounds, 0x1040, 0x8000, *branches + 40);
@@ -147,36 +150,54 @@ static int rounds_of(struct smr_rounds *rounds, u64 *branches, u64 length, int n
 
 static void test_rounds(void **state)
 {
-	struct smr_rounds rounds = {};
+	struct smr_rounds rounds;
 	u64 branches = 0;
 	int i, seen;
 
 	(void)state;
+	smr_rounds_init(&rounds);
 	/* until it is known where the loop is, and how long */
-	assert_int_equal(rounds_of(&rounds, &branches, 90, 16), 0);
-	assert_int_equal(rounds_of(&rounds, &branches, 90, 8), 1);
+	assert_int_equal(rounds_of(&rounds, &branches, 90, 16, false), 0);
+	assert_int_equal(rounds_of(&rounds, &branches, 90, 8, false), 1);
 	/* less and less often */
-	assert_int_equal(rounds_of(&rounds, &branches, 90, 1000), 5);
-	/* one that works, with another round now and then: at most as often as that, about */
+	assert_int_equal(rounds_of(&rounds, &branches, 90, 1000, false), 6);
+	/* one that works, and does something else now and then: hardly ever */
 	for (i = seen = 0; i < 100; i++) {
-		seen += rounds_of(&rounds, &branches, 90, 100);
-		seen += rounds_of(&rounds, &branches, 91, 1);
+		seen += rounds_of(&rounds, &branches, 90, 20, false);
+		rounds_of(&rounds, &branches, 500, 1, false);
 	}
-	assert_in_range(seen, 1, 210);
-	/* one that waits, works and waits again: early each time */
+	assert_in_range(seen, 0, 1);
+	/* one that waits, works and waits again: soon early each time */
 	for (i = seen = 0; i < 100; i++) {
-		seen += rounds_of(&rounds, &branches, 90, 40);
-		rounds_of(&rounds, &branches, 500, 1);
+		seen += rounds_of(&rounds, &branches, 90, i < 3 ? 300 : 40, true);
+		rounds_of(&rounds, &branches, 500, 1, false);
 	}
-	assert_in_range(seen, 90, 210);
+	assert_int_equal(seen, 100);
+}
+
+/* From the start one that works. */
+static void test_working_rounds(void **state)
+{
+	struct smr_rounds rounds;
+	u64 branches = 0;
+	int i, seen;
+
+	(void)state;
+	smr_rounds_init(&rounds);
+	for (i = seen = 0; i < 1000; i++) {
+		seen += rounds_of(&rounds, &branches, 90, 20, false);
+		rounds_of(&rounds, &branches, 500, 1, false);
+	}
+	assert_in_range(seen, 1, 2);
 }
 
 static void test_no_rounds(void **state)
 {
-	struct smr_rounds rounds = {};
+	struct smr_rounds rounds;
 	u64 i;
 
 	(void)state;
+	smr_rounds_init(&rounds);
 	/* the same place, never as long as before */
 	for (i = 0; i < 1000; i++)
 		assert_false(smr_rounds_read(&rounds, 0x1000, 0x8000, i * i));
@@ -194,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_far),
 		cmocka_unit_test(test_interval),
 		cmocka_unit_test(test_rounds),
+		cmocka_unit_test(test_working_rounds),
 		cmocka_unit_test(test_no_rounds),
 	};
 
