@@ -201,12 +201,50 @@ static bool is_only_exit(const struct samsara_vcpu *sv)
 }
 
 /* Nothing else to do but to hand out the time stamp?  Then there is room for it. */
-static bool is_only_rdtsc(struct samsara_vcpu *sv)
+static bool is_only_rdtsc(struct samsara_vcpu *sv, u32 reason)
 {
-	return is_rdtsc(samsara_exit_reason(sv->vcpu)) && sv->state == SAMSARA_IN_CHUNK &&
-	       is_only_exit(sv) &&
-	       !(vmx_get_rflags(sv->vcpu) & X86_EFLAGS_TF) &&
+	return is_rdtsc(reason) && sv->state == SAMSARA_IN_CHUNK && is_only_exit(sv) &&
+	       !(vmcs_readl(GUEST_RFLAGS) & X86_EFLAGS_TF) &&
 	       samsara_running(sv->vm) && samsara_has_input_room(sv);
+}
+
+/* Is KVM's way past the instruction just a longer RIP? */
+static bool is_easily_skipped(unsigned long rip, unsigned long next)
+{
+	return ((rip ^ next) >> 31) != 3 &&
+	       !(vmcs_read32(GUEST_INTERRUPTIBILITY_INFO) &
+		 (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS));
+}
+
+/*
+ * Linux reads the time often, and what KVM does around an exit takes several times as long as
+ * that.  So the guest gets it here and is entered again, with what was loaded for it: nothing
+ * was done since that changes it, and who wants something of the vCPU interrupts it.
+ * What KVM caches is that of the entry: only the VMCS and the general registers are used.
+ * Also for a replay, as long as nobody looks for anything.
+ */
+bool samsara_resume_at_once(struct kvm_vcpu *vcpu)
+{
+	struct samsara_vcpu *sv = to_samsara(vcpu);
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	unsigned long rip, next;
+	u32 reason;
+
+	if (unlikely(vmx->fail) || sv->breakpoints)
+		return false;
+	/* With its upper half: whether VM-entry has failed. */
+	reason = vmcs_read32(VM_EXIT_REASON);
+	if (!is_only_rdtsc(sv, reason))
+		return false;
+	rip = vmcs_readl(GUEST_RIP);
+	next = rip + vmcs_read32(VM_EXIT_INSTRUCTION_LEN);
+	if (!is_easily_skipped(rip, next) ||
+	    samsara_spin_read_tsc(sv, next, vmcs_readl(GUEST_RSP)) ||
+	    !samsara_take_tsc(sv, reason == EXIT_REASON_RDTSCP))
+		return false;
+	vmcs_writel(GUEST_RIP, next);
+	vmx->loaded_vmcs->launched = 1;
+	return true;
 }
 
 static bool single_stepped(struct samsara_vcpu *sv)
@@ -242,9 +280,9 @@ fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 		samsara_disarm_timer(sv);
 	if (samsara_exit_reason(vcpu) == EXIT_REASON_PREEMPTION_TIMER) {
 		sv->exit_done = only_looked(sv);
-	} else if (is_only_rdtsc(sv)) {
+	} else if (is_only_rdtsc(sv, samsara_exit_reason(vcpu))) {
+		/* Not done by samsara_resume_at_once(). */
 		samsara_emulate_rdtsc(sv, samsara_exit_reason(vcpu) == EXIT_REASON_RDTSCP);
-		samsara_spin_read_tsc(sv);
 		sv->exit_done = true;
 	} else {
 		sv->exit_done = !looks && single_stepped(sv) && sv->mode->flow->step(sv);

@@ -197,7 +197,7 @@ void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector)
 }
 
 /* The result of RDTSC or RDTSCP.  CR4.TSD needs no check, its #GP comes before the exit. */
-int samsara_give_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp)
+static void set_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp)
 {
 	u64 aux;
 
@@ -208,25 +208,36 @@ int samsara_give_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp)
 			aux = 0;
 		kvm_rcx_write(vcpu, (u32)aux);
 	}
+}
+
+int samsara_give_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp)
+{
+	set_tsc(vcpu, tsc, rdtscp);
 	return kvm_skip_emulated_instruction(vcpu);
 }
 
-/* The chunk's own input, inside the chunk. */
-int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
+/* The chunk's own input, inside the chunk.  False: the log has none here. */
+bool samsara_take_tsc(struct samsara_vcpu *sv, bool rdtscp)
 {
 	struct smr_item item;
 	u64 tsc;
 
 	if (sv->state == SAMSARA_IN_CHUNK && sv->mode->from_log) {
 		if (!samsara_replay_item(sv, SMR_IN_TSC, &item))
-			return 1;
+			return false;
 		tsc = item.value;
 	} else {
 		tsc = kvm_read_l1_tsc(sv->vcpu, rdtsc());
 		if (sv->state == SAMSARA_IN_CHUNK)
 			smr_in_tsc(&sv->inputs, &sv->chunk_last_tsc, tsc);
 	}
-	return samsara_give_tsc(sv->vcpu, tsc, rdtscp);
+	set_tsc(sv->vcpu, tsc, rdtscp);
+	return true;
+}
+
+int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp)
+{
+	return samsara_take_tsc(sv, rdtscp) ? kvm_skip_emulated_instruction(sv->vcpu) : 1;
 }
 
 /* Log @len bytes at @data, or replace them by what was logged. */

@@ -20,6 +20,7 @@ void samsara_msr_after(struct kvm_vcpu *vcpu, bool in, u32 index, u64 data, int 
 void samsara_note_init(struct kvm_vcpu *vcpu);
 void samsara_note_sipi(struct kvm_vcpu *vcpu, u8 vector);
 int samsara_give_tsc(struct kvm_vcpu *vcpu, u64 tsc, bool rdtscp);
+bool samsara_take_tsc(struct samsara_vcpu *sv, bool rdtscp);
 int samsara_emulate_rdtsc(struct samsara_vcpu *sv, bool rdtscp);
 void samsara_user_input(struct samsara_vcpu *sv);
 

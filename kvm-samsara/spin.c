@@ -108,17 +108,17 @@ void samsara_spin_look(struct samsara_vcpu *sv)
 		end_wait(sv, now);
 }
 
-/* The guest has read the time, in an open chunk, IRQs off: that is a look, too. */
-void samsara_spin_read_tsc(struct samsara_vcpu *sv)
+/* The guest reads the time, in an open chunk, IRQs off: that is a look, too.  Does it spin? */
+bool samsara_spin_read_tsc(struct samsara_vcpu *sv, u64 rip, u64 rsp)
 {
 	struct samsara_counts counts;
 
 	if (!looks(sv))
-		return;
+		return false;
 	samsara_counter_read(&sv->counter, &counts);
-	if (smr_rounds_read(&sv->spin.rounds, kvm_rip_read(sv->vcpu), kvm_rsp_read(sv->vcpu),
-			    counts.branches))
+	if (smr_rounds_read(&sv->spin.rounds, rip, rsp, counts.branches))
 		sv->spin.found = true;
+	return sv->spin.found;
 }
 
 /* The guest spins, in an open chunk, or has executed many PAUSEs: what is to be done? */

@@ -23,7 +23,7 @@ void samsara_spin_begin(struct samsara_vcpu *sv);
 void samsara_arm_timer(struct samsara_vcpu *sv);
 void samsara_disarm_timer(struct samsara_vcpu *sv);
 void samsara_spin_look(struct samsara_vcpu *sv);
-void samsara_spin_read_tsc(struct samsara_vcpu *sv);
+bool samsara_spin_read_tsc(struct samsara_vcpu *sv, u64 rip, u64 rsp);
 void samsara_note_spin(struct samsara_vcpu *sv);
 u64 samsara_spin_time(const struct samsara_vcpu *sv, u64 now);
 

@@ -12,7 +12,9 @@ void samsara_exit(void);
 
 /* Last thing before VM-entry, IRQs off: opens a chunk or goes on with it. */
 void samsara_before_entry(struct kvm_vcpu *vcpu);
-/* Right after VM-exit, IRQs off. */
+/* Right after VM-exit, IRQs off, before KVM has looked at it: is the guest to be entered again? */
+bool samsara_resume_at_once(struct kvm_vcpu *vcpu);
+/* When it has. */
 fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu);
 /* In place of __vmx_handle_exit(), same return value; for all vCPUs that can be recorded. */
 int samsara_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
@@ -25,6 +27,10 @@ int __vmx_handle_exit(struct kvm_vcpu *vcpu, fastpath_t exit_fastpath);
 static inline int samsara_init(void) { return 0; }
 static inline void samsara_exit(void) {}
 static inline void samsara_before_entry(struct kvm_vcpu *vcpu) {}
+static inline bool samsara_resume_at_once(struct kvm_vcpu *vcpu)
+{
+	return false;
+}
 static inline fastpath_t samsara_fastpath(struct kvm_vcpu *vcpu)
 {
 	return EXIT_FASTPATH_NONE;
