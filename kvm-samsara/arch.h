@@ -50,7 +50,13 @@ void samsara_set_stepping(struct samsara_vcpu *sv, bool on);
 bool samsara_breakpoint_fires_here(struct samsara_vcpu *sv);
 bool samsara_guest_breaks(struct kvm_vcpu *vcpu);
 int samsara_run_exit_handler(struct samsara_vcpu *sv);
-bool samsara_exit_needs_section(u16 reason);
+
+/* The others neither touch guest memory nor take or give data. */
+static inline bool samsara_exit_needs_section(u16 reason)
+{
+	return reason != EXIT_REASON_INTERRUPT_WINDOW &&
+	       reason != EXIT_REASON_NMI_WINDOW && reason != EXIT_REASON_HLT;
+}
 
 /* regs.c */
 unsigned long samsara_regs_rip(const struct samsara_regs *regs);

@@ -175,10 +175,3 @@ int samsara_run_exit_handler(struct samsara_vcpu *sv)
 				   run->exit_reason == KVM_EXIT_X86_WRMSR);
 	return r;
 }
-
-/* These exits neither touch guest memory nor take or give data. */
-bool samsara_exit_needs_section(u16 reason)
-{
-	return reason != EXIT_REASON_INTERRUPT_WINDOW &&
-	       reason != EXIT_REASON_NMI_WINDOW && reason != EXIT_REASON_HLT;
-}
