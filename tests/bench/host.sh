@@ -9,7 +9,7 @@
 # with so much memory and so many pages in use, recorded in chunks of one length),
 # "compare0" and "compare1" (without serial phases; are copies compared?), "again:M" (of
 # the Linux guest's programs those whose time is chance, recorded three times in mode M),
-# "always" (parallel, without serial phases).
+# "always" (parallel, without serial phases), "exits:M" (of exits its kinds, in such a mode M).
 #
 # GUESTs: those of tests/guests, and "user-WAY", threads in user mode that wait for each
 # other in that way.
@@ -216,6 +216,16 @@ for guest; do
 			machine "$guest" "$vcpus" "programs=$CHANCE rounds=3" 0xe9
 			pinned record "$TMP/bench" "mode=${mode#again:}"
 			measured "${mode#again:}" "$TMP/bench"
+			;;
+		exits:*)
+			case ${mode#exits:} in
+			native) pinned native "$TMP/bench";;
+			always) pinned record "$TMP/bench" adaptive=0;;
+			*) pinned record "$TMP/bench" "mode=${mode#exits:}";;
+			esac
+			[ "$RC" = $PASS ] || failed "$mode" "QEMU status $RC" "$TMP/bench.err"
+			cycles "$TMP/bench.out" |
+				sed "s/\(.*\) /bench exits vcpus=$vcpus mode=$mode kind=\1 cycles=/"
 			;;
 		replay | preplay)
 			[ "$mode" = replay ] && how=serial || how=parallel

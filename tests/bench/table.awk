@@ -33,6 +33,16 @@ BEGIN {
 			" | " sprintf("%.1f", v["in_precommit"] / (v["chunks"] + v["rollbacks"]) / 1e3)
 		next
 	}
+	if (v["mode"] ~ /^exits:/) {
+		if (!((v["kind"]) in exit_row)) {
+			exit_row[v["kind"]]
+			exit_kind[++exit_kinds] = v["kind"]
+		}
+		if ("exit_cost" in v)
+			exit_cost = v["exit_cost"]
+		exit_cycles[v["kind"], v["mode"], "exit_cost" in v] = v["cycles"]
+		next
+	}
 	if (v["mode"] ~ /^compare/) {
 		if (!($2 in comparing)) {
 			comparing[$2]
@@ -213,6 +223,22 @@ function table_charged(    r, m, n, names, x)
 	}
 	means("geometric mean, compute kernels", " |", n - 1)
 }
+function table_kinds(    i, charge, m, n, modes)
+{
+	if (!exit_kinds)
+		return
+	n = split("native always serial", modes, " ")
+	printf "\nCycles that an exit takes, 2 vCPUs, the exit itself charged with 1 and with %d:\n\n" \
+	       "| exit | native | parallel, adaptive=0 | serial | native, %d | parallel | serial |\n" \
+	       "|---|--:|--:|--:|--:|--:|--:|\n", exit_cost, exit_cost
+	for (i = 1; i <= exit_kinds; i++) {
+		printf "| %s |", exit_kind[i]
+		for (charge = 0; charge < 2; charge++)
+			for (m = 1; m <= n; m++)
+				printf " %s |", exit_cycles[exit_kind[i], "exits:" modes[m], charge]
+		print ""
+	}
+}
 # Bytes of a kind of log for each million instructions of the guest.
 function density(r, mode, kind,    insns)
 {
@@ -348,6 +374,7 @@ END {
 	times("spin", "Threads in user mode that wait in loops, without and with PAUSE",
 	      user_modes, user_others, user_last)
 	table_charged()
+	table_kinds()
 
 	n = 0
 	for (m = 1; m <= nr_modes; m++)

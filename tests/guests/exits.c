@@ -35,10 +35,6 @@ static void on_answer(struct regs *r)
 	apic_eoi();
 }
 
-static void nothing(u32 i)
-{
-}
-
 static void do_cpuid(u32 i)
 {
 	u32 r[4];
@@ -130,7 +126,6 @@ void guest_main(void)
 	irq_set(VEC_ASK, on_ask);
 	irq_set(VEC_ANSWER, on_answer);
 	irq_set(VEC_ASK + 2, on_self);
-	measure("none", nothing);
 	measure("cpuid", do_cpuid);
 	measure("rdtsc", do_rdtsc);
 	measure("port-user", port_user);
