@@ -156,6 +156,12 @@ user_work()
 	echo "$list"
 }
 
+# recorded_in MODE: an option of -record
+recorded_in()
+{
+	[ "$1" = always ] && echo adaptive=0 || echo "mode=$1"
+}
+
 T=/sys/kernel/tracing
 # Not with the unpatched modules.
 [ ! -d $T/events/kvm_samsara ] || echo 1 > $T/events/kvm_samsara/kvm_samsara_totals/enable
@@ -218,10 +224,9 @@ for guest; do
 			measured "${mode#again:}" "$TMP/bench"
 			;;
 		exits:*)
-			case ${mode#exits:} in
-			native) pinned native "$TMP/bench";;
-			always) pinned record "$TMP/bench" adaptive=0;;
-			*) pinned record "$TMP/bench" "mode=${mode#exits:}";;
+			case $mode in
+			*:native) pinned native "$TMP/bench";;
+			*) pinned record "$TMP/bench" "$(recorded_in "${mode#*:}")";;
 			esac
 			[ "$RC" = $PASS ] || failed "$mode" "QEMU status $RC" "$TMP/bench.err"
 			cycles "$TMP/bench.out" |
@@ -242,8 +247,7 @@ for guest; do
 			limit=$LIMIT
 			[ "$mode" != crew ] || LIMIT=$CREW_LIMIT
 			counting
-			[ "$mode" = always ] && how=adaptive=0 || how=mode=$mode
-			pinned record "$TMP/bench" "$how"
+			pinned record "$TMP/bench" "$(recorded_in "$mode")"
 			more=$(counted)
 			LIMIT=$limit
 			measured "$mode" "$TMP/bench" "took=$TOOK commits=$COMMITS chunks=$CHUNKS" \

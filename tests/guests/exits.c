@@ -7,6 +7,7 @@
 
 #define VEC_ASK		(VEC_IPI + 0)
 #define VEC_ANSWER	(VEC_IPI + 1)
+#define VEC_SELF	(VEC_IPI + 2)
 #define PORT_DELAY	0x80
 #define ALL		~0u
 #define IOAPIC		0xfec00000ul
@@ -77,7 +78,7 @@ static void self_ipi(u32 i)
 	u32 before = handled;
 
 	sti();
-	apic_ipi(0, ICR_FIXED(VEC_ASK + 2));
+	apic_ipi(0, ICR_FIXED(VEC_SELF));
 	while (READ_ONCE(handled) == before)
 		cpu_relax();
 	cli();
@@ -125,7 +126,7 @@ void guest_main(void)
 	only = param("only", ALL);
 	irq_set(VEC_ASK, on_ask);
 	irq_set(VEC_ANSWER, on_answer);
-	irq_set(VEC_ASK + 2, on_self);
+	irq_set(VEC_SELF, on_self);
 	measure("cpuid", do_cpuid);
 	measure("rdtsc", do_rdtsc);
 	measure("port-user", port_user);
