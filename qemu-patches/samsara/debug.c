@@ -25,6 +25,9 @@
  *
  * Then it begins once more and goes to the place (RETURN).
  *
+ * Somebody who names a place in a chunk is taken to its branches in the same
+ * way (SEEK), and from there in steps to its instruction (FIND).
+ *
  * All of it happens in the main thread, with the vCPUs out of KVM_RUN, but for
  * samsara_debug_exit().  The VM counts as running all the while.
  *
@@ -36,6 +39,7 @@
 #include <linux/kvm.h>
 #include "block/aio.h"
 #include "exec/gdbstub.h"
+#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qapi/error.h"
 #include "cpu.h"
@@ -73,13 +77,15 @@ typedef enum Phase {
     APPROACH,
     WALK,
     RETURN,
+    SEEK,
+    FIND,
 } Phase;
 
 static struct {
     CPUState *cpu;              /* that the debugger means; NULL: the first */
     Phase phase;
     int step;                   /* FORWARD: the vCPU that steps, or -1 */
-    Place here;                 /* where the way back begins */
+    Place here;                 /* where the way back begins, a seek ends */
     Place from;                 /* where the search or the scan begins, */
     Place to;                   /* and where it ends */
     Phase pass;                 /* SEARCH or SCAN, */
@@ -116,8 +122,11 @@ void samsara_debug_choose(CPUState *cpu)
     }
 }
 
-/* The kernel looks for a group of points, or NO_POINTS, and what is given. */
-static void look_for(unsigned group, uint32_t flags, int vcpu,
+/*
+ * The kernel looks for a group of points, or NO_POINTS, and what is given.
+ * False: it can't, where the guest is.
+ */
+static bool look_for(unsigned group, uint32_t flags, int vcpu,
                      const Place *place)
 {
     struct kvm_samsara_debug debug = {
@@ -135,7 +144,7 @@ static void look_for(unsigned group, uint32_t flags, int vcpu,
     }
     samsara_replay_one_by_one(debug.flags || debug.nr_points);
     /* it has nothing to do where the replay has ended */
-    samsara_device_debug(&debug);
+    return samsara_device_debug(&debug) >= 0;
 }
 
 /* Places */
@@ -177,9 +186,16 @@ static Place current_place(void)
 
 /* The guest stands */
 
-static void stop_at(CPUState *cpu)
+static void stand(void)
 {
     dbg.phase = STAND;
+    /* a pass that ended before its stretch, a seek */
+    samsara_replay_unpause();
+}
+
+static void stop_at(CPUState *cpu)
+{
+    stand();
     dbg.cpu = cpu;
     if (!runstate_is_running()) {
         /* it has to stop, or nobody is told */
@@ -474,6 +490,55 @@ static void pass_over(void)
     }
 }
 
+/* A place in a chunk */
+
+/* The debugger's vCPU stays what it is: it asks where the others are. */
+static void stand_at_place(void)
+{
+    stand();
+    vm_stop(RUN_STATE_PAUSED);
+}
+
+static void no_such_place(void *opaque)
+{
+    if (dbg.phase == SEEK || dbg.phase == FIND) {
+        error_report("samsara: commit %" PRIu64 " has no such place: the guest "
+                     "is behind it", dbg.here.commit);
+        stand_at_place();
+    }
+}
+
+static void find_place(void)
+{
+    look_for(NO_POINTS, KVM_SAMSARA_DEBUG_STEP, dbg.here.vcpu, NULL);
+    go(FIND);
+}
+
+static bool look_for_place(void)
+{
+    return look_for(NO_POINTS,
+                    KVM_SAMSARA_DEBUG_GOTO | KVM_SAMSARA_DEBUG_AT_LEAST, 0,
+                    &dbg.here);
+}
+
+static void seek_place(const struct smr_seek *where)
+{
+    dbg.here = (Place) {
+        .commit = where->n,
+        .in_chunk = true,
+        .pos.branches = where->branches,
+        .pos.jumps = where->jumps,
+        .pos.rip = where->rip,
+    };
+    /* chunks that run side by side can't be stopped in */
+    if (!samsara_replay_is_ahead(where->n - 1) || !look_for_place()) {
+        samsara_replay_rewind(where->n - 1);
+        look_for_place();
+    }
+    samsara_replay_pause(where->n, no_such_place);
+    go(SEEK);
+}
+
 /* Stops of vCPUs, by their threads */
 
 /* The vCPU waits while the main thread decides. */
@@ -535,6 +600,20 @@ static int stopped_in_approach(CPUState *cpu, const Place *place)
     return ask_main_thread(cpu, walk);
 }
 
+static int stopped_in_seek(CPUState *cpu, const Place *place)
+{
+    uint64_t rip = dbg.here.pos.rip;
+
+    if (place->commit == dbg.here.commit && (!rip || place->pos.rip == rip)) {
+        return ask_main_thread(cpu, stand_at_place);
+    }
+    if (dbg.phase == FIND) {
+        return 0;
+    }
+    dbg.here.vcpu = cpu->cpu_index;
+    return ask_main_thread(cpu, find_place);
+}
+
 static int stopped(CPUState *cpu, uint32_t hits)
 {
     Place place = chunk_place(cpu);
@@ -552,6 +631,9 @@ static int stopped(CPUState *cpu, uint32_t hits)
         return stopped_in_approach(cpu, &place);
     case WALK:
         return stopped_in_walk(cpu, &place);
+    case SEEK:
+    case FIND:
+        return stopped_in_seek(cpu, &place);
     case RETURN:
         report_hits(cpu, dbg.hit_group, dbg.hits);
         break;
@@ -559,7 +641,7 @@ static int stopped(CPUState *cpu, uint32_t hits)
         report_hits(cpu, dbg.group, hits);
         break;
     }
-    dbg.phase = STAND;
+    stand();
     dbg.cpu = cpu;
     /* until the main thread has stopped the VM */
     samsara_replay_vcpu_waits(true);
@@ -609,11 +691,24 @@ void samsara_debug_continue_back(void)
     }
 }
 
+void samsara_debug_seek(const struct smr_seek *where, Error **errp)
+{
+    uint64_t commit;
+
+    if (where->kind != SMR_AT_PLACE) {
+        samsara_replay_seek(where, errp);
+    } else if (samsara_replay_prepare_seek(where, &commit, errp)) {
+        seek_place(where);
+    }
+}
+
 void samsara_debug_state_change(bool running)
 {
     if (!running) {
-        /* perhaps somebody else has stopped it on its way */
-        dbg.phase = STAND;
+        if (dbg.phase != STAND) {
+            /* somebody else has stopped it on its way */
+            stand();
+        }
         samsara_replay_vcpu_waits(false);
         samsara_replay_stopped();
         return;

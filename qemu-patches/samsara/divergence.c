@@ -31,17 +31,11 @@ static void print_places(void)
     CPUState *cpu;
 
     CPU_FOREACH(cpu) {
-        if (samsara_device_place(kvm_arch_vcpu_id(cpu), &p) < 0) {
-            continue;
+        if (samsara_device_place(kvm_arch_vcpu_id(cpu), &p) >= 0) {
+            g_autofree char *where = samsara_position_text(&p);
+
+            fprintf(stderr, "  vCPU %d is %s\n", cpu->cpu_index, where);
         }
-        fprintf(stderr, "  vCPU %d is at 0x%" PRIx64, cpu->cpu_index,
-                (uint64_t)p.pos.rip);
-        if (p.commit) {
-            fprintf(stderr, ", %" PRIu64 " conditional branches into commit %"
-                    PRIu64, (uint64_t)p.pos.branches, (uint64_t)p.commit);
-        }
-        fprintf(stderr, "; its last commit is %" PRIu64 "\n",
-                (uint64_t)p.last_commit);
     }
 }
 

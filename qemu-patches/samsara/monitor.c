@@ -137,6 +137,9 @@ SamsaraInfo *qmp_samsara_record_stop(Error **errp)
 }
 
 void qmp_samsara_seek(bool has_commit, uint64_t commit,
+                      bool has_branches, uint64_t branches,
+                      bool has_jumps, uint64_t jumps,
+                      bool has_rip, uint64_t rip,
                       bool has_time, uint64_t time,
                       bool has_console_line, uint64_t console_line,
                       Error **errp)
@@ -147,12 +150,23 @@ void qmp_samsara_seek(bool has_commit, uint64_t commit,
         error_setg(errp, "One of commit, time and console-line is needed");
         return;
     }
-    if (has_time) {
+    if ((has_branches && !commit) ||
+        ((has_jumps || has_rip) && !has_branches)) {
+        error_setg(errp,
+                   "branches needs a commit, jumps and rip need branches");
+        return;
+    }
+    if (has_branches) {
+        where = (struct smr_seek) {
+            .kind = SMR_AT_PLACE, .n = commit, .branches = branches,
+            .jumps = has_jumps ? jumps : 0, .rip = has_rip ? rip : 0,
+        };
+    } else if (has_time) {
         where = (struct smr_seek) { .kind = SMR_AT_TIME, .n = time };
     } else if (has_console_line) {
         where = (struct smr_seek) { .kind = SMR_AT_LINE, .n = console_line };
     }
-    samsara_replay_seek(&where, errp);
+    samsara_debug_seek(&where, errp);
 }
 
 void hmp_samsara_seek(Monitor *mon, const QDict *qdict)
@@ -162,10 +176,10 @@ void hmp_samsara_seek(Monitor *mon, const QDict *qdict)
     Error *err = NULL;
 
     if (smr_seek_parse(position, &where)) {
-        samsara_replay_seek(&where, &err);
+        samsara_debug_seek(&where, &err);
     } else {
-        error_setg(&err, "%s: neither a commit nor time:SECONDS nor line:N",
-                   position);
+        error_setg(&err, "%s: neither a commit nor COMMIT+BRANCHES nor "
+                   "time:SECONDS nor line:N", position);
     }
     hmp_handle_error(mon, err);
 }
@@ -187,19 +201,12 @@ static void print_places(Monitor *mon)
     CPUState *cpu;
 
     CPU_FOREACH(cpu) {
-        if (samsara_device_place(kvm_arch_vcpu_id(cpu), &p) < 0) {
-            continue;
-        }
-        monitor_printf(mon, "%c vCPU %d at 0x%" PRIx64 ", ",
-                       cpu == samsara_debug_cpu() ? '*' : ' ', cpu->cpu_index,
-                       (uint64_t)p.pos.rip);
-        if (p.commit) {
-            monitor_printf(mon, "%" PRIu64 " conditional branches into commit %"
-                           PRIu64 "\n", (uint64_t)p.pos.branches,
-                           (uint64_t)p.commit);
-        } else {
-            monitor_printf(mon, "after its commit %" PRIu64 "\n",
-                           (uint64_t)p.last_commit);
+        if (samsara_device_place(kvm_arch_vcpu_id(cpu), &p) >= 0) {
+            g_autofree char *where = samsara_position_text(&p);
+
+            monitor_printf(mon, "%c vCPU %d %s\n",
+                           cpu == samsara_debug_cpu() ? '*' : ' ',
+                           cpu->cpu_index, where);
         }
     }
 }

@@ -378,7 +378,8 @@ void samsara_replay_init(void)
     if (!samsara_opts.stop_at) {
         return;
     }
-    if (!smr_seek_parse(samsara_opts.stop_at, &where)) {
+    if (!smr_seek_parse(samsara_opts.stop_at, &where) ||
+        where.kind == SMR_AT_PLACE) {
         bad_stop_at("neither a commit nor time:SECONDS nor line:N");
     }
     if (!samsara_position_commit(&where, x->replayable, &commit, &err)) {
@@ -602,8 +603,7 @@ uint64_t samsara_replay_rewind(uint64_t commit)
     return samsara_checkpoint_before(commit);
 }
 
-/* Can the guest get there by going on?  The vCPUs stand still. */
-static bool is_ahead(uint64_t commit)
+bool samsara_replay_is_ahead(uint64_t commit)
 {
     struct kvm_samsara_status st;
 
@@ -622,6 +622,15 @@ void samsara_replay_pause(uint64_t commit, QEMUBHFunc *arrived)
     qatomic_set(&rep.target, commit);
     qatomic_set(&rep.held, false);
     set_pause();
+}
+
+void samsara_replay_unpause(void)
+{
+    if (qatomic_read(&rep.target)) {
+        qatomic_set(&rep.target, 0);
+        qatomic_set(&rep.pause_at, 0);
+        set_pause();
+    }
 }
 
 void samsara_replay_stay(bool stays)
@@ -647,7 +656,7 @@ static void go_on(void)
 /* The vCPUs are paused. */
 static void go_to(uint64_t commit)
 {
-    if (!is_ahead(commit)) {
+    if (!samsara_replay_is_ahead(commit)) {
         samsara_replay_rewind(commit);
     }
     qatomic_set(&rep.line, 0);
@@ -733,13 +742,12 @@ static bool may_seek(Error **errp)
     return false;
 }
 
-void samsara_replay_seek(const struct smr_seek *where, Error **errp)
+bool samsara_replay_prepare_seek(const struct smr_seek *where,
+                                 uint64_t *commit, Error **errp)
 {
-    uint64_t commit;
-
     if (!may_seek(errp) ||
-        !samsara_position_commit(where, rep.limit, &commit, errp)) {
-        return;
+        !samsara_position_commit(where, rep.limit, commit, errp)) {
+        return false;
     }
     if (!qatomic_read(&samsara_running)) {
         /* -S: it begins now, and its vCPUs soon */
@@ -748,6 +756,16 @@ void samsara_replay_seek(const struct smr_seek *where, Error **errp)
     /* without an event: that means that it is there */
     pause_all_vcpus();
     qatomic_set(&rep.goes_back, true);
+    return true;
+}
+
+void samsara_replay_seek(const struct smr_seek *where, Error **errp)
+{
+    uint64_t commit;
+
+    if (!samsara_replay_prepare_seek(where, &commit, errp)) {
+        return;
+    }
     if (commit != SAMSARA_UNKNOWN) {
         go_to(commit);
     } else if (samsara_replay_ended()) {

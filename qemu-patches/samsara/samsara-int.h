@@ -442,6 +442,8 @@ int samsara_feed(void);
  */
 bool samsara_position_commit(const struct smr_seek *where, uint64_t limit,
                              uint64_t *commit, Error **errp);
+/* Where a vCPU is, in words, and as smr_seek_parse() takes it if in a chunk */
+char *samsara_position_text(const struct kvm_samsara_place *place);
 /* Milliseconds of the recording */
 uint64_t samsara_position_time(uint64_t commit);
 
@@ -449,7 +451,10 @@ uint64_t samsara_position_time(uint64_t commit);
 /* -replay stop-at= */
 void samsara_replay_init(void);
 void samsara_replay_start(void);
-/* Goes there, and pauses; not at once. */
+/* May the guest go there, and to which commit?  If so, its vCPUs are paused. */
+bool samsara_replay_prepare_seek(const struct smr_seek *where,
+                                 uint64_t *commit, Error **errp);
+/* Goes there, and pauses; not at once.  No place in a chunk: see debug.c. */
 void samsara_replay_seek(const struct smr_seek *where, Error **errp);
 /* It is on its way there. */
 bool samsara_replay_seeks(void);
@@ -465,8 +470,12 @@ uint64_t samsara_replay_checkpoint(Error **errp);
  * the vCPUs are paused.
  */
 uint64_t samsara_replay_rewind(uint64_t commit);
+/* Can the guest get there by going on?  Its vCPUs are paused. */
+bool samsara_replay_is_ahead(uint64_t commit);
 /* Nothing is done after @commit, but @arrived in the main thread. */
 void samsara_replay_pause(uint64_t commit, QEMUBHFunc *arrived);
+/* It goes on there, if it has not come there. */
+void samsara_replay_unpause(void);
 /* QEMU exits. */
 void samsara_replay_end(void);
 /* A debugger is there: QEMU does not exit at the end, and makes checkpoints. */
@@ -545,6 +554,8 @@ void samsara_debug_forward(int step);
 /* It goes to the last point before this, or to the vCPU's last instruction. */
 void samsara_debug_continue_back(void);
 void samsara_debug_step_back(CPUState *cpu);
+/* It goes to any place of the recording, and pauses; not at once. */
+void samsara_debug_seek(const struct smr_seek *where, Error **errp);
 /* The guest is at an end of the replay: gdb's word for it, or "". */
 const char *samsara_debug_history(void);
 void samsara_debug_state_change(bool running);

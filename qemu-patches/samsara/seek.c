@@ -2,7 +2,8 @@
  * Record and replay of multiprocessor KVM guests: positions in a recording
  *
  * People name a commit, a time, or a line of the guest's console; everything
- * else here knows commits only.
+ * else here knows commits only, but for debug.c, which goes to places in their
+ * chunks, too.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -54,6 +55,22 @@ bool samsara_position_commit(const struct smr_seek *where, uint64_t limit,
         }
         return *commit <= limit;
     }
+}
+
+char *samsara_position_text(const struct kvm_samsara_place *place)
+{
+    const struct kvm_samsara_position *pos = &place->pos;
+
+    if (!place->commit) {
+        return g_strdup_printf("at 0x%" PRIx64 ", after its commit %" PRIu64,
+                               (uint64_t)pos->rip,
+                               (uint64_t)place->last_commit);
+    }
+    return g_strdup_printf("at 0x%" PRIx64 ", in commit %" PRIu64 ": %" PRIu64
+                           "+%" PRIu64 "+%" PRIu64 "@0x%" PRIx64,
+                           (uint64_t)pos->rip, (uint64_t)place->commit,
+                           (uint64_t)place->commit, (uint64_t)pos->branches,
+                           (uint64_t)pos->jumps, (uint64_t)pos->rip);
 }
 
 uint64_t samsara_position_time(uint64_t commit)

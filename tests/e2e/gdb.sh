@@ -215,13 +215,42 @@ monitor()
 	EOF
 		says gdb-monitor 'position: commit 0 of' '^\* vCPU 0 at 0x[0-9a-f]*, after its commit 0' \
 			'Breakpoint 1, overbooked' '^position: commit [0-9]+ of [0-9]+ [(].*, 0.* s, ' \
-			'^\* vCPU [01] at 0x[0-9a-f]+, [0-9]+ conditional branches into commit' \
+			'^\* vCPU [01] at 0x[0-9a-f]+, in commit [0-9]+: [0-9]+[+][0-9]+[+][0-9]+@0x' \
 			'^vCPU 0:' 'chunk, ended' '^  next:' '^vCPU 1:' '^devices:' 'in the middle of something' \
 			'^at commit 33[0-2]' 'position: commit 50 of' 'after its commit' '^vCPU 0:' ' = 0x' \
 			' 1 console lines' ' = 0x' 'nowhere: neither a commit' '1 to 64 commits' \
 			'ends at its last commit' 'No more reverse-execution' &&
 		[ "$(grep '^\$[12] = ' "$TMP/gdb-monitor.gdb" | sed 's/.* = //' | sort -u | wc -l)" = 1 ]
 	finish gdb-monitor
+}
+
+# From the middle of a commit away, and to the same instruction again
+places()
+{
+	wanted gdb-places || return 0
+	machine overbook 2 'n=20000' 0xe9
+	record_until gdb-places 'booked by' || return
+	debug gdb-places "$TMP/gdb-places.smr" overbook <<- EOF &&
+	define hookpost-monitor
+	maintenance flush register-cache
+	end
+	break overbooked
+	continue
+	stepi 3
+	printf "here %d %lx %lx\n", \$_thread, \$rip, \$rsp
+	pipe monitor when | sed -n 's/.*in commit .*: /monitor seek /p' > $TMP/place.gdb
+	monitor seek 50
+	source $TMP/place.gdb
+	printf "here %d %lx %lx\n", \$_thread, \$rip, \$rsp
+	reverse-stepi
+	stepi
+	printf "here %d %lx %lx\n", \$_thread, \$rip, \$rsp
+	delete
+	continue
+	EOF
+		says gdb-places 'Breakpoint 1, overbooked' '^here' '^here' '^here' 'No more reverse-execution' &&
+		[ "$(grep '^here' "$TMP/gdb-places.gdb" | sort -u | wc -l)" = 1 ]
+	finish gdb-places
 }
 
 # steps COUNT: gdb's commands for so many steps forwards, and the same back
@@ -313,6 +342,7 @@ guilty
 many
 crash
 monitor
+places
 walk ports mmio port_reads 0 8
 walk string mmio store_string 1 8
 walk fault repmovs page_fault 2 8

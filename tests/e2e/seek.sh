@@ -34,13 +34,16 @@ until_more()
 	done
 }
 
-# seek NAME COMMIT|HOW N: true once the guest is there
+# seek NAME COMMIT|PLACE|HOW N: true once the guest is there
 seek()
 {
 	local stops how=commit
 	[ -z "${3:-}" ] || how=$2
 	stops=$(count "$1" '"STOP"')
-	ask "\"samsara-seek\", \"arguments\": {\"$how\": ${3:-$2}}"
+	case $2 in
+	*+*) ask_human "samsara_seek $2";;
+	*) ask "\"samsara-seek\", \"arguments\": {\"$how\": ${3:-$2}}";;
+	esac
 	until_more "$1" '"STOP"' "$stops"
 }
 
@@ -82,6 +85,71 @@ walk()
 		[ "${known:-$STATE}" = "$STATE" ] || { WHY="another state at commit $R"; return 1; }
 		echo "$R $STATE" >> "$TMP/$name.seen"
 	done
+}
+
+# place NAME: sets PLACE, where the vCPU is whose chunk is open
+place()
+{
+	local answers
+	answers=$(count "$1" '"return"')
+	ask_human samsara_when
+	until_more "$1" '"return"' "$answers"
+	PLACE=$(tail -n 1 "$TMP/$1.qmp" | sed -n 's/.*in commit [0-9]*: \([0-9a-fx+@]*\).*/\1/p')
+}
+
+# to_place NAME COMMIT BRANCHES: sets PLACE and STATE, the same after a second way there
+to_place()
+{
+	local there
+	seek "$1" "$2+$3" || { WHY="never at $2+$3"; return 1; }
+	place "$1"
+	state "$1"
+	there=${PLACE#*+}
+	if [ "${PLACE%%+*}" != "$2" ] || [ "${there%%+*}" -lt "$3" ]; then
+		WHY="at ${PLACE:-no place}, not $2+$3"
+		return 1
+	fi
+	there="$PLACE $STATE"
+	seek "$1" 1 || { WHY="never at commit 1"; return 1; }
+	seek "$1" "$PLACE" || { WHY="never at $PLACE"; return 1; }
+	place "$1"
+	state "$1"
+	[ "$PLACE $STATE" = "$there" ] && return
+	WHY="at $there, then ${PLACE:-no place} $STATE"
+	return 1
+}
+
+# no_place NAME COMMIT: it is no chunk, or has not so many branches; the guest is after it
+no_place()
+{
+	seek "$1" "$2+4000000000" || { WHY="never after $2"; return 1; }
+	place "$1"
+	state "$1"
+	[ -z "$PLACE" ] && [ "$AT" = "$2" ] &&
+		grep -q "commit $2 has no such place" "$TMP/$1.err" && return
+	WHY="at ${PLACE:-commit $AT}, not after $2"
+	return 1
+}
+
+# places NAME FILE COMMITS TIMES: in random chunks of a parallel replay
+places()
+{
+	local name=$1 n=0 commit branches
+	: > "$TMP/$name.seen"
+	samsara dump "$2" |
+		sed -n 's/^ *\([0-9]*\) vcpu .* chunk .* end async at branches \([0-9]*\) .*/\1 \2/p' > "$TMP/$name.chunks"
+	start_qemu "$name" -display none -replay "file=$2,at-end=pause"
+	while [ "$n" -lt "$4" ]; do
+		n=$((n + 1))
+		random "$(wc -l < "$TMP/$name.chunks")"
+		commit=$(sed -n "$((R + 1))p" "$TMP/$name.chunks")
+		branches=${commit#* }
+		commit=${commit% *}
+		random $((branches + (branches == 0)))
+		to_place "$name" "$commit" "$R" || return
+		echo "$PLACE $STATE" >> "$TMP/$name.seen"
+	done
+	no_place "$name" "$commit"
 }
 
 # stops NAME FILE COMMITS TIMES: a parallel replay, stopped at any time, is at a commit
@@ -158,6 +226,13 @@ seek_serial_console()
 	wanted seek-linux || return 0
 	machine linux 2 '' ''
 	walks seek-linux walk 6
+}
+
+seek_places()
+{
+	wanted seek-places || return 0
+	machine racey 2 'n=20000' 0xe9
+	walks seek-places places 8
 }
 
 seek_stops()
@@ -382,6 +457,7 @@ seek_refused()
 
 seek_racey
 seek_serial_console
+seek_places
 seek_stops
 seek_positions
 seek_index

@@ -15,13 +15,29 @@ static void assert_parses(const char *text, enum smr_seek_kind kind, u64 n)
 	assert_int_equal(s.n, n);
 }
 
+static void assert_place(const char *text, u64 n, u64 branches, u64 jumps, u64 rip)
+{
+	struct smr_seek s = { .jumps = 1, .rip = 1 };
+
+	if (!smr_seek_parse(text, &s))
+		fail_msg("\"%s\" is none", text);
+	assert_int_equal(s.kind, SMR_AT_PLACE);
+	assert_int_equal(s.n, n);
+	assert_int_equal(s.branches, branches);
+	assert_int_equal(s.jumps, jumps);
+	assert_int_equal(s.rip, rip);
+}
+
 static void test_parse(void **state)
 {
 	static const char *const none[] = {
 		"", " 1", "1 ", "-1", "+1", "0x10", "1.5", "18446744073709551616", "line:",
 		"line:x", "line:1.5", "line:-1", "Line:1", "time:", "time:.5", "time:1.",
 		"time:1.2345", "time:1.5s", "time:1,5", "time:1.-5", "time:18446744073709551615",
-		"time:99999999999999999999", "commit:1", "line:1:2", "time:time:1",
+		"time:99999999999999999999", "commit:1", "line:1:2", "time:time:1", "5+", "0+1",
+		"5+x", "5+1+", "5+1+2+3", "5++1", "5@0x10", "5+1@", "5+1@10", "5+1@0x", "5+1@0x1g",
+		"5+1@0x10000000000000000", "5+1@0x10@0x10", "5+1 ", "5 +1", "line:5+1", "time:5+1",
+		"5+18446744073709551616", "5+1@0x10+2",
 	};
 	struct smr_seek s;
 	size_t i;
@@ -30,6 +46,12 @@ static void test_parse(void **state)
 	assert_parses("0", SMR_AT_COMMIT, 0);
 	assert_parses("563", SMR_AT_COMMIT, 563);
 	assert_parses("18446744073709551615", SMR_AT_COMMIT, U64_MAX);
+	assert_place("7+0", 7, 0, 0, 0);
+	assert_place("7+12", 7, 12, 0, 0);
+	assert_place("7+12+345", 7, 12, 345, 0);
+	assert_place("7+12@0x40fE", 7, 12, 0, 0x40fe);
+	assert_place("7+12+345@0xffffffff81000000", 7, 12, 345, 0xffffffff81000000);
+	assert_place("1+18446744073709551615", 1, U64_MAX, 0, 0);
 	assert_parses("line:12", SMR_AT_LINE, 12);
 	assert_parses("time:0", SMR_AT_TIME, 0);
 	assert_parses("time:12", SMR_AT_TIME, 12000);

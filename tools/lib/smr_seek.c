@@ -48,6 +48,32 @@ static bool skip(const char **text, const char *word)
 	return true;
 }
 
+static bool get_hex(const char **text, u64 *v)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p = *text, *digit;
+
+	for (*v = 0; *p && (digit = strchr(digits, *p | 0x20)); p++) {
+		if (*v >> 60)
+			return false;
+		*v = *v << 4 | (u64)(digit - digits);
+	}
+	if (p == *text)
+		return false;
+	*text = p;
+	return true;
+}
+
+/* What comes after the commit's number and "+" */
+static bool get_place(const char **text, struct smr_seek *p)
+{
+	p->kind = SMR_AT_PLACE;
+	p->jumps = p->rip = 0;
+	return p->n && get_digits(text, &p->branches) &&
+	       (!skip(text, "+") || get_digits(text, &p->jumps)) &&
+	       (!skip(text, "@0x") || get_hex(text, &p->rip));
+}
+
 bool smr_seek_parse(const char *text, struct smr_seek *p)
 {
 	if (skip(&text, "time:")) {
@@ -55,7 +81,11 @@ bool smr_seek_parse(const char *text, struct smr_seek *p)
 		return get_time(&text, &p->n) && !*text;
 	}
 	p->kind = skip(&text, "line:") ? SMR_AT_LINE : SMR_AT_COMMIT;
-	return get_digits(&text, &p->n) && !*text;
+	if (!get_digits(&text, &p->n))
+		return false;
+	if (p->kind == SMR_AT_COMMIT && skip(&text, "+") && !get_place(&text, p))
+		return false;
+	return !*text;
 }
 
 /* By when which commit was done. */
