@@ -33,6 +33,7 @@
 #include "arch.h"
 #include "contended.h"
 #include "ept.h"
+#include "hot.h"
 #include "map.h"
 #include "position.h"
 #include "samsara.h"
@@ -98,6 +99,7 @@ void samsara_reserve_note_conflicts(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	struct samsara_contended *c;
+	u64 lost = rdtsc() - sv->chunk.tsc;
 	u32 i, left = SAMSARA_MAX_CONTENDED;
 
 	for (i = 0; i < sv->copies.nr_access && left; i++) {
@@ -105,6 +107,9 @@ void samsara_reserve_note_conflicts(struct samsara_vcpu *sv)
 			continue;
 		trace_kvm_samsara_conflict(sv->id, sv->copies.access[i]->ram, sv->start_seq,
 					   smr_read_once(&sv->copies.access[i]->meta.version));
+		samsara_hot_conflict(sv, sv->copies.access[i], lost);
+		/* all of it is the first one's fault */
+		lost = 0;
 		spin_lock(&vm->pages_lock);
 		c = find_page(vm, sv->copies.access[i]) ?: add_page(vm, sv->copies.access[i]);
 		c->conflicts++;
@@ -367,6 +372,8 @@ bool samsara_reserve_touch(struct samsara_vcpu *sv, struct samsara_page *sp, boo
 	}
 	spin_unlock(&vm->pages_lock);
 	trace_kvm_samsara_contended(sv->id, sp->ram, write, got, ends);
+	if (ends)
+		samsara_hot_touch(sv, sp);
 	return ends;
 }
 
@@ -398,7 +405,7 @@ static bool try_reserve_wanted(struct samsara_vcpu *sv)
 void samsara_reserve_wait(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
-	u64 start = rdtsc();
+	u64 start = rdtsc(), waited;
 
 	if (!sv->reserve.wanted)
 		return;
@@ -409,5 +416,7 @@ void samsara_reserve_wait(struct samsara_vcpu *sv)
 		cond_resched();
 	}
 	sv->reserve.wanted = NULL;
-	samsara_stat(sv)->samsara_page_cycles += rdtsc() - start;
+	waited = rdtsc() - start;
+	samsara_stat(sv)->samsara_page_cycles += waited;
+	samsara_hot_waited(sv, waited);
 }

@@ -14,6 +14,7 @@
 #include "debug.h"
 #include "dma.h"
 #include "entry.h"
+#include "hot.h"
 #include "input.h"
 #include "memory.h"
 #include "mode.h"
@@ -424,6 +425,14 @@ static int get_replayed(struct samsara_vm *vm, const struct kvm_device_attr *att
 						      samsara_changed_get(vm, uaddr);
 }
 
+static int get_hot(struct samsara_vm *vm, u64 id, void __user *uaddr)
+{
+	/* Pairs with samsara_start(), as in set_dma(). */
+	if (smp_load_acquire(&vm->state) == KVM_SAMSARA_STATE_IDLE)
+		return -ENODATA;
+	return samsara_hot_get(vm, id, uaddr);
+}
+
 /* Without config_lock: a recording that waits for room must not block them. */
 static bool is_ordered(u32 group)
 {
@@ -499,6 +508,8 @@ static int samsara_device_get_attr(struct kvm_device *dev, struct kvm_device_att
 		r = get_state(vm, attr->attr, uaddr);
 	else if (attr->group >= KVM_SAMSARA_GRP_PLACE && attr->group <= KVM_SAMSARA_GRP_CHANGED)
 		r = get_replayed(vm, attr);
+	else if (attr->group == KVM_SAMSARA_GRP_HOT)
+		r = get_hot(vm, attr->attr, uaddr);
 	else if (attr->group == KVM_SAMSARA_GRP_STATUS && !attr->attr)
 		r = get_status(vm, uaddr);
 	up_read(&vm->in_use);
@@ -524,6 +535,7 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 		return attr->attr > KVM_SAMSARA_MAP_END ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_STATE:
 	case KVM_SAMSARA_GRP_PLACE:
+	case KVM_SAMSARA_GRP_HOT:
 		return attr->attr >= MAX_VCPUS ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_PROGRESS:
 		return attr->attr > MAX_VCPUS ? -ENXIO : 0;

@@ -37,7 +37,8 @@ static int speculate_init(struct samsara_vcpu *sv)
 {
 	samsara_ept_use(sv, &sv->copies.ept);
 	return samsara_ept_init(sv->ept) ?:
-	       samsara_copies_init(&sv->copies, samsara_max_mapped(sv->vm));
+	       samsara_copies_init(&sv->copies, samsara_max_mapped(sv->vm)) ?:
+	       samsara_hot_init(sv);
 }
 
 /*

@@ -37,6 +37,7 @@
 #include "counter.h"
 #include "debug.h"
 #include "ept.h"
+#include "hot.h"
 #include "land.h"
 #include "map.h"
 #include "memory.h"
@@ -198,6 +199,7 @@ struct samsara_vcpu {
 	/* Of one mode each */
 	struct samsara_copies copies;
 	struct samsara_reserve reserve;
+	struct samsara_hot hot;
 	struct samsara_turn turn;
 	struct samsara_ownership own;
 	struct samsara_landing landing;

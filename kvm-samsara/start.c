@@ -109,6 +109,7 @@ static void free_vcpu(struct samsara_vcpu *sv)
 	samsara_copies_free(&sv->copies);
 	samsara_ept_free(&sv->copies.ept);
 	samsara_ept_free(&sv->direct);
+	samsara_hot_free(sv);
 	kvfree(sv->inputs.p);
 	vfree(sv->scratch);
 	kfree(sv);

@@ -94,9 +94,11 @@ int cmd_report(const struct options *o, struct smr_reader *r)
 	int status = EXIT_UNREADABLE, printed;
 	u32 i;
 
-	if (rep.s)
+	if (rep.s) {
 		rep.s->positions = positions_new(o->symbols);
-	if (!rep.s || !rep.s->positions) {
+		rep.s->hot = hot_new(r, o->symbols);
+	}
+	if (!rep.s || !rep.s->positions || !rep.s->hot) {
 		perror("samsara");
 	} else {
 		rep.s->nr_vcpus = smr_reader_info(r)->nr_vcpus;
@@ -105,7 +107,10 @@ int cmd_report(const struct options *o, struct smr_reader *r)
 		printed = status == EXIT_UNREADABLE ? EXIT_OK : print(&rep);
 		if (printed)
 			status = printed;
+	}
+	if (rep.s) {
 		positions_free(rep.s->positions);
+		hot_free(rep.s->hot);
 	}
 	for (i = 0; i < NR_TABLES; i++)
 		free(rep.table[i].row);

@@ -36,6 +36,7 @@ struct survey {
 	u64 map, state;		/* bytes of memory maps and states of vCPUs */
 	u64 commits;
 	struct positions *positions;
+	struct hot *hot;
 };
 
 /* Where chunks ended asynchronously: @symbols may be NULL. */
@@ -45,8 +46,17 @@ void positions_add(struct positions *p, u64 rip);
 /* A table of those that were most often there; false: out of memory. */
 bool positions_table(const struct positions *p, struct table *t);
 
+struct hot;
+
+/* Where chunks lost time, as the recording says: NULL if there is no memory.  @symbols may be NULL. */
+struct hot *hot_new(const struct smr_reader *r, const struct symbols *symbols);
+void hot_free(struct hot *hot);
+/* Rows in any order, as many as there are; false: out of memory. */
+bool hot_tables(struct hot *hot, struct table *pages, struct table *instructions,
+		struct table *time);
+
 /* Tables one after the other. */
-#define NR_TABLES	7
+#define NR_TABLES	10
 
 struct report {
 	const struct options *o;

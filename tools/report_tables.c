@@ -4,6 +4,9 @@
 
 #include "report.h"
 
+/* Rows of a table that may have many more */
+#define SHOWN	30u
+
 static struct row *add_row(struct table *t, u64 n)
 {
 	struct row *row = &t->row[t->nr];
@@ -36,6 +39,19 @@ static void most_first(struct table *t)
 {
 	if (t->nr)
 		qsort(t->row, t->nr, sizeof(*t->row), by_number);
+}
+
+/* Of more rows than are shown, one is left of the others. */
+static void cut(struct table *t)
+{
+	u32 i;
+
+	if (t->nr <= SHOWN)
+		return;
+	for (i = SHOWN + 1; i < t->nr; i++)
+		t->row[SHOWN].n += t->row[i].n;
+	strcpy(t->row[SHOWN].label, "elsewhere");
+	t->nr = SHOWN + 1;
 }
 
 static void label_end(struct row *row, u16 end)
@@ -159,6 +175,19 @@ static bool events(const struct survey *s, struct table *t)
 	return true;
 }
 
+static bool hot(const struct survey *s, struct table t[3])
+{
+	u32 i;
+
+	if (!hot_tables(s->hot, &t[0], &t[1], &t[2]))
+		return false;
+	for (i = 0; i < 3; i++) {
+		most_first(&t[i]);
+		cut(&t[i]);
+	}
+	return true;
+}
+
 bool report_tables(struct report *rep)
 {
 	const struct survey *s = rep->s;
@@ -174,5 +203,5 @@ bool report_tables(struct report *rep)
 			 "Conditional branches in chunks that ended asynchronously") &&
 	       histogram(s->beside, &t[2], "beside", "Commits of others while a chunk ran") &&
 	       positions_table(s->positions, &t[3]) && events(s, &t[4]) && commits(s, &t[5]) &&
-	       bytes(s, &t[6]);
+	       bytes(s, &t[6]) && hot(s, &t[7]);
 }

@@ -154,6 +154,19 @@ int samsara_device_place(unsigned long vcpu, struct kvm_samsara_place *place)
     return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_PLACE, vcpu, place);
 }
 
+int samsara_device_hot(unsigned long vcpu, struct kvm_samsara_hot_spot *spots,
+                       uint32_t *nr)
+{
+    struct kvm_samsara_hot hot = {
+        .uaddr = (uintptr_t)spots,
+        .nr = *nr,
+    };
+    int ret = device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_HOT, vcpu, &hot);
+
+    *nr = ret < 0 ? 0 : hot.nr;
+    return ret;
+}
+
 int samsara_device_status(struct kvm_samsara_status *st)
 {
     memset(st, 0, sizeof(*st));

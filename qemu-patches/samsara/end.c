@@ -98,6 +98,7 @@ static void finish_recording(End *end, struct kvm_samsara_status *st)
         error_report("samsara: the kernel can't stop the recording: %s",
                      strerror(-ret));
     }
+    samsara_notes_end();
     failed = samsara_log_finish();
     samsara_device_status(st);
     smr_writer_totals(writer, &totals);

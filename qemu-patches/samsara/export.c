@@ -237,7 +237,8 @@ static bool find_notes(uint64_t limit, Error **errp)
             return false;
         }
         place.commit = note.commit;
-        if (place.commit <= limit && note.kind != SMR_NOTE_REGISTER) {
+        if (place.commit <= limit && note.kind != SMR_NOTE_REGISTER &&
+            note.kind != SMR_NOTE_HOT) {
             g_array_append_val(export.places, place);
         }
     }

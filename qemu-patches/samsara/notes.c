@@ -422,6 +422,49 @@ static void register_written(void *card, uint32_t port, uint32_t value)
     }
 }
 
+static void hot_note(CPUState *cpu, const struct kvm_samsara_hot_spot *spots,
+                     uint32_t nr)
+{
+    uint8_t bytes[KVM_SAMSARA_HOT_MAX * SMR_HOT_SPOT_MAX];
+    struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+    struct smr_note note = begin_note(SMR_NOTE_HOT, cpu->cpu_index);
+    struct iovec iov = { .iov_base = bytes };
+    uint32_t i;
+
+    for (i = 0; i < nr; i++) {
+        const struct smr_hot_spot spot = {
+            .kind = spots[i].kind,
+            .ram = spots[i].ram,
+            .rip = spots[i].rip,
+            .linear = spots[i].linear,
+            .count = spots[i].count,
+            .cycles = spots[i].cycles,
+        };
+
+        smr_note_put_hot(&b, &spot);
+    }
+    iov.iov_len = b.len;
+    make_note(&note, &iov, 1);
+}
+
+void samsara_notes_end(void)
+{
+    g_autofree struct kvm_samsara_hot_spot *spots =
+        g_new(struct kvm_samsara_hot_spot, KVM_SAMSARA_HOT_MAX);
+    CPUState *cpu;
+
+    if (!samsara_opts.report) {
+        return;
+    }
+    CPU_FOREACH(cpu) {
+        uint32_t nr = KVM_SAMSARA_HOT_MAX;
+
+        if (samsara_device_hot(kvm_arch_vcpu_id(cpu), spots, &nr) >= 0 && nr) {
+            hot_note(cpu, spots, nr);
+        }
+    }
+}
+
 char *samsara_notes_start(void)
 {
     GString *text = g_string_new(NULL);

@@ -67,6 +67,10 @@ static QemuOptsList record_opts = {
             .type = QEMU_OPT_NUMBER,
             .help = "0 (none) to 9 (best), default 1",
         }, {
+            .name = "report",
+            .type = QEMU_OPT_NUMBER,
+            .help = "0: does not say what recording was slow over, default 1",
+        }, {
             .name = "ring",
             .type = QEMU_OPT_SIZE,
             .help = "size of each vCPU's log buffer, 256K to 16M, a power of "

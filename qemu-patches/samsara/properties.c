@@ -41,6 +41,8 @@ static const struct {
 #undef TUNABLE
     { "record-compress", offsetof(SamsaraOpts, compress), false,
       "Compression level of the recording, 0 to 9" },
+    { "record-report", offsetof(SamsaraOpts, report), false,
+      "0: the recording does not say over which pages it has lost time" },
     { "record-ring", offsetof(SamsaraOpts, ring), false,
       "Size of each vCPU's log buffer, a power of two" },
     { "record-debug-fault-commit", offsetof(SamsaraOpts, debug_fault_commit),
@@ -134,6 +136,7 @@ void samsara_accel_class_init(ObjectClass *oc)
         samsara_opts.tunable[i] = SAMSARA_UNSET;
     }
     samsara_opts.compress = SAMSARA_COMPRESS_DEFAULT;
+    samsara_opts.report = 1;
     samsara_opts.ring = SAMSARA_RING_DEFAULT;
     for (i = 0; i < ARRAY_SIZE(props); i++) {
         object_class_property_add(oc, props[i].name,

@@ -104,6 +104,7 @@ typedef struct SamsaraOpts {
     uint64_t tunable[SAMSARA_NR_TUNABLES];  /* SAMSARA_UNSET: the host's */
     uint64_t ring;
     uint64_t compress;
+    uint64_t report;            /* 0: no notes of what was slow */
     uint64_t debug_fault_commit;
     char *stop_at;              /* a position; NULL: the end */
     uint64_t max_size;          /* of the recording */
@@ -222,6 +223,9 @@ int samsara_device_get_slots(struct kvm_samsara_slots *slots);
 int samsara_device_set_slots(struct kvm_samsara_slots *slots);
 int samsara_device_debug(struct kvm_samsara_debug *debug);
 int samsara_device_place(unsigned long vcpu, struct kvm_samsara_place *place);
+/* @nr: room, then how many there are */
+int samsara_device_hot(unsigned long vcpu, struct kvm_samsara_hot_spot *spots,
+                       uint32_t *nr);
 int samsara_device_dma(uint64_t ram, const void *buf, uint32_t len);
 /* KVM_SAMSARA_MAP_* */
 int samsara_device_map(uint64_t what);
@@ -383,6 +387,8 @@ const uint8_t *samsara_images_name(const uint8_t *bytes, uint32_t *len);
 char *samsara_notes_start(void);
 /* What is to be in the file, encoded, for an array that is empty */
 GByteArray *samsara_notes_take(GByteArray *empty);
+/* The kernel has ended the recording: what it has lost time over. */
+void samsara_notes_end(void);
 /* A device model has written to guest memory. */
 void samsara_notes_written(void *host, size_t len);
 

@@ -21,6 +21,7 @@ static const struct {
     SAMSARA_RECORD_TUNABLES(TUNABLE)
 #undef TUNABLE
     { "compress", 0, 9 },
+    { "report", 0, 1 },
 };
 
 static const struct {

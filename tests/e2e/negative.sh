@@ -415,6 +415,32 @@ on_demand()
 	done
 }
 
+# hot_chunks FILE: over pages of others, as samsara report has it
+hot_chunks()
+{
+	samsara report --json "$1" | sed -n '/"hot_pages"/,/"total"/s/.*"total": \([0-9]*\).*/\1/p'
+}
+
+# What a recording was slow over is in it, unless it is not to be; the replay is the same.
+report()
+{
+	local n
+	wanted report || return 0
+	machine racey 2 n=20000 0xe9
+	record "$TMP/report" adaptive=0,chunk=1000
+	n=$(hot_chunks "$TMP/report.smr")
+	if [ "$RC" != $PASS ] || [ "${n:-0}" -lt 20 ]; then
+		not_ok report "status $RC, ${n:-no} chunks"
+		return
+	fi
+	as_far_as_verified report "$TMP/report.smr"
+	record "$TMP/report-0" adaptive=0,report=0
+	n=$(hot_chunks "$TMP/report-0.smr")
+	if [ "$RC" != $PASS ] || [ "$n" != 0 ]; then
+		not_ok report "without: status $RC, ${n:-no} chunks"
+	fi
+}
+
 # From outside, wherever the guest is: in its firmware, or at work on both vCPUs.
 resets()
 {
@@ -616,6 +642,7 @@ record_options
 full_disk
 killed
 stop_on_reset
+report
 resets
 on_demand
 stop_on_full_disk

@@ -399,6 +399,43 @@ static void second_device(void)
 	vm_destroy(&vm);
 }
 
+static int hot(struct vm *vm, __u64 vcpu, struct kvm_samsara_hot *h, void *spots, __u32 nr)
+{
+	*h = (struct kvm_samsara_hot){ .uaddr = (unsigned long)spots, .nr = nr };
+	return vm_get_attr(vm, KVM_SAMSARA_GRP_HOT, vcpu, h);
+}
+
+static void hot_spots(void)
+{
+	static struct kvm_samsara_hot_spot spots[KVM_SAMSARA_HOT_MAX];
+	struct vm_setup setup = one_vcpu;
+	struct kvm_samsara_hot h;
+	struct vm vm;
+
+	vm_create_configured(&vm, &setup);
+	must_fail(hot(&vm, 0, &h, spots, KVM_SAMSARA_HOT_MAX), ENODATA, "before START");
+	must_fail(vm_set_attr(&vm, KVM_SAMSARA_GRP_HOT, 0, &h), ENXIO, "set");
+	vm_start(&vm);
+	must_work(hot(&vm, 0, &h, spots, KVM_SAMSARA_HOT_MAX), "of a recording");
+	if (h.nr)
+		fail("%u spots before KVM_RUN", h.nr);
+	must_work(hot(&vm, 0, &h, NULL, ~0u), "nothing to nowhere");
+	must_fail(hot(&vm, 0, &h, spots, KVM_SAMSARA_HOT_MAX - 1), E2BIG, "no room");
+	must_fail(hot(&vm, 1, &h, spots, KVM_SAMSARA_HOT_MAX), ENXIO, "of no vCPU");
+	must_fail(hot(&vm, ~0ull, &h, spots, KVM_SAMSARA_HOT_MAX), ENXIO, "of none");
+	must_fail(vm_get_attr(&vm, KVM_SAMSARA_GRP_HOT, 0, NULL), EFAULT, "to 0");
+	h = (struct kvm_samsara_hot){ .nr = KVM_SAMSARA_HOT_MAX, .reserved = 1 };
+	must_fail(vm_get_attr(&vm, KVM_SAMSARA_GRP_HOT, 0, &h), EINVAL, "reserved = 1");
+	must_work(vm_ctrl(&vm, KVM_SAMSARA_CTRL_STOP), "STOP");
+	must_work(hot(&vm, 0, &h, spots, KVM_SAMSARA_HOT_MAX), "after STOP");
+	vm_destroy(&vm);
+	setup.mode = KVM_SAMSARA_MODE_RECORD_SERIAL;
+	vm_create_configured(&vm, &setup);
+	vm_start(&vm);
+	must_fail(hot(&vm, 0, &h, spots, KVM_SAMSARA_HOT_MAX), ENODATA, "of a serial recording");
+	vm_destroy(&vm);
+}
+
 const struct hostile_case abi_cases[] = {
 	{ "config-fields", config_fields },
 	{ "attributes", attributes },
@@ -409,5 +446,6 @@ const struct hostile_case abi_cases[] = {
 	{ "vcpu-state-replaying", vcpu_state_replaying },
 	{ "descriptors", descriptors },
 	{ "second-device", second_device },
+	{ "hot-spots", hot_spots },
 	{}
 };

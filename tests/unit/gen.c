@@ -375,6 +375,49 @@ static int emit_note(struct gen *g, u64 n)
 	return smr_writer_notes(g->w, b.p, b.len, g->err);
 }
 
+void gen_hot(u32 i, struct smr_hot_spot *spot)
+{
+	*spot = (struct smr_hot_spot){
+		.kind = i % 2,
+		.ram = (u64)(i % 50) << 12,
+		.rip = 0xffffffff81000000ull + i % 7,
+		.linear = i % 3 ? 0 : 0xffff888000000000ull + i,
+		.count = i % 5,
+		.cycles = i % 2 ? 100ull * i : 0,
+	};
+}
+
+static int emit_hot(struct gen *g)
+{
+	u8 spots[32 * SMR_HOT_SPOT_MAX], pieces[sizeof(spots) + 8];
+	u8 bytes[SMR_NOTE_HEAD_MAX + sizeof(pieces)];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	struct smr_buf p = { .p = pieces, .size = sizeof(pieces) };
+	struct smr_buf s = { .p = spots, .size = sizeof(spots) };
+	struct smr_note note = { .kind = SMR_NOTE_HOT, .commit = g->o->commits };
+	struct smr_hot_spot spot;
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; !ret && i < g->o->hot_spots; i++) {
+		gen_hot(i, &spot);
+		smr_note_put_hot(&s, &spot);
+		if ((i + 1) % 32 && i + 1 < g->o->hot_spots)
+			continue;
+		smr_note_put_piece(&p, &(struct smr_piece){ .data = spots, .len = s.len });
+		note.size = s.len;
+		note.pieces = pieces;
+		note.pieces_len = p.len;
+		note.crc = smr_crc32c(0, spots, s.len);
+		if (smr_note_encode(&note, &b))
+			abort();
+		ret = smr_writer_notes(g->w, bytes, b.len, g->err);
+		note.device++;
+		s.len = p.len = b.len = 0;
+	}
+	return ret;
+}
+
 static int put_log(struct gen *g)
 {
 	struct smr_record rec;
@@ -393,6 +436,8 @@ static int put_log(struct gen *g)
 		if (!ret && g->o->flush_every && n % g->o->flush_every == 0)
 			ret = smr_writer_flush(g->w, false, g->err);
 	}
+	if (!ret)
+		ret = emit_hot(g);
 	if (!ret && !g->o->no_ends)
 		ret = emit_ends(g);
 	return ret;

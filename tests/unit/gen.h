@@ -4,6 +4,7 @@
 #define GEN_H
 
 #include "smr_file.h"
+#include "smr_note.h"
 
 struct rng {
 	u64 state;
@@ -35,9 +36,13 @@ struct gen_options {
 	u64 bad_event;		/* commit of a vCPU that gets an event of no type */
 	u64 commit_ns;		/* time that each commit takes; 0: whatever it does */
 	u64 note_every;		/* commits per note of a console, 0: none */
+	u32 hot_spots;		/* see gen_hot() */
 	const char *image;	/* every other write of a device is of what is there ... */
 	const char *images;	/* ... in another blob "images" than that says */
 };
+
+/* Hot spot @i of a recording: on 50 pages, at 7 instructions. */
+void gen_hot(u32 i, struct smr_hot_spot *spot);
 
 /* Writes a recording; returns what the writer returned. */
 int gen_recording(const char *path, const struct gen_options *o, struct smr_err *err);

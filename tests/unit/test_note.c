@@ -21,15 +21,15 @@ static void nth_note(u32 n, u8 *pieces, u32 room, struct smr_note *note)
 	u32 i;
 
 	*note = (struct smr_note){
-		.kind = (u8)(1 + n % 7),
+		.kind = (u8)(1 + n % 8),
 		.device = (u32)rng_below(&rng, 5),
 		.crc = (u32)rng_next(&rng),
 		.commit = rng_spread(&rng),
 		.time_us = rng_spread(&rng),
 		.position = rng_spread(&rng) / 2,
-		.size = n % 7 == 1 ? rng_spread(&rng) / 2 : 0,
+		.size = n % 8 == 1 ? rng_spread(&rng) / 2 : 0,
 	};
-	if (n % 7 == 1 || n % 7 >= 5)
+	if (n % 8 == 1 || n % 8 == 5 || n % 8 == 6)
 		return;
 	for (i = 0; i < rng_below(&rng, 6); i++) {
 		piece = (struct smr_piece){
@@ -171,13 +171,45 @@ static void test_refused(void **state)
 	(void)state;
 	refuses(&note);
 	refuses(&(struct smr_note){ .kind = 0 });
-	refuses(&(struct smr_note){ .kind = 8 });
+	refuses(&(struct smr_note){ .kind = 9 });
 	refuses(&(struct smr_note){ .kind = SMR_NOTE_REGISTER, .size = 1 });
 	refuses(&(struct smr_note){ .kind = SMR_NOTE_LOST, .size = 1 });
 	refuses(&(struct smr_note){ .kind = SMR_NOTE_ZERO, .pieces = many, .pieces_len = 1 });
 	refuses(&(struct smr_note){ .kind = SMR_NOTE_WRITE, .pieces = many,
 				    .pieces_len = SMR_NOTE_PIECES_MAX + 1 });
 	assert_int_equal(smr_note_encode(&(struct smr_note){ .kind = SMR_NOTE_ZERO }, &b), -ENOSPC);
+}
+
+static void test_hot_spots(void **state)
+{
+	const struct smr_hot_spot most = {
+		0xffffffff, U64_MAX, U64_MAX, U64_MAX, U64_MAX, U64_MAX,
+	}, least = { 0 };
+	u8 bytes[2 * SMR_HOT_SPOT_MAX];
+	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
+	struct smr_hot_spot spot;
+	struct smr_cursor c;
+	u32 cut;
+
+	(void)state;
+	smr_note_put_hot(&b, &most);
+	assert_int_equal(b.len, SMR_HOT_SPOT_MAX);
+	smr_note_put_hot(&b, &least);
+	assert_false(b.full);
+	c = (struct smr_cursor){ bytes, bytes + b.len, false };
+	assert_int_equal(smr_note_get_hot(&c, &spot), 1);
+	assert_memory_equal(&spot, &most, sizeof(spot));
+	assert_int_equal(smr_note_get_hot(&c, &spot), 1);
+	assert_memory_equal(&spot, &least, sizeof(spot));
+	assert_int_equal(smr_note_get_hot(&c, &spot), 0);
+	for (cut = 1; cut < SMR_HOT_SPOT_MAX; cut++) {
+		c = (struct smr_cursor){ bytes, bytes + cut, false };
+		assert_int_equal(smr_note_get_hot(&c, &spot), -EBADMSG);
+	}
+	/* The kind has 32 bits. */
+	bytes[4] = 0x1f;
+	c = (struct smr_cursor){ bytes, bytes + b.len, false };
+	assert_int_equal(smr_note_get_hot(&c, &spot), -EBADMSG);
 }
 
 static struct smr_writer *begin_file(void)
@@ -252,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_hot_spots),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_bad_notes_refused),
 	};

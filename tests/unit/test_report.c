@@ -108,6 +108,40 @@ static void set_position(struct smr_record *rec, u64 n)
 	rec->start_seq = rec->commit_seq - 1;
 }
 
+/* What is left of many spots: the sums, each page and instruction once. */
+static void test_hot(void **state)
+{
+	static const char * const tables[] = { "hot_pages", "hot_instructions", "hot_cycles" };
+	struct gen_options o = many;
+	u64 count = 0, cycles = 0, before = 0;
+	struct smr_hot_spot spot;
+	u32 i;
+
+	(void)state;
+	o.hot_spots = 600;
+	generate(&o);
+	for (i = 0; i < o.hot_spots; i++) {
+		gen_hot(i, &spot);
+		count += spot.count;
+		cycles += spot.cycles;
+		before += spot.kind && spot.rip == 0xffffffff81000003 ? spot.count : 0;
+	}
+	assert_int_equal(run_on("report", path, "--json"), 0);
+	assert_int_equal(total("hot_pages"), count);
+	assert_int_equal(total("hot_instructions"), count);
+	assert_int_equal(total("hot_cycles"), cycles);
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		assert_int_equal(sum(tables[i]), total(tables[i]));
+	assert_row("before 0xffffffff81000003", before);
+	assert_says("\"name\": \"RAM 0x1f000, linear 0xffff888000000");
+	assert_says("\"name\": \"elsewhere\"");
+	assert_int_equal(run_on("report", path, ""), 0);
+	assert_says("\nHost cycles lost or waited over pages (a sample):\n");
+	generate(&many);
+	assert_int_equal(run_on("report", path, "--json"), 0);
+	assert_int_equal(total("hot_pages"), 0);
+}
+
 static void test_text(void **state)
 {
 	(void)state;
@@ -208,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_hot),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_page),
 		cmocka_unit_test(test_hostile),

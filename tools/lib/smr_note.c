@@ -13,6 +13,7 @@ static bool fits_kind(const struct smr_note *note)
 	case SMR_NOTE_SENT:
 	case SMR_NOTE_RECEIVED:
 	case SMR_NOTE_TEXT:
+	case SMR_NOTE_HOT:
 		return note->size <= SMR_NOTE_DATA_MAX;
 	case SMR_NOTE_ZERO:
 		return !note->pieces_len;
@@ -125,6 +126,29 @@ int smr_note_piece(struct smr_cursor *c, struct smr_piece *piece)
 		piece->ram = smr_get_varint(c);
 	else
 		piece->data = smr_get_bytes(c, piece->len);
+	return c->bad ? -EBADMSG : 1;
+}
+
+void smr_note_put_hot(struct smr_buf *b, const struct smr_hot_spot *spot)
+{
+	smr_put_varint(b, spot->kind);
+	smr_put_varint(b, spot->ram);
+	smr_put_varint(b, spot->rip);
+	smr_put_varint(b, spot->linear);
+	smr_put_varint(b, spot->count);
+	smr_put_varint(b, spot->cycles);
+}
+
+int smr_note_get_hot(struct smr_cursor *c, struct smr_hot_spot *spot)
+{
+	if (c->p == c->end)
+		return 0;
+	spot->kind = get_u32(c);
+	spot->ram = smr_get_varint(c);
+	spot->rip = smr_get_varint(c);
+	spot->linear = smr_get_varint(c);
+	spot->count = smr_get_varint(c);
+	spot->cycles = smr_get_varint(c);
 	return c->bad ? -EBADMSG : 1;
 }
 

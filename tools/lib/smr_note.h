@@ -5,6 +5,7 @@
  * A replay has no devices and does not need them.  Notes are for those who want to see what
  * they would have: they say when what was in which bytes of guest memory, which a replay
  * has again after the same commit.  What has not been in guest memory is in the note itself.
+ * The last ones of a parallel recording say over which pages it has lost time.
  */
 #ifndef SMR_NOTE_H
 #define SMR_NOTE_H
@@ -19,6 +20,7 @@ enum smr_note_kind {
 	SMR_NOTE_TEXT		= 5,	/* to a console that is no serial port */
 	SMR_NOTE_LOST		= 6,	/* there were more than could be kept: some are missing */
 	SMR_NOTE_REGISTER	= 7,	/* written to a card's register */
+	SMR_NOTE_HOT		= 8,	/* what a vCPU's chunks lost time over: struct smr_hot_spot */
 };
 
 #define SMR_NOTE_DATA_MAX	(128u * 1024)	/* bytes that a note is about; ZERO: any number */
@@ -28,7 +30,7 @@ enum smr_note_kind {
 
 struct smr_note {
 	u8 kind;		/* enum smr_note_kind */
-	u32 device;		/* disks, networks, consoles: number of the line in the blob "outputs" */
+	u32 device;		/* number of the line in the blob "outputs"; HOT: of the vCPU */
 	u32 crc;		/* CRC32C of the bytes; REGISTER: the value */
 	u64 commit;		/* guest memory after it has the bytes */
 	u64 time_us;		/* since the start of the recording */
@@ -52,6 +54,18 @@ int smr_note_decode(struct smr_cursor *c, struct smr_note *note);
 void smr_note_put_piece(struct smr_buf *b, const struct smr_piece *piece);
 /* Returns 1 and the next piece, 0 at the end, -EBADMSG. */
 int smr_note_piece(struct smr_cursor *c, struct smr_piece *piece);
+
+/* struct kvm_samsara_hot_spot, in the one piece of a note */
+struct smr_hot_spot {
+	u32 kind;		/* KVM_SAMSARA_HOT_* */
+	u64 ram, rip, linear, count, cycles;
+};
+
+#define SMR_HOT_SPOT_MAX	55u	/* bytes, encoded */
+
+void smr_note_put_hot(struct smr_buf *b, const struct smr_hot_spot *spot);
+/* Returns 1 and the next one, 0 at the end, -EBADMSG.  @c: the bytes of the note's piece. */
+int smr_note_get_hot(struct smr_cursor *c, struct smr_hot_spot *spot);
 
 /* Encoded notes, whole ones; they are written with the next smr_writer_flush(). */
 int smr_writer_notes(struct smr_writer *w, const void *data, size_t len, struct smr_err *err);

@@ -41,6 +41,7 @@
 #define KVM_SAMSARA_GRP_PROGRESS	12	/* get, and before START set: struct kvm_samsara_progress */
 #define KVM_SAMSARA_GRP_SLOTS		13	/* get, and before START set: struct kvm_samsara_slots */
 #define KVM_SAMSARA_GRP_CHANGED		14	/* get: struct kvm_samsara_changed, in replay */
+#define KVM_SAMSARA_GRP_HOT		15	/* get: struct kvm_samsara_hot, of a parallel recording */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
@@ -170,6 +171,31 @@ struct kvm_samsara_place {
 	__u64 last_chunk;	/* the number of that commit, */
 	struct kvm_samsara_position last_pos;	/* and where it ended */
 	__u64 reserved[3];
+};
+
+/*
+ * KVM_SAMSARA_GRP_HOT: attr->attr is the vCPU.  What its chunks lost time over: a sample, of
+ * those that came back most often, in no order.
+ */
+struct kvm_samsara_hot_spot {
+	__u64 ram;		/* RAM address of the page */
+	__u64 rip;		/* ROLLBACK: where the chunk began; TOUCH: what touches the page */
+	__u64 linear;		/* address that was touched last; 0: not known */
+	__u64 count;		/* at least so often */
+	__u64 cycles;		/* of the host, lost or waited */
+	__u32 kind;		/* KVM_SAMSARA_HOT_* */
+	__u32 reserved;
+};
+
+#define KVM_SAMSARA_HOT_ROLLBACK	0	/* another vCPU's commit had written the page */
+#define KVM_SAMSARA_HOT_TOUCH		1	/* the chunk ended, since another one used the page */
+
+#define KVM_SAMSARA_HOT_MAX	256
+
+struct kvm_samsara_hot {
+	__u64 uaddr;		/* of struct kvm_samsara_hot_spot[] */
+	__u32 nr;		/* room, KVM_SAMSARA_HOT_MAX or more; then how many there are */
+	__u32 reserved;
 };
 
 /* Memory slots a recorded VM may have. */
