@@ -6,13 +6,20 @@ EXACT=0 SETUP=1 BADFILE=2 CPU=3 DIVERGED=4
 failures=0
 
 # The arguments of a script of cases: patterns, as those of the shell's case, for the
-# names of the cases that are wanted; all if there is none. With --list before them it
-# prints names and does nothing else.
-listing='' patterns='*'
-choose()	# [--list] [PATTERN]...
+# names of the cases that are wanted; all if there is none, those that take long only
+# with --full. With --list before them it prints names and does nothing else.
+listing='' full='' patterns=''
+choose()	# [--list] [--full] [PATTERN]...
 {
-	[ "$1" != --list ] || { listing=1; shift; }
-	[ $# = 0 ] || patterns=$*
+	[ "${1:-}" != --list ] || { listing=1; shift; }
+	[ "${1:-}" != --full ] || { full=1; shift; }
+	patterns=$*
+}
+
+# wanted_in_full NAME...: as wanted, of cases that take long
+wanted_in_full()
+{
+	[ -n "$full$patterns" ] && wanted "$@"
 }
 
 # Is one of these cases to be run now?  They are made together. Each case is named in
@@ -22,7 +29,7 @@ wanted()	# NAME...
 	local name pattern found=
 	set -f
 	for name; do
-		for pattern in $patterns; do
+		for pattern in ${patterns:-*}; do
 			# shellcheck disable=SC2254 # it is a pattern
 			case $name in $pattern) found="$found $name"; break;; esac
 		done

@@ -4,7 +4,7 @@
 # gdb on replays, inside the simulated host: breakpoints, watchpoints and steps, forwards
 # and back, and the replay is exact afterwards.
 #
-#	gdb.sh [--list] [PATTERN]...	see choose() in expect.sh
+#	gdb.sh [--list] [--full] [PATTERN]...	see choose() in expect.sh
 #	gdb.sh --show [PATTERN]...	what gdb was told, and has said, too
 #
 # Prints "ok NAME ..." or "not ok NAME: reason" for each case.
@@ -285,12 +285,17 @@ same_places()
 	return 1
 }
 
-# walk NAME GUEST FUNCTION SKIP COUNT: steps from where it is called after SKIP times
+# walk NAME GUEST FUNCTION SKIP COUNT [VCPUS]: steps from where it is called after SKIP times;
+# with other than two vCPUs only if there is time
 walk()
 {
 	local name=gdb-walk-$1
-	wanted "$name" || return 0
-	machine "$2" 2 '' 0xe9
+	if [ -z "${6:-}" ]; then
+		wanted "$name" || return 0
+	else
+		wanted_in_full "$name" || return 0
+	fi
+	machine "$2" "${6:-2}" '' 0xe9
 	record "$TMP/$name"
 	[ "$RC" = $PASS ] || { not_ok "$name" "status $RC"; return; }
 	{
@@ -348,3 +353,7 @@ walk string mmio store_string 1 8
 walk fault repmovs page_fault 2 8
 walk interrupt ipistorm on_irq 5 8
 walk single-steps fault single_step 0 8
+walk ports-1 mmio port_reads 0 8 1
+walk ports-4 mmio port_reads 0 8 4
+walk interrupt-4 ipistorm on_irq 5 8 4
+walk fault-4 repmovs page_fault 2 8 4

@@ -5,7 +5,7 @@
 # a commit, guest memory and the vCPUs' registers are the same whichever way the guest
 # came there, and the replay is exact afterwards.
 #
-#	seek.sh [--list] [PATTERN]...	see choose() in expect.sh
+#	seek.sh [--list] [--full] [PATTERN]...	see choose() in expect.sh
 #
 # Prints "ok NAME ..." or "not ok NAME: reason" for each case.
 
@@ -219,6 +219,14 @@ seek_racey()
 	wanted seek-racey || return 0
 	machine racey 2 'n=20000' 0xe9
 	walks seek-racey walk 30
+}
+
+# In one session; then each place once more, on a straight way.
+seek_thousand()
+{
+	wanted_in_full seek-thousand || return 0
+	machine racey 4 'n=20000' 0xe9
+	walks seek-thousand walk 1000
 }
 
 seek_serial_console()
@@ -456,6 +464,7 @@ seek_refused()
 }
 
 seek_racey
+seek_thousand
 seek_serial_console
 seek_places
 seek_stops
