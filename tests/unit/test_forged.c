@@ -69,7 +69,7 @@ static void run_all(void)
 static void test_forged(void **state)
 {
 	struct gen_options o = { .nr_vcpus = 2, .commits = 60, .flush_every = 30, .seed = 4,
-				 .ram_pages = 2, .note_every = 3 };
+				 .ram_pages = 2, .note_every = 3, .hot_spots = 40 };
 	struct rng rng = { 21 };
 	struct bytes b, good;
 	u64 n;
