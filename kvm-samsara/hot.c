@@ -78,6 +78,8 @@ void samsara_hot_waited(struct samsara_vcpu *sv, u64 cycles)
 	sv->hot.wanted.rip = 0;
 }
 
+static_assert(SMR_HOT_SPOTS == KVM_SAMSARA_HOT_MAX);
+
 static u32 copy_spots(struct samsara_vcpu *sv, struct kvm_samsara_hot_spot *spots)
 {
 	const struct smr_hot *hot;

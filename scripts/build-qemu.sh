@@ -73,7 +73,7 @@ configure_small()
 		--target-list=x86_64-softmmu --enable-kvm --disable-tcg \
 		--disable-user --disable-tools --disable-docs \
 		--without-default-features --without-default-devices \
-		--with-devices-x86_64=samsara --enable-system --enable-slirp \
+		--with-devices-x86_64=samsara --enable-system --enable-slirp --enable-capstone \
 		--enable-fdt=system --enable-coroutine-pool --enable-avx2 \
 		--audio-drv-list= --with-git-submodules=ignore \
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu \

@@ -10,6 +10,7 @@ packages=(
 	rsync python3 patch dpkg-dev debian-archive-keyring ca-certificates
 	# QEMU
 	ninja-build meson pkg-config libglib2.0-dev libpixman-1-dev libfdt-dev
+	libcapstone-dev
 	# ... and the tool, which wants libelf-dev besides
 	zlib1g-dev liblz4-dev
 	# the simulated host: BIOS, boot loader, user space

@@ -14,7 +14,9 @@
 #include "qemu/bitops.h"
 #include "qapi/error.h"
 #include "cpu.h"
+#include "disas/disas.h"
 #include "hw/core/cpu.h"
+#include "sysemu/hw_accel.h"
 #include "samsara.h"
 #include "samsara-int.h"
 
@@ -22,6 +24,8 @@
 #define COMMITS         4
 /* Pages that are named */
 #define PAGES           16
+/* Bytes of instructions that are shown */
+#define CODE            16
 /* samsara dump */
 #define COMMITS_BEFORE  20
 
@@ -105,6 +109,24 @@ static void print_commands(uint64_t commit)
         fprintf(stderr, "    samsara replay --replay stop-at=%" PRIu64
                 ",at-end=pause %s -s -monitor stdio\n", commit - 1, file);
     }
+}
+
+void samsara_divergence_code(void)
+{
+    struct kvm_samsara_status st;
+    CPUState *cpu = NULL;
+    CPUX86State *env;
+
+    if (samsara_device_status(&st) >= 0 && st.div_vcpu >= 0) {
+        cpu = qemu_get_cpu(st.div_vcpu);
+    }
+    if (!cpu) {
+        return;
+    }
+    cpu_synchronize_state(cpu);
+    env = &X86_CPU(cpu)->env;
+    fprintf(stderr, "  The next instructions of vCPU %d:\n", (int)st.div_vcpu);
+    target_disas(stderr, cpu, env->segs[R_CS].base + env->eip, CODE);
 }
 
 void samsara_divergence_report(const struct kvm_samsara_status *st)

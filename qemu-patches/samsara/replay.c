@@ -71,6 +71,10 @@ static struct {
 
 static void exit_bh(void *opaque)
 {
+    if (rep.code == SAMSARA_EXIT_DIVERGED) {
+        /* it needs the vCPUs' threads, for which only this one may wait */
+        samsara_divergence_code();
+    }
     exit(rep.code);
 }
 

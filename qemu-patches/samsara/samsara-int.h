@@ -534,6 +534,8 @@ uint64_t samsara_checkpoint_offset(uint64_t commit, unsigned stream);
 
 /* divergence.c: a report on standard error; the vCPUs are out of KVM_RUN */
 void samsara_divergence_report(const struct kvm_samsara_status *st);
+/* ... by the main thread: what the vCPU was about to execute */
+void samsara_divergence_code(void);
 
 /* index.c: checkpoints in a file */
 void samsara_index_save(void);

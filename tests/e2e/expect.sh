@@ -71,7 +71,7 @@ expect()
 {
 	local errors
 	# what is known of a divergence is many lines
-	errors=$(grep -Ev ': (warning|info):|^ |^(vCPU [0-9]+|devices):$' "$TMP/$1.err" | grep -c .)
+	errors=$(grep -Ev ': (warning|info):|^( |0x)|^(vCPU [0-9]+|devices):$' "$TMP/$1.err" | grep -c .)
 	if [ "$RC" != "$2" ]; then
 		not_ok "$1" "status $RC, not $2"
 	elif ! grep -Eq -e "$3" "$TMP/$1.err"; then

@@ -207,6 +207,7 @@ monitor()
 	monitor when
 	monitor seek 50
 	print/x $rip
+	monitor x/2i $pc
 	monitor seek nowhere
 	monitor commits 1000
 	monitor seek 99999999
@@ -218,7 +219,7 @@ monitor()
 			'^\* vCPU [01] at 0x[0-9a-f]+, in commit [0-9]+: [0-9]+[+][0-9]+[+][0-9]+@0x' \
 			'^vCPU 0:' 'chunk, ended' '^  next:' '^vCPU 1:' '^devices:' 'in the middle of something' \
 			'^at commit 33[0-2]' 'position: commit 50 of' 'after its commit' '^vCPU 0:' ' = 0x' \
-			' 1 console lines' ' = 0x' 'nowhere: neither a commit' '1 to 64 commits' \
+			' 1 console lines' ' = 0x' '^0x[0-9a-f]+: .* [a-z]{2,}' 'nowhere: neither a commit' '1 to 64 commits' \
 			'ends at its last commit' 'No more reverse-execution' &&
 		[ "$(grep '^\$[12] = ' "$TMP/gdb-monitor.gdb" | sed 's/.* = //' | sort -u | wc -l)" = 1 ]
 	finish gdb-monitor

@@ -594,7 +594,8 @@ seeded_fault()
 fault_report()	# COMMIT
 {
 	reports fault '^  vCPU [01] is at 0x[0-9a-f]+' "before commit $1:" '^vCPU 0:' '^vCPU 1:' \
-		'^devices:' "^ +$1  (chunk|section)" '^  To see it again:' || return
+		'^devices:' "^ +$1  (chunk|section)" '^  To see it again:' \
+		'^  The next instructions of vCPU [01]:' '^0x[0-9a-f]+: +([0-9a-f]{2} )+ +[a-z]+' || return
 	if ! eval "$(grep '^ *samsara dump ' "$TMP/fault.err")" | tail -n 1 | grep -q "^ *$1 "; then
 		not_ok fault 'its samsara dump does not end with the commit'
 	fi
