@@ -218,7 +218,7 @@ seek_racey()
 {
 	wanted seek-racey || return 0
 	machine racey 2 'n=20000' 0xe9
-	walks seek-racey walk 30
+	walks seek-racey walk 24
 }
 
 # In one session; then each place once more, on a straight way.
@@ -240,7 +240,7 @@ seek_places()
 {
 	wanted seek-places || return 0
 	machine racey 2 'n=20000' 0xe9
-	walks seek-places places 8
+	walks seek-places places 5
 }
 
 seek_stops()
