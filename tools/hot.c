@@ -12,7 +12,7 @@
 struct hot {
 	const struct symbols *symbols;
 	u32 nr;
-	struct smr_hot_spot spot[MAX_SPOTS];
+	struct kvm_samsara_hot_spot spot[MAX_SPOTS];
 };
 
 static void add_spots(struct hot *hot, const struct smr_note *note)
@@ -59,21 +59,21 @@ void hot_free(struct hot *hot)
 /* Spots that are one row come after each other. */
 static int by_page(const void *a, const void *b)
 {
-	const struct smr_hot_spot *x = a, *y = b;
+	const struct kvm_samsara_hot_spot *x = a, *y = b;
 
 	return x->ram < y->ram ? -1 : x->ram > y->ram;
 }
 
 static int by_instruction(const void *a, const void *b)
 {
-	const struct smr_hot_spot *x = a, *y = b;
+	const struct kvm_samsara_hot_spot *x = a, *y = b;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
 	return x->rip < y->rip ? -1 : x->rip > y->rip;
 }
 
-static void label_page(const struct hot *hot, const struct smr_hot_spot *spot, char *label)
+static void label_page(const struct hot *hot, const struct kvm_samsara_hot_spot *spot, char *label)
 {
 	int n = snprintf(label, MAX_LABEL, "RAM 0x%llx", ULL(spot->ram));
 
@@ -82,7 +82,7 @@ static void label_page(const struct hot *hot, const struct smr_hot_spot *spot, c
 		snprintf(label + n, MAX_LABEL - (size_t)n, ", linear 0x%llx", ULL(spot->linear));
 }
 
-static void label_instruction(const struct hot *hot, const struct smr_hot_spot *spot, char *label)
+static void label_instruction(const struct hot *hot, const struct kvm_samsara_hot_spot *spot, char *label)
 {
 	const char *what = spot->kind == KVM_SAMSARA_HOT_TOUCH ? "before" : "back to";
 	char text[SYMBOL_TEXT];
@@ -93,12 +93,12 @@ static void label_instruction(const struct hot *hot, const struct smr_hot_spot *
 		snprintf(label, MAX_LABEL, "%s 0x%llx", what, ULL(spot->rip));
 }
 
-static u64 times(const struct smr_hot_spot *spot)
+static u64 times(const struct kvm_samsara_hot_spot *spot)
 {
 	return spot->count;
 }
 
-static u64 cycles(const struct smr_hot_spot *spot)
+static u64 cycles(const struct kvm_samsara_hot_spot *spot)
 {
 	return spot->cycles;
 }
@@ -111,10 +111,10 @@ static u64 sum(u64 a, u64 b)
 /* @t has its texts. */
 static bool make_table(struct hot *hot, struct table *t,
 		       int (*compare)(const void *a, const void *b),
-		       void (*label)(const struct hot *hot, const struct smr_hot_spot *spot, char *text),
-		       u64 (*number)(const struct smr_hot_spot *spot))
+		       void (*label)(const struct hot *hot, const struct kvm_samsara_hot_spot *spot, char *text),
+		       u64 (*number)(const struct kvm_samsara_hot_spot *spot))
 {
-	const struct smr_hot_spot *spot, *last = NULL;
+	const struct kvm_samsara_hot_spot *spot, *last = NULL;
 	struct row *row = NULL;
 	u32 i;
 

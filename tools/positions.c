@@ -9,7 +9,6 @@
 
 #define PLACES		(1u << 16)
 #define NEAR		16u
-#define SHOWN		30u
 
 struct place {
 	u64 addr;		/* of the function, or the position itself */

@@ -7,6 +7,9 @@
 
 #define MAX_LABEL	SYMBOL_TEXT
 
+/* Rows of a table that may have many more; then one for all others */
+#define SHOWN		30u
+
 struct row {
 	char label[MAX_LABEL];
 	u64 n;

@@ -4,9 +4,6 @@
 
 #include "report.h"
 
-/* Rows of a table that may have many more */
-#define SHOWN	30u
-
 static struct row *add_row(struct table *t, u64 n)
 {
 	struct row *row = &t->row[t->nr];

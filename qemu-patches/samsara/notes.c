@@ -432,16 +432,7 @@ static void hot_note(CPUState *cpu, const struct kvm_samsara_hot_spot *spots,
     uint32_t i;
 
     for (i = 0; i < nr; i++) {
-        const struct smr_hot_spot spot = {
-            .kind = spots[i].kind,
-            .ram = spots[i].ram,
-            .rip = spots[i].rip,
-            .linear = spots[i].linear,
-            .count = spots[i].count,
-            .cycles = spots[i].cycles,
-        };
-
-        smr_note_put_hot(&b, &spot);
+        smr_note_put_hot(&b, &spots[i]);
     }
     iov.iov_len = b.len;
     make_note(&note, &iov, 1);

@@ -4,6 +4,7 @@
 #include "smr_check.h"
 #include "smr_note.h"
 
+#include <linux/kvm_samsara.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -359,25 +360,37 @@ static int put_initial(struct gen *g)
 	return ret ? ret : smr_writer_end_initial(g->w, g->err);
 }
 
-static int emit_note(struct gen *g, u64 n)
+#define SPOTS_PER_NOTE	32u
+#define NOTE_BYTES	(SPOTS_PER_NOTE * SMR_HOT_SPOT_MAX)
+
+/* @note has what it is about; the bytes are in it. */
+static int put_note(struct gen *g, struct smr_note *note, const void *data, u32 len)
 {
-	const struct smr_piece piece = { .data = (const u8 *)"text", .len = 4 };
-	u8 pieces[16], bytes[SMR_NOTE_HEAD_MAX + sizeof(pieces)];
+	const struct smr_piece piece = { .data = data, .len = len };
+	u8 pieces[NOTE_BYTES + 8], bytes[SMR_NOTE_HEAD_MAX + sizeof(pieces)];
 	struct smr_buf p = { .p = pieces, .size = sizeof(pieces) };
 	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
-	struct smr_note note = { .kind = SMR_NOTE_TEXT, .commit = n, .size = 4, .pieces = pieces };
 
 	smr_note_put_piece(&p, &piece);
-	note.pieces_len = p.len;
-	note.crc = smr_crc32c(0, piece.data, piece.len);
-	if (smr_note_encode(&note, &b))
+	note->size = len;
+	note->pieces = pieces;
+	note->pieces_len = p.len;
+	note->crc = smr_crc32c(0, data, len);
+	if (smr_note_encode(note, &b))
 		abort();
 	return smr_writer_notes(g->w, b.p, b.len, g->err);
 }
 
-void gen_hot(u32 i, struct smr_hot_spot *spot)
+static int emit_note(struct gen *g, u64 n)
 {
-	*spot = (struct smr_hot_spot){
+	struct smr_note note = { .kind = SMR_NOTE_TEXT, .commit = n };
+
+	return put_note(g, &note, "text", 4);
+}
+
+void gen_hot(u32 i, struct kvm_samsara_hot_spot *spot)
+{
+	*spot = (struct kvm_samsara_hot_spot){
 		.kind = i % 2,
 		.ram = (u64)(i % 50) << 12,
 		.rip = 0xffffffff81000000ull + i % 7,
@@ -389,31 +402,21 @@ void gen_hot(u32 i, struct smr_hot_spot *spot)
 
 static int emit_hot(struct gen *g)
 {
-	u8 spots[32 * SMR_HOT_SPOT_MAX], pieces[sizeof(spots) + 8];
-	u8 bytes[SMR_NOTE_HEAD_MAX + sizeof(pieces)];
-	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
-	struct smr_buf p = { .p = pieces, .size = sizeof(pieces) };
-	struct smr_buf s = { .p = spots, .size = sizeof(spots) };
 	struct smr_note note = { .kind = SMR_NOTE_HOT, .commit = g->o->commits };
-	struct smr_hot_spot spot;
+	u8 spots[NOTE_BYTES];
+	struct smr_buf s = { .p = spots, .size = sizeof(spots) };
+	struct kvm_samsara_hot_spot spot;
 	int ret = 0;
 	u32 i;
 
 	for (i = 0; !ret && i < g->o->hot_spots; i++) {
 		gen_hot(i, &spot);
 		smr_note_put_hot(&s, &spot);
-		if ((i + 1) % 32 && i + 1 < g->o->hot_spots)
+		if ((i + 1) % SPOTS_PER_NOTE && i + 1 < g->o->hot_spots)
 			continue;
-		smr_note_put_piece(&p, &(struct smr_piece){ .data = spots, .len = s.len });
-		note.size = s.len;
-		note.pieces = pieces;
-		note.pieces_len = p.len;
-		note.crc = smr_crc32c(0, spots, s.len);
-		if (smr_note_encode(&note, &b))
-			abort();
-		ret = smr_writer_notes(g->w, bytes, b.len, g->err);
+		ret = put_note(g, &note, spots, s.len);
 		note.device++;
-		s.len = p.len = b.len = 0;
+		s.len = 0;
 	}
 	return ret;
 }

@@ -4,7 +4,6 @@
 #define GEN_H
 
 #include "smr_file.h"
-#include "smr_note.h"
 
 struct rng {
 	u64 state;
@@ -41,8 +40,10 @@ struct gen_options {
 	const char *images;	/* ... in another blob "images" than that says */
 };
 
+struct kvm_samsara_hot_spot;
+
 /* Hot spot @i of a recording: on 50 pages, at 7 instructions. */
-void gen_hot(u32 i, struct smr_hot_spot *spot);
+void gen_hot(u32 i, struct kvm_samsara_hot_spot *spot);
 
 /* Writes a recording; returns what the writer returned. */
 int gen_recording(const char *path, const struct gen_options *o, struct smr_err *err);

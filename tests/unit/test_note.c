@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <linux/kvm_samsara.h>
 
 #include "files.h"
 #include "gen.h"
@@ -182,12 +183,13 @@ static void test_refused(void **state)
 
 static void test_hot_spots(void **state)
 {
-	const struct smr_hot_spot most = {
-		0xffffffff, U64_MAX, U64_MAX, U64_MAX, U64_MAX, U64_MAX,
+	const struct kvm_samsara_hot_spot most = {
+		.kind = 0xffffffff, .ram = U64_MAX, .rip = U64_MAX, .linear = U64_MAX,
+		.count = U64_MAX, .cycles = U64_MAX,
 	}, least = { 0 };
 	u8 bytes[2 * SMR_HOT_SPOT_MAX];
 	struct smr_buf b = { .p = bytes, .size = sizeof(bytes) };
-	struct smr_hot_spot spot;
+	struct kvm_samsara_hot_spot spot;
 	struct smr_cursor c;
 	u32 cut;
 

@@ -2,6 +2,7 @@
 /* samsara report: the same numbers as in samsara dump, as text, JSON and page. */
 #include "test.h"
 
+#include <linux/kvm_samsara.h>
 #include <unistd.h>
 
 #include "change.h"
@@ -114,7 +115,7 @@ static void test_hot(void **state)
 	static const char * const tables[] = { "hot_pages", "hot_instructions", "hot_cycles" };
 	struct gen_options o = many;
 	u64 count = 0, cycles = 0, before = 0;
-	struct smr_hot_spot spot;
+	struct kvm_samsara_hot_spot spot;
 	u32 i;
 
 	(void)state;

@@ -2,6 +2,7 @@
 /* Notes of what a guest gave to its devices and got from its networks, see smr_note.h. */
 #include "smr_note.h"
 
+#include <linux/kvm_samsara.h>
 #include <stdlib.h>
 
 #include "smr_reader.h"
@@ -129,7 +130,7 @@ int smr_note_piece(struct smr_cursor *c, struct smr_piece *piece)
 	return c->bad ? -EBADMSG : 1;
 }
 
-void smr_note_put_hot(struct smr_buf *b, const struct smr_hot_spot *spot)
+void smr_note_put_hot(struct smr_buf *b, const struct kvm_samsara_hot_spot *spot)
 {
 	smr_put_varint(b, spot->kind);
 	smr_put_varint(b, spot->ram);
@@ -139,10 +140,11 @@ void smr_note_put_hot(struct smr_buf *b, const struct smr_hot_spot *spot)
 	smr_put_varint(b, spot->cycles);
 }
 
-int smr_note_get_hot(struct smr_cursor *c, struct smr_hot_spot *spot)
+int smr_note_get_hot(struct smr_cursor *c, struct kvm_samsara_hot_spot *spot)
 {
 	if (c->p == c->end)
 		return 0;
+	memset(spot, 0, sizeof(*spot));
 	spot->kind = get_u32(c);
 	spot->ram = smr_get_varint(c);
 	spot->rip = smr_get_varint(c);

@@ -20,7 +20,7 @@ enum smr_note_kind {
 	SMR_NOTE_TEXT		= 5,	/* to a console that is no serial port */
 	SMR_NOTE_LOST		= 6,	/* there were more than could be kept: some are missing */
 	SMR_NOTE_REGISTER	= 7,	/* written to a card's register */
-	SMR_NOTE_HOT		= 8,	/* what a vCPU's chunks lost time over: struct smr_hot_spot */
+	SMR_NOTE_HOT		= 8,	/* what a vCPU's chunks lost time over: struct kvm_samsara_hot_spot */
 };
 
 #define SMR_NOTE_DATA_MAX	(128u * 1024)	/* bytes that a note is about; ZERO: any number */
@@ -55,17 +55,14 @@ void smr_note_put_piece(struct smr_buf *b, const struct smr_piece *piece);
 /* Returns 1 and the next piece, 0 at the end, -EBADMSG. */
 int smr_note_piece(struct smr_cursor *c, struct smr_piece *piece);
 
-/* struct kvm_samsara_hot_spot, in the one piece of a note */
-struct smr_hot_spot {
-	u32 kind;		/* KVM_SAMSARA_HOT_* */
-	u64 ram, rip, linear, count, cycles;
-};
+/* Hot spots, in the one piece of a note */
+struct kvm_samsara_hot_spot;
 
 #define SMR_HOT_SPOT_MAX	55u	/* bytes, encoded */
 
-void smr_note_put_hot(struct smr_buf *b, const struct smr_hot_spot *spot);
+void smr_note_put_hot(struct smr_buf *b, const struct kvm_samsara_hot_spot *spot);
 /* Returns 1 and the next one, 0 at the end, -EBADMSG.  @c: the bytes of the note's piece. */
-int smr_note_get_hot(struct smr_cursor *c, struct smr_hot_spot *spot);
+int smr_note_get_hot(struct smr_cursor *c, struct kvm_samsara_hot_spot *spot);
 
 /* Encoded notes, whole ones; they are written with the next smr_writer_flush(). */
 int smr_writer_notes(struct smr_writer *w, const void *data, size_t len, struct smr_err *err);

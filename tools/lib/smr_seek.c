@@ -4,19 +4,37 @@
 
 #include <string.h>
 
-static bool get_digits(const char **text, u64 *v)
+/* What a digit is worth; @base or more: it is none. */
+static u64 digit(char c, u64 base)
+{
+	if (c >= '0' && c <= '9')
+		return (u64)(c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (u64)(c - 'a') + 10;
+	if (c >= 'A' && c <= 'F')
+		return (u64)(c - 'A') + 10;
+	return base;
+}
+
+static bool get_number(const char **text, u64 base, u64 *v)
 {
 	const char *p = *text;
+	u64 d;
 
-	for (*v = 0; *p >= '0' && *p <= '9'; p++) {
-		if (*v > (U64_MAX - (u64)(*p - '0')) / 10)
+	for (*v = 0; (d = digit(*p, base)) < base; p++) {
+		if (*v > (U64_MAX - d) / base)
 			return false;
-		*v = *v * 10 + (u64)(*p - '0');
+		*v = *v * base + d;
 	}
 	if (p == *text)
 		return false;
 	*text = p;
 	return true;
+}
+
+static bool get_digits(const char **text, u64 *v)
+{
+	return get_number(text, 10, v);
 }
 
 /* Seconds, as milliseconds */
@@ -48,22 +66,6 @@ static bool skip(const char **text, const char *word)
 	return true;
 }
 
-static bool get_hex(const char **text, u64 *v)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *p = *text, *digit;
-
-	for (*v = 0; *p && (digit = strchr(digits, *p | 0x20)); p++) {
-		if (*v >> 60)
-			return false;
-		*v = *v << 4 | (u64)(digit - digits);
-	}
-	if (p == *text)
-		return false;
-	*text = p;
-	return true;
-}
-
 /* What comes after the commit's number and "+" */
 static bool get_place(const char **text, struct smr_seek *p)
 {
@@ -71,7 +73,7 @@ static bool get_place(const char **text, struct smr_seek *p)
 	p->jumps = p->rip = 0;
 	return p->n && get_digits(text, &p->branches) &&
 	       (!skip(text, "+") || get_digits(text, &p->jumps)) &&
-	       (!skip(text, "@0x") || get_hex(text, &p->rip));
+	       (!skip(text, "@0x") || get_number(text, 16, &p->rip));
 }
 
 bool smr_seek_parse(const char *text, struct smr_seek *p)
