@@ -24,6 +24,7 @@
 
 #define STATUS_SKIP	77
 #define LEAVE_MS	10000
+#define READY_MS	60000	/* under a kernel that looks for mistakes, too */
 #define KILL_MS		10000
 
 static const struct hostile_case * const groups[] = {
@@ -181,7 +182,7 @@ void must_die(void (*fn)(const void *arg), const void *arg, const char *what)
 	pid = fork_off(fn, arg);
 	close(pipes[1]);
 	pfd = (struct pollfd) { .fd = pipes[0], .events = POLLIN };
-	if (poll(&pfd, 1, LEAVE_MS) != 1 || !(pfd.revents & POLLIN)) {
+	if (poll(&pfd, 1, READY_MS) != 1 || !(pfd.revents & POLLIN)) {
 		if (gone(pid, &status))
 			_exit(1);	/* it has said why */
 		fail("%s: does not come to the point", what);

@@ -94,7 +94,7 @@ static void wait_for_room(const void *arg)
 	vcpu_start(&vm, 1);
 	pthread_create(&thread, NULL, send_dma, &vm);
 	/* A vCPU keeps some room. */
-	if (!wait_until(stays_full(&vm, &head), 9000))
+	if (!wait_until(stays_full(&vm, &head), 50000))
 		fail("the rings do not get full: %llu and %llu bytes", vm.ring[0]->head,
 		     vm.ring[1]->head);
 	ready();
