@@ -108,10 +108,11 @@ io: guests io-kernel
 	@ln -sf ../io-kernel/vmlinux $(BUILD)/io/vmlinux
 
 # the benchmark's Linux guest; not in guests/, which every simulated host gets
-programs: guests
+programs: guests io-kernel
 	@scripts/build-programs.sh
 	@$(MAKE) --no-print-directory -C tests/guests/linux O=$(BUILD)/bench \
-		PROGRAMS=$(BUILD)/debian-programs $(BUILD)/bench/programs.cpio
+		PROGRAMS=$(BUILD)/debian-programs $(BUILD)/bench/programs.cpio \
+		$(BUILD)/bench/threaded.cpio
 
 # a guest with Debian's kernel; not in guests/ either
 stock: guests

@@ -33,7 +33,7 @@ failed()	# MODE WHY FILE...
 }
 
 # Programs whose time depends on where the guest's scheduler happens to put their tasks.
-CHANCE=forkexec,hackbench,mutex,threads
+CHANCE=forkexec,hackbench,mutex,threads,redis,sqlite
 
 # The guest's own measures, in host cycles: "NAME CYCLES" for each RESULT line, the
 # least if there are several of a name.
@@ -156,6 +156,20 @@ user_work()
 	echo "$list"
 }
 
+with_memory()	# MB
+{
+	ARGS=$(echo "$ARGS" | sed "s/-m [0-9]*/-m $1/")
+}
+
+# programs APPEND: a Linux guest that runs programs of Debian's packages
+programs()
+{
+	# Without a source of entropy programs that ask for some wait for seconds.
+	[ "$guest" = threaded ] && DEVICES=rng || DEVICES=
+	machine "$guest" "$vcpus" "$1" 0xe9
+	[ "$guest" != threaded ] || with_memory 128
+}
+
 # recorded_in MODE: an option of -record
 recorded_in()
 {
@@ -169,6 +183,7 @@ T=/sys/kernel/tracing
 for guest; do
 	case $guest in
 	user-*) machine threads "$vcpus" "work=$(user_work "${guest#user-}")" 0xe9;;
+	programs | threaded) programs "";;
 	*) machine "$guest" "$vcpus" "" 0xe9;;
 	esac
 	for mode in $modes; do
@@ -208,7 +223,7 @@ for guest; do
 		walk:*)
 			pages=${mode##*:} memory=${mode%:*} memory=${memory#*:}
 			machine "$guest" "$vcpus" "mem=$memory pages=$pages n=20000000" 0xe9
-			ARGS=$(echo "$ARGS" | sed "s/-m [0-9]*/-m $memory/")
+			with_memory "$memory"
 			pinned record "$TMP/bench" adaptive=0 chunk-adaptive=0 chunk=5000
 			measured walk "$TMP/bench" "memory=$memory pages=$pages" \
 				"chunks=$CHUNKS rollbacks=$ROLLBACKS $(phases)"
@@ -219,7 +234,7 @@ for guest; do
 				"chunks=$CHUNKS rollbacks=$ROLLBACKS $(phases)"
 			;;
 		again:*)
-			machine "$guest" "$vcpus" "programs=$CHANCE rounds=3" 0xe9
+			programs "programs=$CHANCE rounds=3"
 			pinned record "$TMP/bench" "mode=${mode#again:}"
 			measured "${mode#again:}" "$TMP/bench"
 			;;
