@@ -44,6 +44,7 @@ static struct {
 static unsigned nr_consoles;
 /* Bytes of output since the replay began, and what was shown already */
 static uint64_t written, shown;
+static bool in_line;            /* of what was shown */
 
 /*
  * For each line, the commit with which it was whole, in the order of these: of
@@ -257,15 +258,40 @@ bool samsara_console_set_lines(const void *commits, size_t len)
 
 /* Output */
 
-static void show(uint8_t c)
+static void put(const void *text, size_t len)
+{
+    if (qemu_write_full(STDOUT_FILENO, text, len) != len) {
+        /* standard output is closed: no reason to stop */
+    }
+}
+
+/* What begins here: time and commit of the exit by which the vCPU writes it. */
+static void put_stamp(CPUState *cpu)
+{
+    struct kvm_samsara_place place;
+    char stamp[64];
+    uint64_t ms;
+
+    if (samsara_device_place(kvm_arch_vcpu_id(cpu), &place) < 0) {
+        return;
+    }
+    ms = samsara_position_time(place.last_commit);
+    put(stamp, snprintf(stamp, sizeof(stamp), "[%5" PRIu64 ".%03" PRIu64
+                        " %9" PRIu64 "] ", ms / 1000, ms % 1000,
+                        (uint64_t)place.last_commit));
+}
+
+static void show(CPUState *cpu, uint8_t c)
 {
     if (qatomic_fetch_inc(&written) < shown) {
         return;
     }
     shown++;
-    if (qemu_write_full(STDOUT_FILENO, &c, 1) != 1) {
-        /* standard output is closed: no reason to stop */
+    if (samsara_opts.stamps && !in_line) {
+        put_stamp(cpu);
     }
+    in_line = c != '\n';
+    put(&c, 1);
 }
 
 /* Returns true if the byte is data for the line: not in loopback, DLAB=0. */
@@ -287,7 +313,7 @@ static bool serial_out(unsigned i, unsigned offset, uint8_t value)
 }
 
 /* Returns how many lines it has ended. */
-static unsigned out_byte(uint16_t port, uint8_t value)
+static unsigned out_byte(CPUState *cpu, uint16_t port, uint8_t value)
 {
     unsigned i, ended = 0;
 
@@ -296,7 +322,7 @@ static unsigned out_byte(uint16_t port, uint8_t value)
 
         if ((consoles[i].kind == KIND_SERIAL && serial_out(i, offset, value)) ||
             (consoles[i].kind == KIND_DEBUGCON && offset == 0)) {
-            show(value);
+            show(cpu, value);
             ended += value == '\n';
         }
     }
@@ -311,7 +337,7 @@ bool samsara_console_out(CPUState *cpu, uint16_t port, unsigned size,
     for (i = 0; i < count; i++) {
         /* wider writes reach the neighbouring registers, as in a real UART */
         for (b = 0; b < size; b++) {
-            ended += out_byte(port + b, *data++);
+            ended += out_byte(cpu, port + b, *data++);
         }
     }
     if (ended) {

@@ -110,6 +110,11 @@ static QemuOptsList replay_opts = {
             .help = "then QEMU exits (exit, default), or the guest stays "
                     "there, paused (pause)",
         }, {
+            .name = "stamps",
+            .type = QEMU_OPT_NUMBER,
+            .help = "1: lines of the guest's consoles begin with time and "
+                    "commit",
+        }, {
             .name = "images",
             .type = QEMU_OPT_STRING,
             .help = "directory with the disk images that were recorded with "

@@ -58,6 +58,8 @@ static const struct {
       "Directory with the disk images that the recording names" },
     { "replay-at-end", offsetof(SamsaraOpts, at_end), true,
       "exit or pause when the replay has ended" },
+    { "replay-stamps", offsetof(SamsaraOpts, stamps), false,
+      "1: lines of the guest's consoles begin with time and commit" },
     { "replay-export", offsetof(SamsaraOpts, export), true,
       "Directory for what disks, networks and consoles have got" },
     { "replay-checkpoints", offsetof(SamsaraOpts, checkpoints), false,

@@ -113,6 +113,7 @@ typedef struct SamsaraOpts {
     char *images;               /* replay: where disk images are */
     char *export;               /* replay: directory for what devices got */
     char *at_end;               /* of the replay; NULL: exit */
+    uint64_t stamps;            /* of the replay; 0: none */
     uint64_t max_memory;        /* of a replayed guest; 0: what the host has */
     uint64_t checkpoints;       /* commits from one to the next; 0: by itself */
     uint64_t checkpoint_memory; /* for them; 0: part of what the host has */

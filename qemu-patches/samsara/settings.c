@@ -22,6 +22,7 @@ static const struct {
 #undef TUNABLE
     { "compress", 0, 9 },
     { "report", 0, 1 },
+    { "replay-stamps", 0, 1 },
 };
 
 static const struct {

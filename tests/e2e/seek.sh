@@ -277,6 +277,7 @@ lines()
 	at_line "$name" 2 || return
 	second="$LINE_COMMIT $LINE_STATE"
 	at_line "$name" 1 || return
+	FIRST_COMMIT=$LINE_COMMIT
 	[ "$LINE_COMMIT" -lt "${second% *}" ] || { WHY='line 1 is not before line 2'; return 1; }
 	at_line "$name" 2 || return
 	[ "$LINE_COMMIT $LINE_STATE" = "$second" ] ||
@@ -352,6 +353,21 @@ stops_at()	# FILE POSITION COMMITS|REGEX
 	return 1
 }
 
+# Each line with its time and commit: line 2 begins behind line 1.
+stamped()	# FILE OUTPUT
+{
+	local at
+	replay "$TMP/stamped" "$1" stamps=1
+	at=$(sed -n '2s/^\[ *[0-9]*\.[0-9]* *\([0-9]*\)\] .*/\1/p' "$TMP/stamped.out")
+	if [ "${at:-0}" -lt "$FIRST_COMMIT" ] || [ "$at" -gt "$LINE_COMMIT" ]; then
+		WHY="line 2 at ${at:-no commit}, not $FIRST_COMMIT to $LINE_COMMIT"
+		return 1
+	fi
+	sed 's/^\[ *[0-9]*\.[0-9]* *[0-9]*\] //' "$TMP/stamped.out" | cmp -s - "$2" && return
+	WHY="stamps are not all that is different"
+	return 1
+}
+
 seek_positions()
 {
 	local name=seek-positions file=$TMP/seek-positions.smr
@@ -366,7 +382,8 @@ seek_positions()
 	   stops_at "$file" line:2 "$LINE_COMMIT" &&
 	   stops_at "$file" "time:$((HALF / 1000)).$(printf %03d $((HALF % 1000)))" "$HALF_COMMIT" &&
 	   stops_at "$file" line:9999 'prints only' && stops_at "$file" time:9999 'ends after' &&
-	   stops_at "$file" 0 'the beginning' && stops_at "$file" line: 'neither a commit'; then
+	   stops_at "$file" 0 'the beginning' && stops_at "$file" line: 'neither a commit' &&
+	   stamped "$file" "$TMP/$name.out"; then
 		ok $name "line 2 at commit $LINE_COMMIT, half of the time at $HALF_COMMIT of $COMMITS"
 	else
 		[ ! -d /proc/$pid ] || kill -9 $pid
