@@ -22,6 +22,7 @@
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
+#include "sets.h"
 #include "start.h"
 #include "state.h"
 #include "stop.h"
@@ -76,6 +77,7 @@ static void free_config(struct samsara_vm *vm)
 		eventfd_ctx_put(vm->eventfd);
 	kfree(vm->vcpus);
 	kfree(vm->resume.progress);
+	samsara_sets_free(vm);
 	vfree(vm->scratch);
 	vfree(vm->rings_area);
 	vm->eventfd = NULL;
@@ -289,6 +291,7 @@ static void clear(struct samsara_vm *vm)
 {
 	memset_startat(vm, 0, mode);
 	mutex_init(&vm->remap.ept_lock);
+	samsara_sets_init(vm);
 	samsara_turns_init(vm);
 	samsara_tunables_default(&vm->tune);
 	vm->log_end = U64_MAX;
@@ -379,6 +382,7 @@ static int set_pause(struct samsara_vm *vm, const u64 __user *uaddr)
 		return -EFAULT;
 	if (!vm->rings_area || !vm->mode->from_log)
 		return -EINVAL;
+	samsara_sets_want(vm, commit);
 	/* Who finds that the next commit may not begin must not miss the wake-up. */
 	mutex_lock(&vm->commit_lock);
 	WRITE_ONCE(vm->replay.pause_at, commit);
@@ -421,8 +425,10 @@ static int get_replayed(struct samsara_vm *vm, const struct kvm_device_attr *att
 		return samsara_debug_get(vm, attr->attr, uaddr);
 	if (attr->attr)
 		return -ENXIO;
-	return attr->group == KVM_SAMSARA_GRP_SLOTS ? samsara_slots_get(vm, uaddr) :
-						      samsara_changed_get(vm, uaddr);
+	if (attr->group == KVM_SAMSARA_GRP_SLOTS)
+		return samsara_slots_get(vm, uaddr);
+	return attr->group == KVM_SAMSARA_GRP_SETS ? samsara_sets_get(vm, uaddr) :
+						     samsara_changed_get(vm, uaddr);
 }
 
 static int get_hot(struct samsara_vm *vm, u64 id, void __user *uaddr)
@@ -506,10 +512,10 @@ static int samsara_device_get_attr(struct kvm_device *dev, struct kvm_device_att
 	down_read(&vm->in_use);
 	if (attr->group == KVM_SAMSARA_GRP_STATE)
 		r = get_state(vm, attr->attr, uaddr);
-	else if (attr->group >= KVM_SAMSARA_GRP_PLACE && attr->group <= KVM_SAMSARA_GRP_CHANGED)
-		r = get_replayed(vm, attr);
 	else if (attr->group == KVM_SAMSARA_GRP_HOT)
 		r = get_hot(vm, attr->attr, uaddr);
+	else if (attr->group >= KVM_SAMSARA_GRP_PLACE && attr->group <= KVM_SAMSARA_GRP_SETS)
+		r = get_replayed(vm, attr);
 	else if (attr->group == KVM_SAMSARA_GRP_STATUS && !attr->attr)
 		r = get_status(vm, uaddr);
 	up_read(&vm->in_use);
@@ -530,6 +536,7 @@ static int samsara_device_has_attr(struct kvm_device *dev, struct kvm_device_att
 	case KVM_SAMSARA_GRP_DEBUG:
 	case KVM_SAMSARA_GRP_SLOTS:
 	case KVM_SAMSARA_GRP_CHANGED:
+	case KVM_SAMSARA_GRP_SETS:
 		return attr->attr ? -ENXIO : 0;
 	case KVM_SAMSARA_GRP_MAP:
 		return attr->attr > KVM_SAMSARA_MAP_END ? -ENXIO : 0;

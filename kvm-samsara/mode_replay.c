@@ -21,6 +21,7 @@
 #include "ring.h"
 #include "samsara.h"
 #include "section.h"
+#include "sets.h"
 #include "state.h"
 #include "vm.h"
 
@@ -233,8 +234,10 @@ static void finish_exit(struct samsara_vcpu *sv)
 static int end_chunk(struct samsara_vcpu *sv)
 {
 	u16 end = sv->rec.end;
-	int r = sv->mode->end(sv);
+	int r;
 
+	samsara_sets_note(sv);
+	r = sv->mode->end(sv);
 	if (r)
 		return r;
 	sv->ad_off = false;

@@ -26,6 +26,7 @@
 #include "mode.h"
 #include "replay_order.h"
 #include "samsara.h"
+#include "sets.h"
 #include "trace.h"
 
 /* After so many new copies it is worth to look whether anybody runs beside the chunk. */
@@ -156,6 +157,7 @@ static int go_direct(struct samsara_vcpu *sv)
 {
 	int r;
 
+	samsara_sets_note(sv);
 	compare(sv);
 	r = publish(sv);
 	if (r)

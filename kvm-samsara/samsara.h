@@ -46,6 +46,7 @@
 #include "remap.h"
 #include "ring.h"
 #include "section.h"
+#include "sets.h"
 #include "spin.h"
 #include "tunables.h"
 #include "turns.h"
@@ -277,6 +278,7 @@ struct samsara_vm {
 	struct eventfd_ctx *eventfd;
 
 	struct samsara_vm_replay replay;
+	struct samsara_sets sets;
 	struct samsara_resume resume;
 	struct kvm_samsara_debug debug;	/* changes while no vCPU is in KVM_RUN */
 	struct samsara_divergence divergence;

@@ -120,6 +120,11 @@ int samsara_device_changed(uint64_t since, uint64_t ram, uint64_t npages,
                        &changed);
 }
 
+int samsara_device_sets(struct kvm_samsara_sets *sets)
+{
+    return device_attr(KVM_GET_DEVICE_ATTR, KVM_SAMSARA_GRP_SETS, 0, sets);
+}
+
 int samsara_device_get_progress(unsigned stream,
                                 struct kvm_samsara_progress *progress)
 {

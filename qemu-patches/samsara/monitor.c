@@ -262,6 +262,79 @@ void hmp_samsara_commits(Monitor *mon, const QDict *qdict)
     hmp_handle_error(mon, err);
 }
 
+static SamsaraPageUse *page_info(const SamsaraUsedPage *page)
+{
+    SamsaraPageUse *info = g_new0(SamsaraPageUse, 1);
+    uint64List **tail = &info->linear;
+    unsigned i;
+
+    info->ram = page->ram;
+    info->written = page->written;
+    info->table = page->table;
+    for (i = 0; i < page->nr_linear; i++) {
+        QAPI_LIST_APPEND(tail, page->linear[i]);
+    }
+    return info;
+}
+
+SamsaraCommitPages *qmp_query_samsara_pages(Error **errp)
+{
+    g_autoptr(GArray) pages = NULL;
+    struct kvm_samsara_status st;
+    SamsaraPageUseList **tail;
+    SamsaraCommitPages *info;
+    int vcpu;
+    guint i;
+
+    if (!samsara_opts.replay || !qatomic_read(&samsara_running) ||
+        runstate_is_running() || samsara_device_status(&st) < 0) {
+        error_setg(errp, "No replay is paused");
+        return NULL;
+    }
+    pages = samsara_sets_get(st.commits, &vcpu, errp);
+    if (!pages) {
+        return NULL;
+    }
+    info = g_new0(SamsaraCommitPages, 1);
+    info->commit = st.commits;
+    info->vcpu = vcpu;
+    tail = &info->pages;
+    for (i = 0; i < pages->len; i++) {
+        QAPI_LIST_APPEND(tail, page_info(&g_array_index(pages, SamsaraUsedPage,
+                                                        i)));
+    }
+    return info;
+}
+
+static void print_page(Monitor *mon, const SamsaraPageUse *page)
+{
+    uint64List *linear;
+
+    monitor_printf(mon, "  %s  RAM 0x%09" PRIx64, page->table ? "walked "
+                   : page->written ? "written" : "read   ", page->ram);
+    for (linear = page->linear; linear; linear = linear->next) {
+        monitor_printf(mon, "  0x%" PRIx64, linear->value);
+    }
+    monitor_puts(mon, "\n");
+}
+
+void hmp_samsara_pages(Monitor *mon, const QDict *qdict)
+{
+    Error *err = NULL;
+    SamsaraCommitPages *info = qmp_query_samsara_pages(&err);
+    SamsaraPageUseList *page;
+
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    monitor_printf(mon, "commit %" PRIu64 ", vCPU %" PRId64 ":\n",
+                   info->commit, info->vcpu);
+    for (page = info->pages; page; page = page->next) {
+        print_page(mon, page->value);
+    }
+    qapi_free_SamsaraCommitPages(info);
+}
+
 SamsaraCheckpoint *qmp_samsara_checkpoint(Error **errp)
 {
     SamsaraCheckpoint *made;

@@ -12,6 +12,7 @@
  * 4  debug.c record.c replay.c index.c checkpoint.c divergence.c export.c
  * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
  * 2  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
+ *    sets.c linear.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
  * 0  commits.c refuse-commands.c points.c barrier.c session.c
  * .. floors-end
@@ -216,6 +217,8 @@ int samsara_device_pause(uint64_t commit);
 /* Pages that commits after @since have changed, as bits */
 int samsara_device_changed(uint64_t since, uint64_t ram, uint64_t npages,
                            unsigned long *bits);
+/* @sets: see there; -ENODATA: not known */
+int samsara_device_sets(struct kvm_samsara_sets *sets);
 int samsara_device_get_progress(unsigned stream,
                                 struct kvm_samsara_progress *progress);
 int samsara_device_set_progress(unsigned stream,
@@ -268,6 +271,26 @@ bool samsara_check_vcpus(Error **errp);
 char *samsara_commits_text(uint64_t commit, unsigned n, Error **errp);
 /* The last commit before this one that has a digest of memory; 0: none */
 uint64_t samsara_commits_digested(uint64_t before);
+
+/* A page that a chunk has used */
+#define SAMSARA_LINEAR_MAX 3
+typedef struct SamsaraUsedPage {
+    uint64_t ram;
+    bool written;
+    bool table;                 /* of the guest's page tables */
+    unsigned nr_linear;         /* addresses that lead there, the first ones */
+    uint64_t linear[SAMSARA_LINEAR_MAX];
+} SamsaraUsedPage;
+
+/* linear.c: fills in what leads to the pages, and which are page tables */
+void samsara_linear_find(CPUState *cpu, SamsaraUsedPage *pages, unsigned nr);
+
+/* sets.c */
+/*
+ * What the commit after which the guest stands has used, as an array of
+ * SamsaraUsedPage, to be freed, and whose it was.  NULL and an error: not known
+ */
+GArray *samsara_sets_get(uint64_t commit, int *vcpu, Error **errp);
 
 /* console.c: serial and debug consoles */
 char *samsara_consoles_to_text(void);

@@ -158,6 +158,7 @@ void hmp_samsara_seek(Monitor *mon, const QDict *qdict);
 void hmp_samsara_when(Monitor *mon, const QDict *qdict);
 void hmp_samsara_checkpoint(Monitor *mon, const QDict *qdict);
 void hmp_samsara_commits(Monitor *mon, const QDict *qdict);
+void hmp_samsara_pages(Monitor *mon, const QDict *qdict);
 
 /* After KVM_CREATE_VM, before anything else.  Exits on error. */
 void samsara_kvm_init(struct KVMState *s, MachineState *ms);

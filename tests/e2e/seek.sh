@@ -353,6 +353,77 @@ stops_at()	# FILE POSITION COMMITS|REGEX
 	return 1
 }
 
+# memory_at NAME COMMIT FILE: goes there; some of guest memory goes to the file
+memory_at()
+{
+	local answers
+	seek "$1" "$2" || { WHY="never at commit $2"; return 1; }
+	answers=$(count "$1" '"return"')
+	rm -f "$3"
+	ask "\"pmemsave\", \"arguments\": {\"val\": $((AREA << 20)), \"size\": 4194304, \"filename\": \"$3\"}"
+	until_more "$1" '"return"' "$answers"
+}
+
+# used NAME FILE: what the monitor says of the commit's pages, a line each
+used()
+{
+	local answers
+	answers=$(count "$1" '"return"')
+	ask_human samsara_pages
+	until_more "$1" '"return"' "$answers"
+	tail -n 1 "$TMP/$1.qmp" | sed 's/.*"return": "//; s/\\r\\n/\n/g' | grep RAM > "$2"
+}
+
+# Pages of the area that the commit has changed, by their RAM addresses.
+changed()
+{
+	cmp -l "$TMP/before" "$TMP/after" | awk -v first=$((AREA << 8)) '
+		{ page = int(($1 - 1) / 4096); if (!(page in seen)) printf "0x%06x000\n", first + page; seen[page] }'
+}
+
+# A commit's pages are those that it has changed, and what leads there.
+pages_of()	# NAME COMMIT
+{
+	local page linear
+	memory_at "$1" $(($2 - 1)) "$TMP/before" || return
+	memory_at "$1" "$2" "$TMP/after" || return
+	used "$1" "$TMP/used"
+	grep -q read "$TMP/used" || { WHY="commit $2 has read nothing"; return 1; }
+	for page in $(changed); do
+		nr_changed=$((nr_changed + 1))
+		grep -q "\(written\|walked \)  RAM $page" "$TMP/used" ||
+			{ WHY="commit $2 has not written $page"; return 1; }
+		linear=$(echo "${page#0x0}" | sed "s/^$LEADING/$LINEAR/")
+		grep -q "RAM $page  .*$linear" "$TMP/used" ||
+			{ WHY="commit $2: no address $linear of $page"; return 1; }
+	done
+}
+
+# seek_pages NAME GUEST ARGUMENTS: of chunks that have ended somewhere
+seek_pages()
+{
+	local name=$1 commit nr_changed=0 WHY=''
+	wanted "$name" || return 0
+	machine "$2" 2 "$3" 0xe9
+	record "$TMP/$name"
+	samsara dump "$TMP/$name.smr" | sed -n 's/^ *\([0-9]*\) vcpu .* chunk .* end async .*/\1/p' > "$TMP/chunks"
+	start_qemu "$name" -S -display none -replay "file=$TMP/$name.smr,at-end=pause"
+	ask_human samsara_pages
+	wait_for "$name" 'No replay is paused' || WHY='pages before the beginning'
+	for _ in 1 2 3 4 5 6; do
+		random "$(wc -l < "$TMP/chunks")"
+		commit=$(sed -n "$((R + 1))p" "$TMP/chunks")
+		pages_of "$name" "$commit" || break
+	done
+	ask '"quit"'
+	end_qemu
+	if [ -z "$WHY" ] && [ $nr_changed != 0 ]; then
+		ok "$name $nr_changed pages changed"
+	else
+		not_ok "$name" "${WHY:-only $nr_changed pages changed}" "$TMP/used" "$TMP/$name.qmp"
+	fi
+}
+
 # Each line with its time and commit: line 2 begins behind line 1.
 stamped()	# FILE OUTPUT
 {
@@ -487,5 +558,9 @@ seek_places
 seek_stops
 seek_positions
 seek_index
+AREA=1 LEADING='0*' LINEAR=0x
+seek_pages seek-pages racey n=20000
+AREA=56 LEADING='' LINEAR=0xffff8880
+seek_pages seek-pages-linux linux ''
 seek_refused
 exit $((failures > 0))

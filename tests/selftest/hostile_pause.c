@@ -13,6 +13,8 @@
 #define WRITE_US	300
 #define PAUSES_MAX	4096
 #define NR_PAUSES	7u
+/* A guest of these uses fewer pages. */
+#define NR_USED		64
 
 static const struct vm_setup racing = {
 	.nr_vcpus = 2, .mode = KVM_SAMSARA_MODE_RECORD, .rounds = 100000, .chunk_limit = 1000,
@@ -243,6 +245,71 @@ static void pause_refused(void)
 	vm_destroy(&vm);
 }
 
+static __u64 used[NR_USED];
+
+static int sets(struct vm *vm, struct kvm_samsara_sets *s, __u32 room)
+{
+	*s = (struct kvm_samsara_sets){ .uaddr = (unsigned long)used, .nr = room };
+	return vm_get_attr(vm, KVM_SAMSARA_GRP_SETS, 0, s);
+}
+
+/* From one commit to the next, until a chunk has written to the data that they race for. */
+static bool to_writer(struct vm *vm, unsigned long long last)
+{
+	struct kvm_samsara_sets s;
+	unsigned long long n;
+	unsigned int i;
+
+	for (n = 1; n < last; n++) {
+		must_work(pause_at(vm, n), "a pause");
+		if (!wait_until(commits(vm) == n, 5000))
+			fail("not at commit %llu, but %llu", n, commits(vm));
+		if (sets(vm, &s, NR_USED) < 0) {
+			must_fail(-1, ENODATA, "the pages of no chunk");
+			continue;
+		}
+		for (i = 0; i < s.nr && s.commit == n; i++)
+			if (used[i] == (DATA_ADDR | KVM_SAMSARA_SETS_WRITTEN))
+				return true;
+	}
+	return false;
+}
+
+static void pause_pages(void)
+{
+	struct kvm_samsara_status st;
+	struct kvm_samsara_sets s;
+	struct vm vm, rep;
+	__u32 nr;
+
+	record(&vm, &racing, &st);
+	start_replay(&rep, &vm);
+	must_work(pause_at(&rep, 1), "a pause");
+	must_fail(sets(&rep, &s, NR_USED), ENODATA, "pages before the first chunk");
+	run(&rep);
+	if (!to_writer(&rep, st.commits))
+		fail("no chunk has written to the data");
+	must_work(sets(&rep, &s, NR_USED), "pages");
+	nr = s.nr;
+	must_work(sets(&rep, &s, nr), "pages, just room enough");
+	must_fail(sets(&rep, &s, nr - 1), E2BIG, "pages, no room");
+	if (s.nr != nr)
+		fail("%u pages, then %u", nr, s.nr);
+	s = (struct kvm_samsara_sets){ .nr = nr };
+	must_fail(vm_get_attr(&rep, KVM_SAMSARA_GRP_SETS, 0, &s), EFAULT, "pages to 0");
+	s.reserved = 1;
+	must_fail(vm_get_attr(&rep, KVM_SAMSARA_GRP_SETS, 0, &s), EINVAL, "reserved = 1");
+	must_fail(vm_get_attr(&rep, KVM_SAMSARA_GRP_SETS, 0, NULL), EFAULT, "sets to 0");
+	must_fail(vm_get_attr(&rep, KVM_SAMSARA_GRP_SETS, 1, &s), ENXIO, "attribute 1");
+	must_fail(vm_set_attr(&rep, KVM_SAMSARA_GRP_SETS, 0, &s), ENXIO, "set of sets");
+	must_fail(sets(&vm, &s, nr), ENODATA, "pages of a recording");
+	note("commit %llu, %u pages", commits(&rep), nr);
+	must_work(pause_at(&rep, 0), "no pause");
+	must_end_exactly(&rep, &vm, st.commits);
+	vm_destroy(&vm);
+	streams_free(vm.stream, racing.nr_vcpus);
+}
+
 /* As if nothing had been replayed yet */
 static void begin_again(struct vm *vm, const unsigned char *mem)
 {
@@ -371,6 +438,11 @@ static void pause_stopped_parallel(void)
 	in_parallel(pause_stopped);
 }
 
+static void pause_pages_parallel(void)
+{
+	in_parallel(pause_pages);
+}
+
 static void pause_killed_parallel(void)
 {
 	in_parallel(pause_killed);
@@ -397,11 +469,13 @@ const struct hostile_case pause_cases[] = {
 	{ "pause-stopped", pause_stopped },
 	{ "pause-killed", pause_killed },
 	{ "pause-refused", pause_refused },
+	{ "pause-pages", pause_pages },
 	{ "replay-again-races", replay_again_races },
 	{ "replay-again-devices", replay_again_devices },
 	{ "pause-steps-parallel", pause_steps_parallel },
 	{ "pause-ends-parallel", pause_ends_parallel },
 	{ "pause-stopped-parallel", pause_stopped_parallel },
+	{ "pause-pages-parallel", pause_pages_parallel },
 	{ "pause-killed-parallel", pause_killed_parallel },
 	{ "replay-again-races-parallel", replay_again_races_parallel },
 	{ "replay-again-devices-parallel", replay_again_devices_parallel },

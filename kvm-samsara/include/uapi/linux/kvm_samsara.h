@@ -42,6 +42,7 @@
 #define KVM_SAMSARA_GRP_SLOTS		13	/* get, and before START set: struct kvm_samsara_slots */
 #define KVM_SAMSARA_GRP_CHANGED		14	/* get: struct kvm_samsara_changed, in replay */
 #define KVM_SAMSARA_GRP_HOT		15	/* get: struct kvm_samsara_hot, of a parallel recording */
+#define KVM_SAMSARA_GRP_SETS		16	/* get: struct kvm_samsara_sets, in replay */
 
 /* KVM_SAMSARA_GRP_CTRL: attr->attr; attr->addr is not used. */
 #define KVM_SAMSARA_CTRL_START		0	/* EBUSY if a vCPU is in KVM_RUN or another ioctl */
@@ -256,6 +257,21 @@ struct kvm_samsara_changed {
 	__u64 npages;		/* of one block */
 	__u64 uaddr;		/* for a bit each, in whole words of 64 bits */
 };
+
+/*
+ * KVM_SAMSARA_GRP_SETS: attr->attr is 0.  The pages that a chunk has read and written: the last
+ * one that was replayed while its commit was that of KVM_SAMSARA_GRP_PAUSE.
+ */
+struct kvm_samsara_sets {
+	__u64 commit;		/* which one: set by the kernel */
+	__u64 uaddr;		/* of a __u64 for each page: its RAM address, with */
+	__u32 nr;		/* flags; room for so many; then how many there are */
+	__u32 vcpu;		/* whose chunk it was: set by the kernel */
+	__u64 reserved;
+};
+
+/* Of a page of the guest's page tables: walked, no more. */
+#define KVM_SAMSARA_SETS_WRITTEN	1u
 
 /*
  * KVM_SAMSARA_GRP_TUNABLE: attr->attr; attr->addr points to the __u64.  What each
