@@ -208,6 +208,13 @@ static bool is_only_rdtsc(struct samsara_vcpu *sv, u32 reason)
 	       samsara_running(sv->vm) && samsara_has_input_room(sv);
 }
 
+/* The breakpoint of a landing, which is the only one there is, and nothing else to do? */
+static bool is_only_breakpoint(struct samsara_vcpu *sv, u32 reason)
+{
+	return reason == EXIT_REASON_EXCEPTION_NMI && sv->breakpoints == DR_GLOBAL_ENABLE &&
+	       sv->state == SAMSARA_IN_CHUNK && is_only_exit(sv) && samsara_running(sv->vm);
+}
+
 /* Is KVM's way past the instruction just a longer RIP? */
 static bool is_easily_skipped(unsigned long rip, unsigned long next)
 {
@@ -221,7 +228,7 @@ static bool is_easily_skipped(unsigned long rip, unsigned long next)
  * that.  So the guest gets it here and is entered again, with what was loaded for it: nothing
  * was done since that changes it, and who wants something of the vCPU interrupts it.
  * What KVM caches is that of the entry: only the VMCS and the general registers are used.
- * Also for a replay, as long as nobody looks for anything.
+ * Also for a replay, as long as nobody looks for anything but the end of its chunk.
  */
 bool samsara_resume_at_once(struct kvm_vcpu *vcpu)
 {
@@ -230,10 +237,16 @@ bool samsara_resume_at_once(struct kvm_vcpu *vcpu)
 	unsigned long rip, next;
 	u32 reason;
 
-	if (unlikely(vmx->fail) || sv->breakpoints)
+	if (unlikely(vmx->fail))
 		return false;
 	/* With its upper half: whether VM-entry has failed. */
 	reason = vmcs_read32(VM_EXIT_REASON);
+	if (sv->breakpoints) {
+		if (!is_only_breakpoint(sv, reason) || !samsara_land_at_once(sv))
+			return false;
+		vmx->loaded_vmcs->launched = 1;
+		return true;
+	}
 	if (!is_only_rdtsc(sv, reason))
 		return false;
 	rip = vmcs_readl(GUEST_RIP);

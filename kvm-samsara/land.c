@@ -28,6 +28,12 @@
 /* Shortest distance that is worth, and safe for, an overflow. */
 #define MIN_PERIOD		64
 
+/*
+ * Of a #DB exit's qualification.  Without the bits of the other breakpoints, which are off: a
+ * processor may set them all the same.
+ */
+#define DB_REASONS		(DR_TRAP0 | DR6_BD | DR_STEP)
+
 /* What a string instruction can raise, and KVM does not intercept. */
 #define REP_FAULTS		(BIT(PF_VECTOR) | BIT(GP_VECTOR) | BIT(SS_VECTOR))
 
@@ -237,6 +243,32 @@ bool samsara_land_step(struct samsara_vcpu *sv)
 	if (!ends_by_itself(sv) && (is_past(&now, &sv->rec.pos) || at_end(sv, &now)))
 		return false;
 	choose_step(sv, &now);
+	return true;
+}
+
+/*
+ * In samsara_resume_at_once(), after a #DB exit with the breakpoint of a landing loaded: a loop
+ * has come to its RIP, and will do so again up to 128 times.  As long as more iterations are
+ * to come, all there is to do is to take the guest over it.  False: KVM goes the whole way, and
+ * samsara_land_step() has a look.
+ */
+bool samsara_land_at_once(struct samsara_vcpu *sv)
+{
+	const struct smr_position *end = &sv->landing.end;
+	u32 info = vmcs_read32(VM_EXIT_INTR_INFO);
+	struct smr_position now;
+
+	if (sv->landing.in_rep || !is_debug(info) || (info & INTR_INFO_UNBLOCK_NMI) ||
+	    (vmcs_readl(EXIT_QUALIFICATION) & DB_REASONS) != DR_TRAP0 ||
+	    (vmcs_read32(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_VALID_MASK) ||
+	    vmcs_readl(GUEST_RIP) != end->rip)
+		return false;
+	samsara_counts(sv, &now);
+	if (is_past(&now, end) || is_far(now.jumps, end->jumps) ||
+	    (now.branches == end->branches && now.jumps == end->jumps))
+		return false;
+	vmcs_writel(GUEST_RFLAGS, vmcs_readl(GUEST_RFLAGS) | X86_EFLAGS_RF);
+	samsara_stat(sv)->samsara_landing_steps++;
 	return true;
 }
 

@@ -35,6 +35,7 @@ enum samsara_landed {
 
 int samsara_land(struct samsara_vcpu *sv);
 bool samsara_land_step(struct samsara_vcpu *sv);
+bool samsara_land_at_once(struct samsara_vcpu *sv);
 unsigned long samsara_land_load(struct samsara_vcpu *sv);
 void samsara_land_unload(struct samsara_vcpu *sv, u32 hits);
 

@@ -117,7 +117,7 @@ static void commit_done(struct samsara_vcpu *sv)
 {
 	samsara_replay_done(sv);
 	sv->replay.have_rec = false;
-	if (READ_ONCE(sv->ring.hdr->head) - sv->ring.pos < sv->ring.size / 2)
+	if (samsara_ring_runs_low(&sv->ring))
 		samsara_signal_user(sv->vm);
 }
 

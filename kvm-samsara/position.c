@@ -8,13 +8,19 @@
 #include "position.h"
 #include "samsara.h"
 
-void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
+/* The part of a position that is counted; not where that is. */
+void samsara_counts(struct samsara_vcpu *sv, struct smr_position *pos)
 {
 	struct samsara_counts now;
 
 	samsara_counter_read(&sv->counter, &now);
 	pos->branches = now.branches - sv->chunk.start.counts.branches;
 	pos->jumps = now.jumps - sv->chunk.start.counts.jumps;
+}
+
+void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos)
+{
+	samsara_counts(sv, pos);
 	pos->rip = kvm_rip_read(sv->vcpu);
 	pos->rcx = kvm_rcx_read(sv->vcpu);
 }

@@ -39,6 +39,7 @@ static inline void samsara_position_get(struct smr_position *to,
 	to->rcx = from->rcx;
 }
 
+void samsara_counts(struct samsara_vcpu *sv, struct smr_position *pos);
 void samsara_position(struct samsara_vcpu *sv, struct smr_position *pos);
 bool samsara_half_done(struct samsara_vcpu *sv);
 bool samsara_at_start(struct samsara_vcpu *sv, const struct smr_position *pos);

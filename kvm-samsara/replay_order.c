@@ -20,6 +20,9 @@
 #include "trace.h"
 #include "vm.h"
 
+/* What falling asleep and waking up cost, and some more */
+#define SPIN_CYCLES	20000
+
 /* The replay ends before commit @n. */
 bool samsara_past_stop(struct samsara_vm *vm, u64 n)
 {
@@ -278,6 +281,21 @@ static void stand_still(struct samsara_vcpu *sv)
 		wake_up_all(&sv->vm->wq);
 }
 
+/*
+ * Somebody does the commit that the vCPU waits for: look for it for a while.  Falling asleep and
+ * waking up take longer than most commits.
+ */
+static void spin_for_commit(struct samsara_vcpu *sv, enum awaited what)
+{
+	struct samsara_vm *vm = sv->vm;
+	u64 start = rdtsc();
+
+	while (READ_ONCE(vm->replay.done) + 1 == sv->replay.bound && !may_go(sv, what) &&
+	       !held(vm, sv->replay.bound) && rdtsc() - start < SPIN_CYCLES &&
+	       samsara_alive(vm) && !need_resched() && !signal_pending(current))
+		cpu_relax();
+}
+
 /* Sleep until it is worth another look.  Returns 0 or -EINTR. */
 static int wait_for_news(struct samsara_vcpu *sv, enum awaited what, bool starved, u32 pauses)
 {
@@ -286,6 +304,7 @@ static int wait_for_news(struct samsara_vcpu *sv, enum awaited what, bool starve
 
 	/* After a pause somebody has to look at the VM's stream. */
 	if (!starved) {
+		spin_for_commit(sv, what);
 		r = samsara_replay_interrupted(sv, may_go(sv, what) ||
 					       READ_ONCE(vm->replay.pauses) != pauses);
 	} else {

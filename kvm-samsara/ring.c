@@ -110,3 +110,17 @@ bool samsara_ring_has_news(struct samsara_ring *ring)
 	return READ_ONCE(ring->hdr->head) != ring->seen ||
 	       READ_ONCE(ring->hdr->flags) & KVM_SAMSARA_RING_EOF;
 }
+
+/*
+ * Replay: is user space to add something, so that nobody has to wait for it?  Now and then
+ * only: its thread may run on the processor on which the next commit is to be done.
+ */
+bool samsara_ring_runs_low(struct samsara_ring *ring)
+{
+	if (READ_ONCE(ring->hdr->head) - ring->pos >= ring->size / 2 ||
+	    READ_ONCE(ring->hdr->flags) & KVM_SAMSARA_RING_EOF ||
+	    ring->pos - ring->asked < ring->size / 8)
+		return false;
+	ring->asked = ring->pos;
+	return true;
+}
