@@ -225,9 +225,23 @@ static void find_changed(const struct samsara_block *block, u64 first, u64 npage
 	}
 }
 
+/* Returns 0, or -EBUSY: a chunk is open on memory itself, and what it writes is in no commit. */
+static int note_written(struct samsara_vm *vm)
+{
+	int r = 0;
+
+	mutex_lock(&vm->commit_lock);
+	if (vm->replay.runner && samsara_alive(vm))
+		r = -EBUSY;
+	else
+		samsara_ept_note_replayed(vm, vm->replay.done);
+	mutex_unlock(&vm->commit_lock);
+	return r;
+}
+
 /*
  * Returns 0; -EINVAL: not pages of one block; -EOPNOTSUPP: what has changed is not known;
- * -EBUSY: nothing is replayed; -ENOMEM; -EFAULT.
+ * -EBUSY: nothing is replayed, or a commit is being done; -ENOMEM; -EFAULT.
  */
 int samsara_changed_get(struct samsara_vm *vm, const struct kvm_samsara_changed __user *uaddr)
 {
@@ -251,6 +265,9 @@ int samsara_changed_get(struct samsara_vm *vm, const struct kvm_samsara_changed 
 	first = (changed.ram >> PAGE_SHIFT) - block->ram;
 	if (changed.npages > block->npages - first)
 		return -EINVAL;
+	r = note_written(vm);
+	if (r)
+		return r;
 	bits = __vcalloc(BITS_TO_LONGS(changed.npages), sizeof(long), SAMSARA_GFP_LARGE);
 	if (!bits)
 		return -ENOMEM;

@@ -363,10 +363,30 @@ void samsara_ept_walk(struct samsara_vcpu *sv, bool clear,
 	walk_accessed(sv, sv->ept->root, EPT_LEVELS, 0, clear, leaf);
 }
 
+static void note_replayed_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
+{
+	note_if_dirty(sv, sptep, gfn, sv->vm->replay.noted_as);
+}
+
 /* Without copies: note the pages written in the chunk, whose commit is sv->rec's. */
 void samsara_ept_note_dirty(struct samsara_vcpu *sv)
 {
 	samsara_ept_walk(sv, true, note_chunk_leaf);
+}
+
+static void note_direct(struct samsara_vm *vm, void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
+{
+	struct samsara_vcpu *sv;
+	u32 i;
+
+	/* vCPUs make them anew without the turn, see samsara_follow_map(). */
+	mutex_lock(&vm->remap.ept_lock);
+	for (i = 0; i < vm->nr_vcpus; i++) {
+		sv = vm->vcpus[i];
+		if (sv->direct.complete)
+			walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true, leaf);
+	}
+	mutex_unlock(&vm->remap.ept_lock);
 }
 
 /*
@@ -382,19 +402,25 @@ void samsara_ept_note_dirty(struct samsara_vcpu *sv)
  */
 void samsara_ept_note_turns(struct samsara_vm *vm)
 {
-	struct samsara_vcpu *sv;
-	u32 i;
-
 	lockdep_assert_held(&vm->commit_lock);
 	if (!samsara_in_turns(vm))
 		return;
-	/* vCPUs make them anew without the turn, see samsara_follow_map(). */
-	mutex_lock(&vm->remap.ept_lock);
-	for (i = 0; i < vm->nr_vcpus; i++) {
-		sv = vm->vcpus[i];
-		if (sv->direct.complete)
-			walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true,
-				      note_turns_leaf);
-	}
-	mutex_unlock(&vm->remap.ept_lock);
+	note_direct(vm, note_turns_leaf);
+}
+
+/*
+ * The same in a replay, of chunks that ran on memory itself.  @n: their last commit, or a later
+ * one; the one that is being done, if it is one of them.
+ *
+ * Under commit_lock, and no such chunk is open: nobody has the turn, or the caller has, at a
+ * boundary or at its commit.
+ */
+void samsara_ept_note_replayed(struct samsara_vm *vm, u64 n)
+{
+	lockdep_assert_held(&vm->commit_lock);
+	if (!vm->replay.unnoted)
+		return;
+	vm->replay.unnoted = false;
+	vm->replay.noted_as = n;
+	note_direct(vm, note_replayed_leaf);
 }

@@ -181,6 +181,7 @@ static void apply_start(struct samsara_vcpu *sv)
 	}
 	sv->replay.suspect.field = KVM_SAMSARA_DIV_NONE;
 	sv->mode->prepare(sv);
+	samsara_sets_begin(sv);
 	if (sv->rec.flags & SMR_F_INIT)
 		kvm_vcpu_reset(sv->vcpu, true);
 	if (sv->rec.flags & SMR_F_SIPI)
@@ -514,7 +515,7 @@ static void replay_prepare(struct samsara_vcpu *sv)
 
 static int replay_end(struct samsara_vcpu *sv)
 {
-	samsara_ept_note_dirty(sv);
+	sv->vm->replay.unnoted = true;
 	return 0;
 }
 

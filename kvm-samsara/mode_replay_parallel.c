@@ -194,7 +194,10 @@ static void end_direct(struct samsara_vcpu *sv)
 {
 	if (leaves_no_flags(sv))
 		WRITE_ONCE(sv->vm->replay.unstamped, sv->rec.commit_seq);
-	samsara_ept_note_dirty(sv);
+	if (sv->vm->tune.replay_check)
+		samsara_ept_note_dirty(sv);
+	else
+		sv->vm->replay.unnoted = true;
 }
 
 static int parallel_end(struct samsara_vcpu *sv)

@@ -20,6 +20,8 @@
 #include "trace.h"
 #include "vm.h"
 
+/* So many in a row that had seen the commit before their own are no chance. */
+#define SERIAL_CHUNKS	16
 /* What falling asleep and waking up cost, and some more */
 #define SPIN_CYCLES	20000
 
@@ -37,7 +39,10 @@ static bool held(struct samsara_vm *vm, u64 n)
 	return READ_ONCE(vm->replay.frozen) || (at && n > at);
 }
 
-/* After the record's commit, before the next one. */
+/*
+ * After the record's commit, before the next one.  What was written is noted, by
+ * samsara_ept_note_replayed().
+ */
 static bool memdigest_differs(struct samsara_vm *vm, const struct smr_record *rec, u32 vcpu)
 {
 	if (!(rec->flags & SMR_F_MEMDIGEST))
@@ -111,6 +116,8 @@ static bool advance_vm_stream(struct samsara_vm *vm)
 			if (samsara_dma_write(vm, rec->gpa, rec->data, rec->data_len,
 					      rec->commit_seq))
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_LOG, rec->gpa, 0);
+			if (rec->flags & SMR_F_MEMDIGEST)
+				samsara_ept_note_replayed(vm, rec->commit_seq);
 			if (memdigest_differs(vm, rec, samsara_dma_agent(vm)))
 				samsara_vm_diverged(vm, KVM_SAMSARA_DIV_MEMORY, rec->mem_digest,
 						    vm->memory.digest);
@@ -190,6 +197,10 @@ static void do_maps(struct samsara_vcpu *sv)
 	/* KVM waits until nobody looks at the old slots. */
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
 	do {
+		/* The EPTs go with the map that they are for. */
+		mutex_lock(&vm->commit_lock);
+		samsara_ept_note_replayed(vm, vm->replay.done);
+		mutex_unlock(&vm->commit_lock);
 		/* The record stays as it is until have_rec is cleared. */
 		r = samsara_remap_replay(vm, &vm->replay.rec);
 		mutex_lock(&vm->commit_lock);
@@ -240,6 +251,29 @@ static bool all_wait_for(struct samsara_vcpu *sv)
 	return true;
 }
 
+static bool others_run(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+	u32 i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i] != sv && READ_ONCE(vm->vcpus[i]->replay.runs))
+			return true;
+	return false;
+}
+
+/*
+ * In a serial phase of the recording, most likely: all that a chunk had seen was the commit before.
+ * Then nobody could begin beside @sv's chunk, and it is no loss if nobody may.  A chunk that
+ * could have begun can't be checked afterwards, for the reason that may_be_alone() has.
+ */
+static bool in_serial_phase(struct samsara_vcpu *sv)
+{
+	lockdep_assert_held(&sv->vm->commit_lock);
+	return sv->vm->replay.serial_chunks >= SERIAL_CHUNKS && !others_run(sv) &&
+	       !sv->vm->tune.replay_check;
+}
+
 /*
  * Could @sv, whose turn is still to come, have the turn, and nobody run beside it?  Others may have
  * run; but they could not be checked, since a chunk on memory itself also stamps page tables that
@@ -250,8 +284,18 @@ static bool may_be_alone(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 
 	return vm->replay.done + 1 == sv->rec.commit_seq && !held(vm, sv->rec.commit_seq) &&
-	       !vm->replay.runner && all_wait_for(sv) &&
+	       !vm->replay.runner && (all_wait_for(sv) || in_serial_phase(sv)) &&
 	       !(vm->tune.replay_check && find_begun(vm, sv));
+}
+
+static void be_alone(struct samsara_vcpu *sv)
+{
+	struct samsara_vm *vm = sv->vm;
+
+	lockdep_assert_held(&vm->commit_lock);
+	vm->replay.runner = sv;
+	if (!all_wait_for(sv))
+		WRITE_ONCE(vm->replay.alone, true);
 }
 
 /* What the vCPU has waited for is there. */
@@ -260,12 +304,17 @@ static void go(struct samsara_vcpu *sv, enum awaited what, bool starved)
 	struct samsara_vm *vm = sv->vm;
 
 	lockdep_assert_held(&vm->commit_lock);
-	if (what == TURN || (!starved && may_be_alone(sv))) {
+	if (what == TURN) {
 		vm->replay.runner = sv;
+	} else if (!starved && may_be_alone(sv)) {
+		be_alone(sv);
 	} else {
 		sv->replay.begun = true;
 		WRITE_ONCE(sv->replay.runs, true);
 	}
+	/* It has copies of pages, and must see which of them are old. */
+	if (sv->replay.begun)
+		samsara_ept_note_replayed(vm, vm->replay.done);
 	sv->replay.bound = 0;
 	WRITE_ONCE(vm->replay.begun, max(vm->replay.begun, sv->rec.commit_seq));
 }
@@ -400,22 +449,11 @@ bool samsara_replay_try_alone(struct samsara_vcpu *sv)
 	mutex_lock(&vm->commit_lock);
 	ret = advance_vm_stream(vm) && may_be_alone(sv);
 	if (ret) {
-		vm->replay.runner = sv;
+		be_alone(sv);
 		sv->replay.runs = false;
 	}
 	mutex_unlock(&vm->commit_lock);
 	return ret;
-}
-
-static bool others_run(struct samsara_vcpu *sv)
-{
-	struct samsara_vm *vm = sv->vm;
-	u32 i;
-
-	for (i = 0; i < vm->nr_vcpus; i++)
-		if (vm->vcpus[i] != sv && READ_ONCE(vm->vcpus[i]->replay.runs))
-			return true;
-	return false;
 }
 
 /*
@@ -438,12 +476,27 @@ int samsara_replay_wait_alone(struct samsara_vcpu *sv)
 	return samsara_alive(vm) ? 0 : -ESHUTDOWN;
 }
 
+static void count_serial_chunks(struct samsara_vm *vm, const struct smr_record *rec)
+{
+	if (rec->type != SMR_CHUNK)
+		return;
+	if (rec->start_seq + 1 != rec->commit_seq)
+		vm->replay.serial_chunks = 0;
+	else if (vm->replay.serial_chunks < SERIAL_CHUNKS)
+		vm->replay.serial_chunks++;
+}
+
 /* The commit in sv->rec has been done: compare memory, and let the next one go. */
 void samsara_replay_done(struct samsara_vcpu *sv)
 {
 	struct samsara_vm *vm = sv->vm;
 	bool map;
 
+	if (sv->rec.flags & SMR_F_MEMDIGEST) {
+		mutex_lock(&vm->commit_lock);
+		samsara_ept_note_replayed(vm, sv->rec.commit_seq);
+		mutex_unlock(&vm->commit_lock);
+	}
 	if (memdigest_differs(vm, &sv->rec, sv->id))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->memory.digest);
 
@@ -454,6 +507,7 @@ void samsara_replay_done(struct samsara_vcpu *sv)
 	samsara_debug_committed(sv);
 	WRITE_ONCE(vm->replay.alone, false);
 	sv->replay.begun = false;
+	count_serial_chunks(vm, &sv->rec);
 	if (samsara_alive(vm)) {
 		WRITE_ONCE(vm->replay.done, sv->rec.commit_seq);
 		wake_next(vm);
@@ -486,6 +540,7 @@ static void end_replay(struct samsara_vcpu *sv)
 	int r;
 
 	lockdep_assert_held(&vm->commit_lock);
+	samsara_ept_note_replayed(vm, vm->replay.done);
 	samsara_digest_changes(vm, sv->id);
 	r = samsara_memory_digest(vm, &digest);
 	if (vm->digest_off)

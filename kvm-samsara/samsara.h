@@ -217,7 +217,10 @@ struct samsara_vm_replay {
 	u32 pauses;		/* times that one of these was set */
 	struct samsara_vcpu *runner;	/* does the next one */
 	bool alone;		/* and no chunk may begin before it is done */
+	u32 serial_chunks;	/* that were recorded so, one after the other; up to a bound */
 	u64 coarse;		/* commits up to this one may stamp what they left as it was */
+	bool unnoted;		/* what chunks on memory itself have written is in EPTs' flags only */
+	u64 noted_as;		/* the commit that it is said to be of, while it is noted */
 	u64 unstamped;		/* the last one that has stamped nothing */
 	u32 nr_ended;		/* vCPUs whose streams are complete */
 	struct smr_record rec;	/* of the VM's stream */

@@ -3,8 +3,8 @@
  * Which pages a chunk of a replay has read and written, for people who ask: of the commit at
  * which the replay pauses.
  *
- * In both ways to replay the flags of the EPT that the chunk ran on are clear when it begins,
- * and are there at its end, before its pages are published.  The processor's walks of the
+ * The flags of the EPT that the chunk runs on are clear when it begins, and are there at its
+ * end, before its pages are published.  The processor's walks of the
  * guest's page tables count: those pages have both flags set, whether they were changed or not.
  */
 #include <linux/mm.h>
@@ -28,7 +28,8 @@ static void forget(struct samsara_sets *sets)
 	sets->pages = NULL;
 	sets->nr = 0;
 	sets->room = 0;
-	sets->commit = 0;
+	WRITE_ONCE(sets->commit, 0);
+	sets->noted = false;
 	sets->error = 0;
 }
 
@@ -83,6 +84,29 @@ static int add_pages(struct samsara_vcpu *sv, struct samsara_sets *sets)
 }
 
 /*
+ * The chunk is about to begin, at its turn if it runs on memory itself.  What chunks before it
+ * have left in the flags of the EPT must be gone.
+ */
+void samsara_sets_begin(struct samsara_vcpu *sv)
+{
+	struct samsara_sets *sets = &sv->vm->sets;
+	struct samsara_vm *vm = sv->vm;
+
+	if (likely(READ_ONCE(sets->wanted) != sv->rec.commit_seq))
+		return;
+	if (sv->ept == &sv->direct) {
+		mutex_lock(&vm->commit_lock);
+		samsara_ept_note_replayed(vm, vm->replay.done);
+		mutex_unlock(&vm->commit_lock);
+	}
+	mutex_lock(&sets->lock);
+	forget(sets);
+	WRITE_ONCE(sets->commit, sv->rec.commit_seq);
+	sets->vcpu = sv->id;
+	mutex_unlock(&sets->lock);
+}
+
+/*
  * The chunk is at its end, or goes on with another EPT, and its flags are there.  If they were
  * cleared already, since this is tried again, nothing is added.
  */
@@ -90,14 +114,10 @@ void samsara_sets_note(struct samsara_vcpu *sv)
 {
 	struct samsara_sets *sets = &sv->vm->sets;
 
-	if (likely(READ_ONCE(sets->wanted) != sv->rec.commit_seq))
+	if (likely(READ_ONCE(sets->commit) != sv->rec.commit_seq))
 		return;
 	mutex_lock(&sets->lock);
-	if (sets->commit != sv->rec.commit_seq) {
-		forget(sets);
-		sets->commit = sv->rec.commit_seq;
-		sets->vcpu = sv->id;
-	}
+	sets->noted = true;
 	if (!sets->error)
 		sets->error = add_pages(sv, sets);
 	mutex_unlock(&sets->lock);
@@ -109,7 +129,7 @@ static int copy_sets(const struct samsara_sets *sets, struct kvm_samsara_sets *r
 
 	if (sets->error)
 		return sets->error;
-	if (!sets->commit)
+	if (!sets->noted)
 		return -ENODATA;
 	request->commit = sets->commit;
 	request->vcpu = sets->vcpu;
