@@ -275,7 +275,7 @@ static void put_stamp(CPUState *cpu)
     if (samsara_device_place(kvm_arch_vcpu_id(cpu), &place) < 0) {
         return;
     }
-    ms = samsara_position_time(place.last_commit);
+    ms = smr_time_of(samsara_opts.reader, place.last_commit);
     put(stamp, snprintf(stamp, sizeof(stamp), "[%5" PRIu64 ".%03" PRIu64
                         " %9" PRIu64 "] ", ms / 1000, ms % 1000,
                         (uint64_t)place.last_commit));

@@ -3,8 +3,8 @@
  * to pages of RAM
  *
  * A walk through all of a vCPU's page tables, but for entries that were never
- * used: the processor sets their accessed flags.  The tables are the guest's, so
- * they may say anything: the number of those that are looked at is bounded.
+ * used: the processor sets their accessed flags.  The tables are the guest's,
+ * and may say anything: the number of those that are looked at is bounded.
  *
  * This work is licensed under the terms of the GNU GPL, version 2 or later.
  * See the COPYING file in the top-level directory.
@@ -129,7 +129,7 @@ static uint64_t canonical(const Walk *w, uint64_t linear)
     return w->top < 4 ? linear : sextract64(linear, 0, bits);
 }
 
-/* The four entries of the table that CR3 points to with PAE have no such flag. */
+/* The four entries of the first table with PAE have no such flag. */
 static bool was_used(const Walk *w, unsigned level, uint64_t entry)
 {
     return (entry & PG_PRESENT_MASK) &&

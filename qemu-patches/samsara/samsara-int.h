@@ -2,17 +2,17 @@
  * Record and replay of multiprocessor KVM guests: internal declarations
  *
  * The files stand on floors: what QEMU calls is on top, then the start of a
- * recording and replay, what goes on while recording, the guest, the kernel's
- * device and texts, and what all of them share.  A file uses only those to its
- * right and those on lower floors; where a lower one has to call back, it is
- * handed the function.  core/ and lib/ are below all of them.
+ * recording and replay, what goes on while recording, the guest, what commits
+ * use, the kernel's device and texts, and what all of them share.  A file uses
+ * only those to its right and those on lower floors; where a lower one has to
+ * call back, it is handed the function.  core/ and lib/ are below all of them.
  *
  * .. floors-begin
- * 5  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
- * 4  debug.c record.c replay.c index.c checkpoint.c divergence.c export.c
- * 3  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
- * 2  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
- *    sets.c linear.c
+ * 6  opts.c properties.c accel.c gdb.c monitor.c machine.c cpu.c
+ * 5  debug.c record.c replay.c index.c checkpoint.c divergence.c export.c
+ * 4  shadow.c dma.c reset.c map.c end.c log.c images.c notes.c feed.c
+ * 3  seek.c screen.c screen-stub.c ram.c memory.c state.c console.c refuse.c
+ * 2  sets.c linear.c
  * 1  model.c host.c tsc.c refuse-options.c settings.c desc.c text.c device.c
  * 0  commits.c refuse-commands.c points.c barrier.c session.c
  * .. floors-end
