@@ -328,7 +328,7 @@ void samsara_ept_forget_cold(struct samsara_ept *ept)
 	}
 }
 
-static void note_if_dirty(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn, u64 n)
+static void note_if_dirty(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
 {
 	struct samsara_page *sp;
 
@@ -340,17 +340,7 @@ static void note_if_dirty(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn, u64 n)
 		return;
 	samsara_page_changed(sv->vm, sp);
 	/* Private copies that a vCPU has kept are older than this. */
-	smr_page_commit(&sp->meta, n);
-}
-
-static void note_chunk_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
-{
-	note_if_dirty(sv, sptep, gfn, sv->rec.commit_seq);
-}
-
-static void note_turns_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
-{
-	note_if_dirty(sv, sptep, gfn, sv->vm->order->committed);
+	smr_page_commit(&sp->meta, sv->vm->noted_as);
 }
 
 /*
@@ -363,28 +353,19 @@ void samsara_ept_walk(struct samsara_vcpu *sv, bool clear,
 	walk_accessed(sv, sv->ept->root, EPT_LEVELS, 0, clear, leaf);
 }
 
-static void note_replayed_leaf(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn)
-{
-	note_if_dirty(sv, sptep, gfn, sv->vm->replay.noted_as);
-}
-
-/* Without copies: note the pages written in the chunk, whose commit is sv->rec's. */
-void samsara_ept_note_dirty(struct samsara_vcpu *sv)
-{
-	samsara_ept_walk(sv, true, note_chunk_leaf);
-}
-
-static void note_direct(struct samsara_vm *vm, void (*leaf)(struct samsara_vcpu *, u64 *, gfn_t))
+/* What vCPUs have written on memory itself, as if it was of commit @n. */
+static void note_direct(struct samsara_vm *vm, u64 n)
 {
 	struct samsara_vcpu *sv;
 	u32 i;
 
+	vm->noted_as = n;
 	/* vCPUs make them anew without the turn, see samsara_follow_map(). */
 	mutex_lock(&vm->remap.ept_lock);
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		sv = vm->vcpus[i];
 		if (sv->direct.complete)
-			walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true, leaf);
+			walk_accessed(sv, sv->direct.root, EPT_LEVELS, 0, true, note_if_dirty);
 	}
 	mutex_unlock(&vm->remap.ept_lock);
 }
@@ -405,7 +386,7 @@ void samsara_ept_note_turns(struct samsara_vm *vm)
 	lockdep_assert_held(&vm->commit_lock);
 	if (!samsara_in_turns(vm))
 		return;
-	note_direct(vm, note_turns_leaf);
+	note_direct(vm, vm->order->committed);
 }
 
 /*
@@ -421,6 +402,13 @@ void samsara_ept_note_replayed(struct samsara_vm *vm, u64 n)
 	if (!vm->replay.unnoted)
 		return;
 	vm->replay.unnoted = false;
-	vm->replay.noted_as = n;
-	note_direct(vm, note_replayed_leaf);
+	note_direct(vm, n);
+}
+
+/* The same, by who does not have the lock. */
+void samsara_ept_note_at_turn(struct samsara_vm *vm, u64 n)
+{
+	mutex_lock(&vm->commit_lock);
+	samsara_ept_note_replayed(vm, n);
+	mutex_unlock(&vm->commit_lock);
 }

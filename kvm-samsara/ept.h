@@ -67,8 +67,8 @@ void samsara_ept_set_rights(struct samsara_vcpu *sv, struct samsara_page *sp, bo
 			    bool write);
 void samsara_ept_walk(struct samsara_vcpu *sv, bool clear,
 		      void (*leaf)(struct samsara_vcpu *sv, u64 *sptep, gfn_t gfn));
-void samsara_ept_note_dirty(struct samsara_vcpu *sv);
 void samsara_ept_note_turns(struct samsara_vm *vm);
 void samsara_ept_note_replayed(struct samsara_vm *vm, u64 n);
+void samsara_ept_note_at_turn(struct samsara_vm *vm, u64 n);
 
 #endif /* __KVM_X86_SAMSARA_EPT_H */

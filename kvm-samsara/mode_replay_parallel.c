@@ -194,10 +194,9 @@ static void end_direct(struct samsara_vcpu *sv)
 {
 	if (leaves_no_flags(sv))
 		WRITE_ONCE(sv->vm->replay.unstamped, sv->rec.commit_seq);
+	sv->vm->replay.unnoted = true;
 	if (sv->vm->tune.replay_check)
-		samsara_ept_note_dirty(sv);
-	else
-		sv->vm->replay.unnoted = true;
+		samsara_ept_note_at_turn(sv->vm, sv->rec.commit_seq);
 }
 
 static int parallel_end(struct samsara_vcpu *sv)

@@ -198,9 +198,7 @@ static void do_maps(struct samsara_vcpu *sv)
 	kvm_vcpu_srcu_read_unlock(sv->vcpu);
 	do {
 		/* The EPTs go with the map that they are for. */
-		mutex_lock(&vm->commit_lock);
-		samsara_ept_note_replayed(vm, vm->replay.done);
-		mutex_unlock(&vm->commit_lock);
+		samsara_ept_note_at_turn(vm, vm->replay.done);
 		/* The record stays as it is until have_rec is cleared. */
 		r = samsara_remap_replay(vm, &vm->replay.rec);
 		mutex_lock(&vm->commit_lock);
@@ -492,11 +490,8 @@ void samsara_replay_done(struct samsara_vcpu *sv)
 	struct samsara_vm *vm = sv->vm;
 	bool map;
 
-	if (sv->rec.flags & SMR_F_MEMDIGEST) {
-		mutex_lock(&vm->commit_lock);
-		samsara_ept_note_replayed(vm, sv->rec.commit_seq);
-		mutex_unlock(&vm->commit_lock);
-	}
+	if (sv->rec.flags & SMR_F_MEMDIGEST)
+		samsara_ept_note_at_turn(vm, sv->rec.commit_seq);
 	if (memdigest_differs(vm, &sv->rec, sv->id))
 		samsara_diverged(sv, KVM_SAMSARA_DIV_MEMORY, sv->rec.mem_digest, vm->memory.digest);
 

@@ -220,7 +220,6 @@ struct samsara_vm_replay {
 	u32 serial_chunks;	/* that were recorded so, one after the other; up to a bound */
 	u64 coarse;		/* commits up to this one may stamp what they left as it was */
 	bool unnoted;		/* what chunks on memory itself have written is in EPTs' flags only */
-	u64 noted_as;		/* the commit that it is said to be of, while it is noted */
 	u64 unstamped;		/* the last one that has stamped nothing */
 	u32 nr_ended;		/* vCPUs whose streams are complete */
 	struct smr_record rec;	/* of the VM's stream */
@@ -263,6 +262,7 @@ struct samsara_vm {
 	/* Recording with page ownership */
 	u64 last_ticket;
 	atomic_t world_stopped;	/* how many need that no chunk is open */
+	u64 noted_as;		/* the commit that writes on memory itself are said to be of */
 	bool digest_off;	/* changes of memory are not known; also in replay of it */
 
 	struct smr_order *order;

@@ -90,15 +90,11 @@ static int add_pages(struct samsara_vcpu *sv, struct samsara_sets *sets)
 void samsara_sets_begin(struct samsara_vcpu *sv)
 {
 	struct samsara_sets *sets = &sv->vm->sets;
-	struct samsara_vm *vm = sv->vm;
 
 	if (likely(READ_ONCE(sets->wanted) != sv->rec.commit_seq))
 		return;
-	if (sv->ept == &sv->direct) {
-		mutex_lock(&vm->commit_lock);
-		samsara_ept_note_replayed(vm, vm->replay.done);
-		mutex_unlock(&vm->commit_lock);
-	}
+	if (sv->ept == &sv->direct)
+		samsara_ept_note_at_turn(sv->vm, sv->vm->replay.done);
 	mutex_lock(&sets->lock);
 	forget(sets);
 	WRITE_ONCE(sets->commit, sv->rec.commit_seq);
